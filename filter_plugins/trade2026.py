@@ -1,0 +1,38 @@
+"""Filters of the role `trade2026`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def trade2026_directory(path: str) -> dict[str, str]:
+    """A directory of the tree as `managed_files` takes it.
+
+    A service's data directory belongs to its user, which the service's own role sets: here it is only made.
+    """
+    return {"path": path}
+
+
+def trade2026_gate_service(facts: Mapping[str, Any], prefix: str, offset: int) -> dict[str, Any]:
+    """What the gate has to know of a service, from the facts of its host."""
+    service = facts["core_service"]
+    return {
+        "name": facts["inventory_hostname"],
+        "container": f"{prefix}{facts['inventory_hostname']}",
+        "ports": [int(port["host"]) + int(offset) for port in service["ports"]],
+        "memory": str(service["limits"]["memory"]),
+        "nofile": int(service.get("ulimits", {}).get("nofile", 0)),
+        "max_map_count": int(service.get("host", {}).get("max_map_count", 0)),
+        "open": bool(service.get("open_without", False)),
+    }
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "trade2026_directory": trade2026_directory,
+            "trade2026_gate_service": trade2026_gate_service,
+        }

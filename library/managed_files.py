@@ -1,0 +1,263 @@
+#!/usr/bin/python
+"""Bring the directories and files of one service to their declared state, in one module process."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: managed_files
+short_description: Write the directories and files of one service, checked first, secrets put in on the machine
+version_added: 1.0.0
+description:
+  - Creates directories and writes files below one root, each replaced whole, with the replaced one kept as a copy
+    under C(.trade2026/replaced).
+  - Text of the form C(@@secret:PATH@@) becomes the secret of that name, C(@@secret_sha256:PATH@@) its SHA-256 in hex.
+    Secrets are read on the machine, so they pass neither through variables nor through logs; diffs show the placeholder.
+  - Text of the form C(@@config_hash@@) becomes a hash over all other files of the call and over O(watch).
+  - When a file changes, O(checker) runs first on a staged copy. If it refuses, nothing is replaced.
+  - Where the file system keeps no owners and modes (a Windows drive), they are not counted as a difference.
+options:
+  root:
+    description: Folder below which relative paths are. It is created where it is missing.
+    type: path
+    required: true
+  secrets_root:
+    description: Folder of the secrets that placeholders name. Needed when a file has such a placeholder.
+    type: path
+  directories:
+    description: Directories to ensure, parents first.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Path, relative to O(root) or absolute.
+        type: path
+        required: true
+      uid:
+        description: Numeric owner.
+        type: int
+      gid:
+        description: Numeric group.
+        type: int
+      mode:
+        description: Permissions in octal, as a string.
+        type: str
+        default: "0755"
+  files:
+    description: Files to write.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      dest:
+        description: Path, relative to O(root) or absolute.
+        type: path
+        required: true
+      template:
+        description: Full path of a template on the controller, rendered by the action plugin into O(files[].content).
+        type: path
+      content:
+        description: The text, with placeholders.
+        type: str
+      uid:
+        description: Numeric owner.
+        type: int
+      gid:
+        description: Numeric group.
+        type: int
+      mode:
+        description: Permissions in octal, as a string.
+        type: str
+        default: "0644"
+      reveal:
+        description: Return the final text in RV(texts). Refused for a file that holds a secret.
+        type: bool
+        default: false
+  watch:
+    description: Further files, relative to O(secrets_root), whose content enters the configuration hash.
+    type: list
+    elements: path
+    default: []
+  checker:
+    description: The service's own check of its configuration.
+    type: dict
+    suboptions:
+      image:
+        description: Image to run the check in. In a dry run the check is left out while the image is not there.
+        type: str
+        required: true
+      command:
+        description: Command line of the check; exit code 0 accepts.
+        type: list
+        elements: str
+        required: true
+      entrypoint:
+        description: Replaces the image's entrypoint.
+        type: str
+      user:
+        description: Numeric C(uid:gid) the check runs as.
+        type: str
+        required: true
+      environment:
+        description: Environment variables of the check.
+        type: dict
+        default: {}
+      tmpfs:
+        description: In-memory folders, as C(docker run --tmpfs) takes them.
+        type: list
+        elements: str
+        default: []
+      mounts:
+        description: Folders of the staged copy that the check sees.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          source:
+            description: Folder relative to O(root) (configuration, staged) or O(secrets_root) (secrets, live).
+            type: path
+            required: true
+          target:
+            description: Path inside of the container.
+            type: path
+            required: true
+          kind:
+            description: Where the folder comes from.
+            type: str
+            choices: [config, secret]
+            default: config
+      timeout_s:
+        description: Seconds after which the check counts as failed.
+        type: int
+        default: 60
+attributes:
+  check_mode:
+    description: Predicts what would be written and makes nothing. A secret that does not exist yet is predicted as changed.
+    support: full
+  diff_mode:
+    description: Shows each file's text, with placeholders where the secrets are.
+    support: full
+author: [Trade2026 founders (@trade2026)]
+"""
+
+EXAMPLES = r"""
+- name: Ensure Valkey's configuration is current
+  managed_files:
+    root: /srv/trade2026
+    secrets_root: /srv/trade2026/secrets
+    directories:
+      - {path: data/valkey, uid: 999, gid: 1000, mode: "0750"}
+    files:
+      - dest: config/infrastructure/valkey/valkey.conf
+        content: "port 6379\nrequirepass @@secret:valkey/password@@\n"
+        gid: 1000
+        mode: "0640"
+"""
+
+RETURN = r"""
+changes:
+  description: What was or would be changed, with the reason.
+  returned: always
+  type: list
+  elements: dict
+  sample: [{path: config/infrastructure/valkey/valkey.conf, what: content}]
+config_hash:
+  description: SHA-256 over the final content of all files of the call and over the watched ones.
+  returned: always
+  type: str
+texts:
+  description: Final text of the files with O(files[].reveal), by their O(files[].dest).
+  returned: always
+  type: dict
+copies:
+  description: Copies that were kept of replaced files.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.core.docker_cli import Docker, DockerError
+from ansible.module_utils.core.files import FilesError, ManagedFiles
+
+
+def main() -> None:
+    """Read the arguments, carry out the plan, report."""
+    owned = {"uid": {"type": "int"}, "gid": {"type": "int"}}
+    module = AnsibleModule(
+        argument_spec={
+            "root": {"type": "path", "required": True},
+            "secrets_root": {"type": "path"},
+            "directories": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "mode": {"type": "str", "default": "0755"},
+                    **owned,
+                },
+            },
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "dest": {"type": "path", "required": True},
+                    "template": {"type": "path"},
+                    "content": {"type": "str"},
+                    "mode": {"type": "str", "default": "0644"},
+                    "reveal": {"type": "bool", "default": False},
+                    **owned,
+                },
+            },
+            "watch": {"type": "list", "elements": "path", "default": []},
+            "checker": {
+                "type": "dict",
+                "options": {
+                    "image": {"type": "str", "required": True},
+                    "command": {"type": "list", "elements": "str", "required": True},
+                    "entrypoint": {"type": "str"},
+                    "user": {"type": "str", "required": True},
+                    "environment": {"type": "dict", "default": {}},
+                    "tmpfs": {"type": "list", "elements": "str", "default": []},
+                    "mounts": {
+                        "type": "list",
+                        "elements": "dict",
+                        "default": [],
+                        "options": {
+                            "source": {"type": "path", "required": True},
+                            "target": {"type": "path", "required": True},
+                            "kind": {"type": "str", "choices": ["config", "secret"], "default": "config"},
+                        },
+                    },
+                    "timeout_s": {"type": "int", "default": 60},
+                },
+            },
+        },
+        supports_check_mode=True,
+    )
+    try:
+        work = ManagedFiles(module.params, Docker(module.run_command), dry=module.check_mode)
+        plan = work.plan()
+        copies = work.carry_out(plan)
+    except (FilesError, DockerError) as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it writable for the user that Ansible becomes.")
+    result: dict[str, Any] = {
+        "changed": bool(plan.changes),
+        "changes": plan.changes,
+        "config_hash": plan.config_hash,
+        "texts": plan.texts,
+        "copies": copies,
+    }
+    if module._diff:
+        result["diff"] = plan.diff
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

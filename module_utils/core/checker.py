@@ -1,0 +1,79 @@
+"""Run a service's own configuration checker on staged files, in the image that will run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from ansible.module_utils.core.docker_cli import Docker
+
+# Lines of a checker's output that reach the operator: the first ones name the fault, a banner rarely does more than this.
+OUTPUT_LINES = 20
+
+
+class StagedFile(Protocol):
+    """What staging needs to know of a file."""
+
+    path: Path
+    data: bytes
+
+
+def run_checker(
+    docker: Docker,
+    checker: Mapping[str, Any],
+    root: Path,
+    secrets_root: Path | None,
+    staged: Path,
+    files: Iterable[StagedFile],
+) -> str:
+    """Empty when the checker accepts the files, else what it said."""
+    group = int(str(checker["user"]).partition(":")[2] or 0)
+    volumes = []
+    for number, mount in enumerate(checker["mounts"]):
+        if mount["kind"] == "secret":
+            source = (secrets_root or root) / mount["source"]
+        else:
+            source = staged / str(number)
+            stage(root / mount["source"], source, files, group)
+        volumes += ["--volume", f"{source}:{mount['target']}:ro"]
+    # The staging folder is opened for the container's user alone, after it is filled.
+    staged.chmod(0o711)
+    # Everything that the deployed container lacks is lacking here too, and the network on top.
+    command = ["run", "--rm", "--init", "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+    command += ["--security-opt", "no-new-privileges", "--user", str(checker["user"])]
+    for path in checker["tmpfs"]:
+        command += ["--tmpfs", path]
+    for name, value in checker["environment"].items():
+        command += ["--env", f"{name}={value}"]
+    if checker["entrypoint"] is not None:
+        command += ["--entrypoint", checker["entrypoint"]]
+    code, out, err = docker.attempt(
+        *command, *volumes, checker["image"], *checker["command"], timeout_s=checker["timeout_s"]
+    )
+    if code == 0:
+        return ""
+    if code == 124:
+        return f"nothing within {checker['timeout_s']} s"
+    said = [line for line in (err + "\n" + out).splitlines() if line.strip()]
+    return f"exit code {code}: " + "\n".join(said[:OUTPUT_LINES])
+
+
+def stage(live: Path, staged: Path, files: Iterable[StagedFile], group: int) -> None:
+    """Copy the live folder and lay the new files over it, readable by the container's group."""
+    if live.is_dir():
+        shutil.copytree(live, staged, symlinks=True)
+    staged.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        if file.path.is_relative_to(live):
+            place = staged / file.path.relative_to(live)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(file.data)
+    for folder, _, names in os.walk(staged):
+        for path in [Path(folder), *(Path(folder) / name for name in names)]:
+            if path.is_symlink():
+                continue
+            os.chown(path, 0 if os.geteuid() == 0 else -1, group if os.geteuid() == 0 else -1)
+            path.chmod(0o750 if path.is_dir() else 0o640)

@@ -1,0 +1,63 @@
+"""The Docker command line, seen as a few typed questions.
+
+The command line and not the SDK: it obeys the machine's contexts and `DOCKER_HOST` as the operator's own commands
+do, needs no Python package on the machine, and starts in a tenth of the time the SDK takes to import.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+Runner = Callable[..., tuple[int, str, str]]
+
+
+class DockerError(Exception):
+    """A docker command failed; the text is fit for people."""
+
+
+class Docker:
+    """Ask docker through `run`, which is `AnsibleModule.run_command` or a stand-in with its signature."""
+
+    def __init__(self, run: Runner, binary: str = "docker") -> None:
+        self._run = run
+        self._binary = binary
+
+    def call(self, *args: str, stdin: str | None = None) -> str:
+        """Standard output of `docker ARGS`; raises DockerError with what docker said."""
+        code, out, err = self.attempt(*args, stdin=stdin)
+        if code != 0:
+            raise DockerError(f"`docker {' '.join(args[:3])}` failed: {(err or out).strip()}")
+        return out
+
+    def attempt(self, *args: str, stdin: str | None = None, timeout_s: int = 0) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error of `docker ARGS`; exit code 124 after `timeout_s` seconds."""
+        limit = ["timeout", "--kill-after=5", str(timeout_s)] if timeout_s else []
+        try:
+            code, out, err = self._run([*limit, self._binary, *args], data=stdin, binary_data=stdin is not None)
+        except (OSError, ValueError) as error:
+            raise DockerError(
+                f"`{self._binary}` cannot be run: {error}. Install the Docker engine, or run `make setup` on this machine."
+            ) from error
+        return int(code), str(out), str(err)
+
+    def inspect(self, kind: str, *names: str) -> dict[str, dict[str, Any]]:
+        """What `docker KIND inspect` says of those of `names` that exist, by the name asked for."""
+        if not names:
+            return {}
+        found: dict[str, dict[str, Any]] = {}
+        code, out, err = self.attempt(kind, "inspect", *names)
+        if code == 0:
+            return dict(zip(names, json.loads(out), strict=True))
+        if "no such" not in err.lower() and "not found" not in err.lower():
+            raise DockerError(f"`docker {kind} inspect` failed: {err.strip()}")
+        if len(names) > 1:
+            for name in names:
+                found.update(self.inspect(kind, name))
+        return found
+
+    def lines(self, *args: str) -> list[dict[str, Any]]:
+        """The objects of a listing command, which prints one JSON object a line with `--format`."""
+        out = self.call(*args, "--format", "{{json .}}")
+        return [json.loads(line) for line in out.splitlines() if line.strip()]

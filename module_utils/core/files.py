@@ -1,0 +1,200 @@
+"""Plan and write the directories and files of one service."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.core import atomic, placeholders
+from ansible.module_utils.core.checker import run_checker
+from ansible.module_utils.core.docker_cli import Docker
+from ansible.module_utils.core.ownership import Ownership, keeps_owners
+
+# Stands for a secret that does not exist yet, in a dry run only.
+UNBORN_SECRET = "created-by-the-real-run"
+
+
+class FilesError(Exception):
+    """What is wrong with the declared files, fit for people."""
+
+
+@dataclass
+class Target:
+    """One file: where, what, and whose."""
+
+    dest: str
+    path: Path
+    template: str
+    data: bytes
+    ownership: Ownership
+    reveal: bool
+
+
+@dataclass
+class Plan:
+    """What differs and what follows from it."""
+
+    changes: list[dict[str, str]] = field(default_factory=list)
+    directories: list[tuple[Path, Ownership]] = field(default_factory=list)
+    writes: list[Target] = field(default_factory=list)
+    reowned: list[tuple[Path, Ownership]] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    diff: list[dict[str, str]] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    config_hash: str = ""
+
+
+class ManagedFiles:
+    """The declared files of one call. `plan` only reads; `carry_out` follows the plan."""
+
+    def __init__(self, params: Mapping[str, Any], docker: Docker, dry: bool) -> None:
+        self.root = Path(params["root"])
+        self.secrets_root = Path(params["secrets_root"]) if params.get("secrets_root") else None
+        self.directories: list[dict[str, Any]] = list(params.get("directories") or [])
+        self.files: list[dict[str, Any]] = list(params.get("files") or [])
+        self.watch: list[str] = list(params.get("watch") or [])
+        self.checker: dict[str, Any] | None = params.get("checker")
+        self.docker = docker
+        self.dry = dry
+
+    def secret(self, path: str) -> str:
+        """The secret of that name; in a dry run one that does not exist yet has a stand-in."""
+        if self.secrets_root is None:
+            raise FilesError(f"a file mentions the secret {path}, and `secrets_root` is not set")
+        file = self.secrets_root / path
+        if file.exists():
+            return file.read_text(encoding="utf-8").strip()
+        if self.dry:
+            return UNBORN_SECRET
+        raise FilesError(f"{file}: no such secret. Declare it under `secrets` of the service, or write it there.")
+
+    def plan(self) -> Plan:
+        """Compare what is declared with what is there."""
+        plan = Plan()
+        for entry in self.directories:
+            self._plan_directory(plan, self.root / entry["path"], _ownership(entry))
+        bodies = [(entry, self._resolved(entry)) for entry in self.files]
+        plan.config_hash = self._hash(bodies)
+        for entry, text in bodies:
+            target = self._target(entry, text.replace(placeholders.CONFIG_HASH, plan.config_hash))
+            plan.targets.append(target)
+            self._plan_file(plan, target)
+            if target.reveal:
+                plan.texts[target.dest] = target.data.decode()
+        return plan
+
+    def carry_out(self, plan: Plan) -> list[str]:
+        """Check the staged configuration, then write; returns the copies kept of replaced files."""
+        if plan.writes:
+            self._check(plan)
+        if self.dry:
+            return []
+        for path, ownership in plan.directories:
+            path.mkdir(parents=True, exist_ok=True)
+            ownership.apply(path)
+        copies = []
+        for target in plan.writes:
+            target.path.parent.mkdir(parents=True, exist_ok=True)
+            if target.path.exists():
+                copies.append(str(atomic.keep_copy(target.path, self.root)))
+            atomic.write(target.path, target.data, target.ownership)
+        # A file system that keeps no owners shows the difference again afterwards; then it was no change.
+        kept = {str(path) for path, ownership in plan.reowned if ownership.apply(path)}
+        plan.changes = [change for change in plan.changes if change["what"] != "owner" or change["path"] in kept]
+        return copies
+
+    def _plan_directory(self, plan: Plan, path: Path, ownership: Ownership) -> None:
+        if not path.exists():
+            plan.directories.append((path, ownership))
+            plan.changes.append({"path": str(path), "what": "directory", "why": "missing"})
+            plan.diff.append({"header": str(path), "before": "", "after": "directory\n"})
+        elif not path.is_dir():
+            raise FilesError(f"{path} should be a directory and is a file. Move it away; it is not replaced.")
+        else:
+            self._plan_ownership(plan, path, ownership)
+
+    def _plan_file(self, plan: Plan, target: Target) -> None:
+        if target.path.is_dir():
+            raise FilesError(f"{target.path} should be a file and is a directory. Move it away; it is not replaced.")
+        before = target.path.read_bytes() if target.path.exists() else None
+        if before == target.data:
+            self._plan_ownership(plan, target.path, target.ownership)
+            return
+        plan.writes.append(target)
+        plan.changes.append(
+            {"path": str(target.path), "what": "content", "why": "missing" if before is None else "differs from the declared text"}
+        )
+        plan.diff.append(
+            {
+                "before_header": str(target.path),
+                "after_header": str(target.path),
+                "before": self._masked(before or b"", target),
+                "after": self._masked(target.data, target),
+            }
+        )
+
+    def _plan_ownership(self, plan: Plan, path: Path, ownership: Ownership) -> None:
+        missing = ownership.missing(path)
+        if missing and not (self.dry and not keeps_owners(path)):
+            plan.reowned.append((path, ownership))
+            why = ", ".join(f"{name} {now} instead of {then}" for name, (now, then) in missing.items())
+            plan.changes.append({"path": str(path), "what": "owner", "why": why})
+
+    def _resolved(self, entry: dict[str, Any]) -> str:
+        text = entry.get("content")
+        if text is None:
+            raise FilesError(f"{entry['dest']}: has neither `content` nor `template`")
+        if entry.get("reveal") and placeholders.mentions_secret(text):
+            raise FilesError(f"{entry['dest']}: a file that holds a secret cannot be revealed; take the secret out or drop `reveal`")
+        return placeholders.resolve(text, self.secret)
+
+    def _hash(self, bodies: list[tuple[dict[str, Any], str]]) -> str:
+        total = hashlib.sha256()
+        for entry, text in bodies:
+            if placeholders.CONFIG_HASH not in text:
+                total.update(f"{entry['dest']}\0{len(text)}\0{text}".encode())
+        for name in self.watch:
+            total.update(f"{name}\0{self.secret(name)}".encode())
+        return total.hexdigest()
+
+    def _target(self, entry: dict[str, Any], text: str) -> Target:
+        return Target(
+            dest=str(entry["dest"]),
+            path=self.root / entry["dest"],
+            template=str(entry["content"]),
+            data=text.encode(),
+            ownership=_ownership(entry),
+            reveal=bool(entry.get("reveal")),
+        )
+
+    def _masked(self, data: bytes, target: Target) -> str:
+        return placeholders.mask(data.decode("utf-8", errors="replace"), target.template, self.secret)
+
+    def _check(self, plan: Plan) -> None:
+        """Run the service's own checker on a copy of the configuration as it would be."""
+        if self.checker is None:
+            return
+        if self.dry and not self.docker.inspect("image", self.checker["image"]):
+            return
+        with tempfile.TemporaryDirectory(prefix="trade2026-staged-") as staged:
+            refusal = run_checker(self.docker, self.checker, self.root, self.secrets_root, Path(staged), plan.targets)
+        if refusal:
+            written = ", ".join(str(target.path) for target in plan.writes)
+            for target in plan.targets:
+                refusal = self._masked(refusal.encode(), target)
+            raise FilesError(
+                f"the service's own checker refuses the new configuration ({written}); the live files are untouched. "
+                f"It said: {refusal}"
+            )
+
+
+def _ownership(entry: Mapping[str, Any]) -> Ownership:
+    mode = entry.get("mode")
+    try:
+        return Ownership(uid=entry.get("uid"), gid=entry.get("gid"), mode=int(str(mode), 8) if mode else None)
+    except ValueError as error:
+        raise FilesError(f"mode {mode!r} of {entry.get('path') or entry.get('dest')} is not octal; write e.g. \"0640\"") from error

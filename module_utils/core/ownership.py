@@ -1,0 +1,68 @@
+"""Owners and modes, also on file systems that keep none (a Windows drive under WSL, NTFS)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+# Types of file systems, as /proc/self/mounts names them, on which chown and chmod answer 0 and change nothing.
+# 9p and drvfs: WSL's Windows drives; fuseblk: ntfs-3g. They keep owners where mounted with `metadata` or `permissions`.
+WITHOUT_OWNERS = {"9p", "drvfs", "fuseblk", "ntfs", "ntfs3", "vfat", "exfat", "cifs", "smb3", "virtiofs"}
+KEPT_BY_OPTION = {"metadata", "permissions", "acl"}
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """What a path should have; None leaves it as it is."""
+
+    uid: int | None = None
+    gid: int | None = None
+    mode: int | None = None
+
+    def missing(self, path: Path) -> dict[str, tuple[str, str]]:
+        """Attribute → (current, desired) for what differs at an existing path."""
+        seen = path.stat()
+        found: dict[str, tuple[str, str]] = {}
+        if self.uid is not None and seen.st_uid != self.uid:
+            found["owner"] = (str(seen.st_uid), str(self.uid))
+        if self.gid is not None and seen.st_gid != self.gid:
+            found["group"] = (str(seen.st_gid), str(self.gid))
+        if self.mode is not None and stat.S_IMODE(seen.st_mode) != self.mode:
+            found["mode"] = (f"{stat.S_IMODE(seen.st_mode):04o}", f"{self.mode:04o}")
+        return found
+
+    def apply(self, path: Path) -> bool:
+        """Set it; true when something changed, false when the file system does not keep it."""
+        before = path.stat()
+        if self.uid is not None or self.gid is not None:
+            os.chown(path, -1 if self.uid is None else self.uid, -1 if self.gid is None else self.gid)
+        if self.mode is not None:
+            path.chmod(self.mode)
+        after = path.stat()
+        return (before.st_uid, before.st_gid, before.st_mode) != (after.st_uid, after.st_gid, after.st_mode)
+
+
+def mount_of(path: Path, mounts: str) -> tuple[str, set[str]]:
+    """File system type and mount options of `path`, from the text of /proc/self/mounts."""
+    best, kind, options = "", "", set[str]()
+    resolved = str(path.resolve())
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        point = fields[1].encode().decode("unicode_escape")
+        inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind, options = point, fields[2], set(fields[3].split(","))
+    return kind, options
+
+
+def keeps_owners(path: Path) -> bool:
+    """Whether the file system under `path` (or its nearest existing parent) keeps owners and modes, by its type.
+
+    For a dry run, which may not try; a real run tries and looks.
+    """
+    while not path.exists():
+        path = path.parent
+    kind, options = mount_of(path, Path("/proc/self/mounts").read_text(encoding="utf-8"))
+    return kind not in WITHOUT_OWNERS or bool(options & KEPT_BY_OPTION)

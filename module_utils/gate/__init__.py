@@ -1,0 +1,1 @@
+"""The checks that stand before a deployment. Each is a function from facts to results."""

@@ -1,0 +1,93 @@
+"""The Docker engine, its networks, and the containers that are already there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.module_utils.gate.result import Result, failed, passed
+
+PROJECT_LABEL = "com.docker.compose.project"
+
+
+def version(text: str) -> tuple[int, ...]:
+    """`20.10.24+dfsg1` → (20, 10, 24)."""
+    match = re.match(r"v?(\d+(?:\.\d+)*)", text.strip())
+    return tuple(map(int, match[1].split("."))) if match else ()
+
+
+def check_version(name: str, found: str, minimum: str) -> list[Result]:
+    """A program is there and new enough."""
+    if not version(found):
+        return [failed(name, "not found", "run `make setup` on this machine, or install it")]
+    if version(found) < version(minimum):
+        return [failed(name, f"version {found.strip()}, {minimum} or newer is needed", f"update {name}")]
+    return [passed(name, f"version {found.strip()}")]
+
+
+def check_networks(
+    wanted: Sequence[Mapping[str, Any]], existing: Mapping[str, Mapping[str, Any]], will_create: bool
+) -> list[Result]:
+    """Each network exists with exactly its subnet, or (`will_create`) is going to."""
+    results = []
+    for network in wanted:
+        name = f"network {network['name']}"
+        found = existing.get(network["name"])
+        if found is None:
+            if will_create:
+                results.append(passed(name, f"will be created with {network['subnet']}"))
+            else:
+                results.append(
+                    failed(
+                        name,
+                        "does not exist",
+                        f"run with trade2026_foundation=ensure, or: docker network create --subnet {network['subnet']} {network['name']}",
+                    )
+                )
+            continue
+        subnets = [entry.get("Subnet") for entry in (found.get("IPAM") or {}).get("Config") or []]
+        if subnets == [network["subnet"]]:
+            results.append(passed(name, network["subnet"]))
+        else:
+            results.append(
+                failed(
+                    name,
+                    f"has subnet {', '.join(map(str, subnets)) or 'none'}, {network['subnet']} is declared",
+                    "it is never recreated here. Stop what uses it and remove it, or set trade2026_networks to what exists",
+                )
+            )
+    return results
+
+
+def check_containers(
+    services: Sequence[Mapping[str, Any]], containers: Mapping[str, Mapping[str, Any]], project: str, root: str
+) -> list[Result]:
+    """No container of that name belongs to somebody else, or to the same project deployed from another root."""
+    results = []
+    for service in services:
+        container = containers.get(service["container"])
+        if container is None:
+            continue
+        labels = container["Config"].get("Labels") or {}
+        owner = labels.get(PROJECT_LABEL, "")
+        place = labels.get("com.docker.compose.project.working_dir", "")
+        name = f"container {service['container']}"
+        if owner != project:
+            results.append(
+                failed(
+                    name,
+                    f"exists and belongs to {'the project ' + owner if owner else 'no Compose project'}",
+                    "stop and remove or rename it (Trade2025 still running?), or set core_container_prefix",
+                )
+            )
+        elif place and not place.startswith(root.rstrip("/") + "/"):
+            results.append(
+                failed(
+                    name,
+                    f"belongs to {project} deployed from {place}",
+                    f"set trade2026_root to that deployment's root, or give this one its own core_project and "
+                    f"core_container_prefix; {root} would get other data",
+                )
+            )
+    return results or [passed("containers", "no name is taken by somebody else")]

@@ -1,0 +1,168 @@
+"""Ports, memory and kernel settings of the machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.core.drift import size
+from ansible.module_utils.gate.result import Result, failed, passed
+
+LISTEN = "0A"
+CAP_SYS_RESOURCE = 1 << 24
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening TCP socket of the machine."""
+
+    address: str
+    port: int
+    inode: str
+
+
+def listeners(tables: Iterable[str]) -> list[Listener]:
+    """Listening sockets, from the texts of /proc/net/tcp and /proc/net/tcp6."""
+    found = []
+    for table in tables:
+        for line in table.splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTEN:
+                address, _, port = fields[1].rpartition(":")
+                found.append(Listener(_address(address), int(port, 16), fields[9]))
+    return found
+
+
+def check_ports(
+    services: Sequence[Mapping[str, Any]], bind: str, listening: Sequence[Listener], published: Mapping[int, str]
+) -> list[Result]:
+    """No two services want one port, and none is taken by somebody else.
+
+    `published` says which container publishes a port, so that a service's own container is no clash.
+    """
+    results = []
+    wanted: dict[int, str] = {}
+    for service in services:
+        for port in service["ports"]:
+            name = f"port {port}"
+            other = wanted.setdefault(port, service["name"])
+            if other != service["name"]:
+                results.append(
+                    failed(name, f"{other} and {service['name']} both publish it", f"set another port for {service['name']}")
+                )
+            elif published.get(port) == service["container"]:
+                continue
+            else:
+                for listener in listening:
+                    if listener.port == port and _overlap(listener.address, bind):
+                        holder = f"the container {published[port]}" if port in published else process_of(listener.inode)
+                        results.append(
+                            failed(
+                                name,
+                                f"{service['name']} publishes it, and {holder} listens there",
+                                "stop that (Trade2025 still running?), or set another port or core_port_offset",
+                            )
+                        )
+                        break
+    return results or [passed("ports", f"{len(wanted)} ports on {bind} are free or our own")]
+
+
+def process_of(inode: str, proc: Path = Path("/proc")) -> str:
+    """The process that holds a socket, as `name (pid N)`, where the machine lets us see it."""
+    target = f"socket:[{inode}]"
+    for folder in proc.glob("[0-9]*/fd"):
+        try:
+            if any(str(link.readlink()) == target for link in folder.iterdir()):
+                name = (folder.parent / "comm").read_text(encoding="utf-8").strip()
+                return f"{name} (pid {folder.parent.name})"
+        except OSError:
+            # Ended meanwhile, or another user's.
+            continue
+    return "another process"
+
+
+def check_memory(services: Sequence[Mapping[str, Any]], total_bytes: int, share: float) -> list[Result]:
+    """The limits of all services fit into the machine."""
+    wanted = sum(size(service["memory"]) for service in services)
+    message = f"limits of {wanted / 2**30:.1f} GiB in all, {total_bytes / 2**30:.1f} GiB in the machine"
+    if wanted <= total_bytes * share:
+        return [passed("memory", message)]
+    return [failed("memory", message, "lower the services' *_memory_limit, or raise trade2026_memory_share if you accept the risk")]
+
+
+def check_map_count(services: Sequence[Mapping[str, Any]], current: int) -> list[Result]:
+    """vm.max_map_count, which a container cannot set for itself."""
+    wanted = max((int(service["max_map_count"]) for service in services), default=0)
+    message = f"vm.max_map_count is {current}, {wanted} wanted"
+    if current >= wanted:
+        return [passed("kernel", message)]
+    return [
+        failed(
+            "kernel",
+            message,
+            f"sysctl -w vm.max_map_count={wanted}, and put it into /etc/sysctl.d/ so that it survives a restart",
+        )
+    ]
+
+
+def check_nofile(services: Sequence[Mapping[str, Any]], hard_limit: int | None) -> list[Result]:
+    """File descriptors: the engine cannot give a container more than its own hard limit. None: not known, or no limit."""
+    results = []
+    for service in services:
+        if hard_limit is not None and int(service["nofile"]) > hard_limit:
+            results.append(
+                failed(
+                    f"file descriptors of {service['name']}",
+                    f"{service['nofile']} wanted, the engine's own hard limit is {hard_limit}: the container would not start",
+                    f"start the engine with a higher limit (LimitNOFILE), or set {service['name']}_nofile",
+                )
+            )
+    return results or [passed("file descriptors", "within the engine's limit")]
+
+
+def engine_nofile(proc: Path = Path("/proc")) -> int | None:
+    """Hard limit of file descriptors of the engine's process; None where it may exceed it or cannot be seen."""
+    for folder in proc.glob("[0-9]*"):
+        try:
+            if (folder / "comm").read_text(encoding="utf-8").strip() != "dockerd":
+                continue
+            status = (folder / "status").read_text(encoding="utf-8")
+            limits = (folder / "limits").read_text(encoding="utf-8")
+        except OSError:
+            continue
+        capabilities = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+        if capabilities and int(capabilities[1], 16) & CAP_SYS_RESOURCE:
+            return None
+        found = re.search(r"^Max open files\s+\S+\s+(\d+)", limits, re.MULTILINE)
+        return int(found[1]) if found else None
+    return None
+
+
+def check_open(services: Sequence[Mapping[str, Any]], bind: str, accepted: bool) -> list[Result]:
+    """Services that ask for no credentials are published on loopback only."""
+    if bind.startswith("127.") or bind == "::1":
+        return [passed("exposure", f"published on {bind} only")]
+    open_services = [str(service["name"]) for service in services if service["open"]]
+    if not open_services or accepted:
+        return [passed("exposure", f"published on {bind}" + (", open services accepted" if open_services else ""))]
+    return [
+        failed(
+            "exposure",
+            f"core_bind_address={bind} would publish without credentials: {', '.join(open_services)}",
+            "switch on <service>_auth_enabled where there is one, keep 127.0.0.1, or set core_accept_open_services=true",
+        )
+    ]
+
+
+def _overlap(listening: str, bind: str) -> bool:
+    anywhere = {"0.0.0.0", "::"}
+    return listening == bind or listening in anywhere or bind in anywhere
+
+
+def _address(text: str) -> str:
+    if len(text) == 8:
+        return ".".join(str(int(text[i : i + 2], 16)) for i in (6, 4, 2, 0))
+    return "::" if set(text) == {"0"} else "v6"

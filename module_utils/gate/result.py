@@ -1,0 +1,38 @@
+"""What a check of the gate says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check: what it looked at, whether it holds, and what to do where it does not."""
+
+    name: str
+    ok: bool
+    message: str
+    remedy: str = ""
+
+    def as_dict(self) -> dict[str, str | bool]:
+        """For the module's answer."""
+        return asdict(self)
+
+
+def passed(name: str, message: str) -> Result:
+    """A check that holds."""
+    return Result(name, True, message)
+
+
+def failed(name: str, message: str, remedy: str) -> Result:
+    """A check that does not hold, and what to do."""
+    return Result(name, False, message, remedy)
+
+
+def report(results: list[Result]) -> str:
+    """All failures in one numbered list, each with its remedy."""
+    failures = [result for result in results if not result.ok]
+    lines = [f"The gate is closed: {len(failures)} of {len(results)} checks failed. Nothing was deployed."]
+    for number, result in enumerate(failures, 1):
+        lines += [f"{number}. {result.name}: {result.message}", f"   Do: {result.remedy}"]
+    return "\n".join(lines)
