@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 SERVICES_DIR = "infrastructure/docker/services"
@@ -81,11 +81,39 @@ def core_secrets(service: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"gid": service["user"]["gid"], **secret} for secret in service.get("secrets", [])]
 
 
-def core_summary(hosts: Iterable[Mapping[str, Any]], bind: str, offset: int) -> list[str]:
+def core_summary(hosts: Iterable[Mapping[str, Any]], bind: str, offset: int) -> str:
     """A table of the services: image and where it came from, address, health, proof, time to healthy."""
-    rows = [("SERVICE", "IMAGE", "FROM", "ADDRESS", "HEALTH", "PROVED", "TO HEALTHY"), *(_summary_row(host, bind, int(offset)) for host in hosts)]
+    return table([("SERVICE", "IMAGE", "FROM", "ADDRESS", "HEALTH", "PROVED", "TO HEALTHY"), *(_summary_row(host, bind, int(offset)) for host in hosts)])
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows as aligned columns, the first row being the heading."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+
+def core_drift_report(hosts: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:
+    """Service -> differences between the declared and the running state, from the facts of the hosts.
+
+    A file's own difference comes first: it is usually the cause of the container's.
+    """
+    report = {}
+    for host in hosts:
+        files = [
+            {"what": change["path"], "current": change["why"], "desired": "as declared"}
+            for change in host.get("core_rendered", {}).get("changes", [])
+        ]
+        report[host["inventory_hostname"]] = files + list(host.get("core_drift", {}).get("differences", []))
+    return report
+
+
+def core_drift_table(report: Mapping[str, Iterable[Mapping[str, str]]]) -> str:
+    """The drift report for people."""
+    rows = [("SERVICE", "WHAT", "CURRENT", "DECLARED")]
+    for service, differences in report.items():
+        found = [(service, row["what"], row["current"] or "-", row["desired"] or "-") for row in differences]
+        rows += found or [(service, "no drift", "", "")]
+    return table(rows)
 
 
 def _summary_row(host: Mapping[str, Any], bind: str, offset: int) -> tuple[str, ...]:
@@ -117,4 +145,6 @@ class FilterModule:
             "core_checker": core_checker,
             "core_secrets": core_secrets,
             "core_summary": core_summary,
+            "core_drift_report": core_drift_report,
+            "core_drift_table": core_drift_table,
         }

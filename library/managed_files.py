@@ -40,9 +40,10 @@ options:
         description: Numeric group.
         type: int
       mode:
-        description: Permissions in octal, as a string.
+        description:
+          - Permissions in octal, as a string.
+          - Without it a new directory gets 0755, and an existing one keeps what it has.
         type: str
-        default: "0755"
   files:
     description: Files to write.
     type: list
@@ -196,7 +197,7 @@ def main() -> None:
                 "default": [],
                 "options": {
                     "path": {"type": "path", "required": True},
-                    "mode": {"type": "str", "default": "0755"},
+                    "mode": {"type": "str"},
                     **owned,
                 },
             },

@@ -94,7 +94,7 @@ class ManagedFiles:
         if self.dry:
             return []
         for path, ownership in plan.directories:
-            path.mkdir(parents=True, exist_ok=True)
+            path.mkdir(mode=0o755, parents=True, exist_ok=True)
             ownership.apply(path)
         copies = []
         for target in plan.writes:
@@ -132,7 +132,7 @@ class ManagedFiles:
             {
                 "before_header": str(target.path),
                 "after_header": str(target.path),
-                "before": self._masked(before or b"", target),
+                "before": self._masked_live(before or b"", target),
                 "after": self._masked(target.data, target),
             }
         )
@@ -173,6 +173,15 @@ class ManagedFiles:
 
     def _masked(self, data: bytes, target: Target) -> str:
         return placeholders.mask(data.decode("utf-8", errors="replace"), target.template, self.secret)
+
+    def _masked_live(self, data: bytes, target: Target) -> str:
+        """The live text for a diff. Beside a secret, a line that is about to go may hold an older one: it is not shown."""
+        text = self._masked(data, target)
+        if not placeholders.mentions_secret(target.template):
+            return text
+        declared = set(self._masked(target.data, target).splitlines())
+        lines = [line if line in declared else "(not shown: this file holds secrets)" for line in text.splitlines()]
+        return "".join(f"{line}\n" for line in lines)
 
     def _check(self, plan: Plan) -> None:
         """Run the service's own checker on a copy of the configuration as it would be."""

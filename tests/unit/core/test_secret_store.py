@@ -1,0 +1,106 @@
+"""Secrets are made once, follow the site's own value, and are never lost."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from ansible.module_utils.core.secret_store import SecretError, SecretStore, verifies
+
+PASSWORD = {"path": "valkey/password", "kind": "password", "gid": 0}
+KEYS = {"path": "authn/jwks.json", "kind": "jwks", "gid": 0}
+CLIENTS = {"path": "authn/clients.json", "kind": "clients", "gid": 0, "plain": "authn-clients.json", "clients": ["srv:oms", "srv:risk"]}
+
+
+def ensure(root: Path, *entries: dict[str, Any], dry: bool = False) -> Any:
+    store = SecretStore(root, dry=dry)
+    for entry in entries:
+        store.ensure(entry)
+    return store.outcome
+
+
+def test_a_password_is_made_once_and_kept(tmp_path: Path) -> None:
+    assert ensure(tmp_path, PASSWORD, dry=True).created == ["valkey/password"]
+    assert not list(tmp_path.iterdir())
+    assert ensure(tmp_path, PASSWORD).created == ["valkey/password"]
+    first = (tmp_path / "valkey/password").read_text()
+    assert len(first.strip()) >= 43
+    assert not ensure(tmp_path, PASSWORD).changed
+    assert (tmp_path / "valkey/password").read_text() == first
+    assert stat.S_IMODE((tmp_path / "valkey/password").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "valkey").stat().st_mode) == 0o750
+
+
+def test_a_sites_own_password_wins_and_the_old_one_is_kept(tmp_path: Path) -> None:
+    ensure(tmp_path, PASSWORD)
+    old = (tmp_path / "valkey/password").read_text()
+    assert ensure(tmp_path, {**PASSWORD, "value": "of the site"}).replaced == ["valkey/password"]
+    assert (tmp_path / "valkey/password").read_text() == "of the site\n"
+    copies = list(tmp_path.glob(".trade2026/replaced/*/valkey/password"))
+    assert [copy.read_text() for copy in copies] == [old]
+    assert stat.S_IMODE((tmp_path / ".trade2026/replaced").stat().st_mode) == 0o700
+    assert not ensure(tmp_path, {**PASSWORD, "value": "of the site"}).changed
+
+
+def test_a_password_of_two_lines_is_refused_without_being_shown(tmp_path: Path) -> None:
+    with pytest.raises(SecretError) as caught:
+        ensure(tmp_path, {**PASSWORD, "value": "one\ntwo"})
+    assert "one" not in str(caught.value).replace("one line", "")
+
+
+def test_a_mode_opened_by_hand_is_closed_again(tmp_path: Path) -> None:
+    ensure(tmp_path, PASSWORD)
+    (tmp_path / "valkey/password").chmod(0o644)
+    assert ensure(tmp_path, PASSWORD, dry=True).reowned == ["valkey/password"]
+    assert ensure(tmp_path, PASSWORD).reowned == ["valkey/password"]
+    assert stat.S_IMODE((tmp_path / "valkey/password").stat().st_mode) == 0o640
+
+
+def test_the_key_set_signs_what_its_public_half_verifies(tmp_path: Path) -> None:
+    ensure(tmp_path, KEYS)
+    key = json.loads((tmp_path / "authn/jwks.json").read_text())["keys"][0]
+    token = jwt.encode({"sub": "x"}, jwt.PyJWK(key).key, algorithm="RS256", headers={"kid": key["kid"]})
+    public = jwt.PyJWK({name: key[name] for name in ("kty", "n", "e", "kid", "alg", "use")})
+    assert jwt.decode(token, public.key, algorithms=["RS256"]) == {"sub": "x"}
+    assert not ensure(tmp_path, KEYS).changed
+
+
+def test_clients_get_a_secret_each_and_the_server_only_hashes(tmp_path: Path) -> None:
+    ensure(tmp_path, CLIENTS)
+    plain = json.loads((tmp_path / "authn-clients.json").read_text())
+    hashes = json.loads((tmp_path / "authn/clients.json").read_text())
+    assert set(plain) == set(hashes) == {"srv:oms", "srv:risk"}
+    for name, secret in plain.items():
+        assert secret not in json.dumps(hashes)
+        assert verifies(secret, hashes[name])
+        assert not verifies(secret + "x", hashes[name])
+    assert stat.S_IMODE((tmp_path / "authn-clients.json").stat().st_mode) == 0o600
+    assert not ensure(tmp_path, CLIENTS).changed
+
+
+def test_a_new_client_leaves_the_others_as_they_are(tmp_path: Path) -> None:
+    ensure(tmp_path, CLIENTS)
+    before = json.loads((tmp_path / "authn/clients.json").read_text())
+    more = {**CLIENTS, "clients": [*CLIENTS["clients"], "srv:new"]}
+    ensure(tmp_path, more)
+    after = json.loads((tmp_path / "authn/clients.json").read_text())
+    assert set(after) == {*before, "srv:new"}
+    assert all(after[name] == before[name] for name in before)
+
+
+def test_a_client_that_is_no_longer_declared_loses_its_access(tmp_path: Path) -> None:
+    ensure(tmp_path, CLIENTS)
+    ensure(tmp_path, {**CLIENTS, "clients": ["srv:oms"]})
+    assert set(json.loads((tmp_path / "authn/clients.json").read_text())) == {"srv:oms"}
+
+
+def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "authn").mkdir()
+    (tmp_path / "authn/clients.json").write_text("{", encoding="utf-8")
+    with pytest.raises(SecretError, match=r"clients\.json is not JSON"):
+        ensure(tmp_path, CLIENTS)
+    assert (tmp_path / "authn/clients.json").read_text() == "{"

@@ -1,0 +1,140 @@
+"""Each check of the gate: the fault is found, named, and given a remedy; what is right passes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.gate import engine, host, tree
+from ansible.module_utils.gate.result import Result, report
+
+NETWORK = {"name": "trade2026-backend", "subnet": "172.21.0.0/16"}
+TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:18EB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1
+   1: 0100007F:18EC 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 4712 1
+   2: 00000000:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1
+"""
+
+
+def service(name: str, *ports: int, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name, "container": name, "ports": list(ports), "memory": "1g", "nofile": 1024,
+        "max_map_count": 0, "open": True, **more,
+    }
+
+
+def one(results: list[Result]) -> Result:
+    assert len(results) == 1
+    result = results[0]
+    assert result.ok or result.remedy
+    return result
+
+
+def test_a_complete_tree_passes_and_a_gap_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    assert one(tree.check_tree(tmp_path, ["data"], [], will_create=False)).ok
+    gap = one(tree.check_tree(tmp_path, ["data", "config"], ["D.md"], will_create=False))
+    assert not gap.ok
+    assert "config" in gap.message
+    assert "D.md" in gap.message
+    assert one(tree.check_tree(tmp_path, ["data", "config"], [], will_create=True)).ok
+
+
+def test_a_file_where_a_directory_should_be_fails_even_when_missing_ones_are_created(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("", encoding="utf-8")
+    assert not one(tree.check_tree(tmp_path, ["data"], [], will_create=True)).ok
+
+
+def test_disk(tmp_path: Path) -> None:
+    assert one(tree.check_disk(tmp_path / "not/yet", 0.001)).ok
+    assert not one(tree.check_disk(tmp_path, 10**9)).ok
+
+
+@pytest.mark.parametrize(
+    ("found", "ok"), [("20.10.24+dfsg1", True), ("20.9.1", False), ("v28.0.0", True), ("", False), ("dev", False)]
+)
+def test_versions_compare_as_numbers(found: str, ok: bool) -> None:
+    assert one(engine.check_version("engine", found, "20.10.0")).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("existing", "will_create", "ok"),
+    [
+        ({"trade2026-backend": {"IPAM": {"Config": [{"Subnet": "172.21.0.0/16"}]}}}, False, True),
+        ({"trade2026-backend": {"IPAM": {"Config": [{"Subnet": "172.21.0.0/24"}]}}}, True, False),
+        ({"trade2026-backend": {"IPAM": {"Config": None}}}, True, False),
+        ({}, True, True),
+        ({}, False, False),
+    ],
+)
+def test_a_network_has_exactly_its_subnet(existing: dict[str, Any], will_create: bool, ok: bool) -> None:
+    assert one(engine.check_networks([NETWORK], existing, will_create)).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("labels", "ok"),
+    [
+        ({"com.docker.compose.project": "trade2026-core", "com.docker.compose.project.working_dir": "/srv/t/infrastructure"}, True),
+        ({"com.docker.compose.project": "trade2026-core", "com.docker.compose.project.working_dir": "/srv/t2/infrastructure"}, False),
+        ({"com.docker.compose.project": "trade2025"}, False),
+        ({}, False),
+    ],
+)
+def test_a_container_name_taken_by_another_deployment(labels: dict[str, str], ok: bool) -> None:
+    containers = {"nats": {"Config": {"Labels": labels}}}
+    assert one(engine.check_containers([service("nats")], containers, "trade2026-core", "/srv/t")).ok is ok
+
+
+def test_listening_sockets_are_read_from_the_kernels_table() -> None:
+    found = host.listeners([TCP])
+    assert [(listener.address, listener.port) for listener in found] == [("127.0.0.1", 6379), ("0.0.0.0", 9000)]
+
+
+def test_two_services_on_one_port() -> None:
+    result = one(host.check_ports([service("questdb", 9000), service("clickhouse", 9000)], "127.0.0.1", [], {}))
+    assert "questdb and clickhouse both publish it" in result.message
+
+
+@pytest.mark.parametrize(("port", "bind", "ok"), [(6379, "127.0.0.1", False), (6379, "10.0.0.1", True), (9000, "10.0.0.1", False), (1, "127.0.0.1", True)])
+def test_a_port_that_something_else_listens_on(port: int, bind: str, ok: bool) -> None:
+    assert one(host.check_ports([service("x", port)], bind, host.listeners([TCP]), {})).ok is ok
+
+
+def test_a_services_own_container_is_no_clash_and_another_one_is_named() -> None:
+    listening = host.listeners([TCP])
+    assert one(host.check_ports([service("valkey", 6379)], "127.0.0.1", listening, {6379: "valkey"})).ok
+    clash = one(host.check_ports([service("valkey", 6379)], "127.0.0.1", listening, {6379: "old-redis"}))
+    assert "old-redis" in clash.message
+
+
+def test_memory() -> None:
+    assert one(host.check_memory([service("a"), service("b")], 2 * 2**30, 1.0)).ok
+    assert not one(host.check_memory([service("a"), service("b")], 2 * 2**30 - 1, 1.0)).ok
+
+
+def test_kernel_setting() -> None:
+    wanting = [service("opensearch", max_map_count=262144)]
+    assert one(host.check_map_count(wanting, 262144)).ok
+    assert "sysctl -w vm.max_map_count=262144" in one(host.check_map_count(wanting, 65530)).remedy
+
+
+def test_file_descriptors() -> None:
+    assert one(host.check_nofile([service("a", nofile=20000)], 20000)).ok
+    assert not one(host.check_nofile([service("a", nofile=20001)], 20000)).ok
+    assert one(host.check_nofile([service("a", nofile=10**6)], None)).ok
+
+
+@pytest.mark.parametrize(
+    ("bind", "is_open", "accepted", "ok"),
+    [("127.0.0.1", True, False, True), ("0.0.0.0", True, False, False), ("0.0.0.0", False, False, True), ("0.0.0.0", True, True, True)],
+)
+def test_open_services_stay_on_loopback(bind: str, is_open: bool, accepted: bool, ok: bool) -> None:
+    assert one(host.check_open([service("nats", open=is_open)], bind, accepted)).ok is ok
+
+
+def test_the_report_lists_every_failure_with_its_remedy() -> None:
+    text = report([Result("a", True, "fine"), Result("b", False, "bad", "mend b"), Result("c", False, "worse", "mend c")])
+    assert text.startswith("The gate is closed: 2 of 3 checks failed.")
+    assert "1. b: bad\n   Do: mend b" in text
+    assert "2. c: worse\n   Do: mend c" in text
