@@ -1,0 +1,70 @@
+"""One deployment for all integration tests: deploying is what takes the time."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from site_under_test import SOURCE_TREE, Run, Site, engine_state, listing
+
+# Where a short name matters: a socket path below it must not exceed 107 bytes.
+BASE = Path("/var/tmp/trade2026-test")
+
+
+@dataclass(frozen=True)
+class Virgin:
+    """A dry run on a machine with nothing deployed, and what was there before and after."""
+
+    run: Run
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def source_before() -> list[tuple[str, int, int, str]]:
+    """The source tree before anything ran."""
+    return listing(SOURCE_TREE)
+
+
+@pytest.fixture(scope="session")
+def site(source_before: list[Any]) -> Iterator[Site]:
+    """The tests' own site, empty at first and taken away at the end."""
+    BASE.mkdir(parents=True, exist_ok=True)
+    site = Site(root=BASE / "root", number=1)
+    site.remove()
+    yield site
+    site.remove()
+    shutil.rmtree(BASE, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def virgin(site: Site) -> Virgin:
+    """The dry run that comes before everything."""
+
+    def state() -> dict[str, Any]:
+        return {"files": listing(BASE), **engine_state()}
+
+    before = state()
+    run = site.play("--check", "--diff")
+    return Virgin(run, before, state())
+
+
+@pytest.fixture(scope="session")
+def first_run(site: Site, virgin: Virgin) -> Run:
+    """The main job from nothing."""
+    return site.play("--diff", "-vvv")
+
+
+@pytest.fixture(scope="session")
+def deployed(site: Site, first_run: Run) -> Site:
+    """The site with its eight services running."""
+    assert first_run.code == 0, first_run.output[-6000:]
+    return site

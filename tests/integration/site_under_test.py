@@ -1,0 +1,161 @@
+"""A deployment of the tests' own: its root, project, ports and networks collide with no other on the machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+SOURCE_TREE = PROJECT_ROOT / "examples/trade2025"
+SERVICES = ("nats", "valkey", "questdb", "clickhouse", "seaweedfs", "opensearch", "authn", "opa")
+RECAP = re.compile(r"^(\w[\w.-]*)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a playbook run said."""
+
+    code: int
+    output: str
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Host → number of changed tasks, from the recap."""
+        return {match[1]: int(match[3]) for match in RECAP.finditer(self.output)}
+
+    @property
+    def changed_hosts(self) -> set[str]:
+        return {host for host, count in self.changed.items() if count}
+
+    @property
+    def failed_hosts(self) -> set[str]:
+        return {match[1] for match in RECAP.finditer(self.output) if int(match[5]) or int(match[4])}
+
+
+@dataclass
+class Site:
+    """A root of its own and everything that is derived from its number."""
+
+    root: Path
+    number: int
+    variables: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.project = f"trade2026-test{self.number}"
+        self.prefix = f"t{self.number}-"
+        # Below the range from which the kernel takes outgoing ports, and a thousand apart.
+        self.offset = 20000 + 1000 * self.number
+        self.networks = {
+            key: {"name": f"{self.project}-{key}", "subnet": f"172.{28 + self.number}.{third}.0/24"}
+            for third, key in enumerate(("frontend", "lowlatency", "backend"))
+        }
+
+    @property
+    def extra_vars(self) -> dict[str, Any]:
+        return {
+            "trade2026_root": str(self.root),
+            "trade2026_networks": self.networks,
+            "core_project": self.project,
+            "core_container_prefix": self.prefix,
+            "core_port_offset": self.offset,
+            "image_source": "packages",
+            **self.variables,
+        }
+
+    def play(self, *args: str, playbook: str = "core.yml", **variables: Any) -> Run:
+        """Run a playbook as a user would, with this site's variables."""
+        extra = json.dumps({**self.extra_vars, **variables})
+        done = subprocess.run(
+            ["ansible-playbook", playbook, "--extra-vars", extra, *args],
+            cwd=PROJECT_ROOT,
+            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=2400,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def inspect(self, *services: str) -> dict[str, Any]:
+        """Service → `docker inspect` of its container, for those that exist."""
+        found = {}
+        for service in services or SERVICES:
+            done = subprocess.run(
+                ["docker", "container", "inspect", f"{self.prefix}{service}"], capture_output=True, text=True, check=False
+            )
+            if done.returncode == 0:
+                found[service] = json.loads(done.stdout)[0]
+        return found
+
+    def started(self) -> dict[str, tuple[str, str]]:
+        """Service → container and when it started: equal before and after means that nothing was restarted."""
+        return {name: (seen["Id"], seen["State"]["StartedAt"]) for name, seen in self.inspect().items()}
+
+    def port(self, published: int) -> int:
+        """The host port of this site for a port of the defaults."""
+        return published + self.offset
+
+    def secret(self, path: str) -> str:
+        return (self.root / "secrets" / path).read_text(encoding="utf-8").strip()
+
+    def secrets(self) -> set[str]:
+        """Every generated secret that must never be seen in an output."""
+        values: set[str] = set()
+        for file in (self.root / "secrets").rglob("*"):
+            if file.is_file():
+                text = file.read_text(encoding="utf-8").strip()
+                values |= set(_leaves(json.loads(text))) if file.suffix == ".json" else {text}
+        # Short values (an algorithm's name, an exponent) are no secrets.
+        return {value for value in values if len(value) >= 20}
+
+    def remove(self) -> None:
+        """Take everything away that this site made."""
+        names = docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}").split()
+        if names:
+            docker("rm", "--force", "--volumes", *names)
+        for network in self.networks.values():
+            subprocess.run(["docker", "network", "rm", network["name"]], capture_output=True, check=False)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _leaves(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        # The public half of a key is no secret, and its identifier is printed in every token.
+        return [leaf for key, item in value.items() if key not in {"n", "kid"} for leaf in _leaves(item)]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in _leaves(item)]
+    return [str(value)]
+
+
+def docker(*args: str) -> str:
+    """Standard output of a docker command that must succeed."""
+    return subprocess.run(["docker", *args], check=True, capture_output=True, text=True).stdout
+
+
+def listing(root: Path) -> list[tuple[str, int, int, str]]:
+    """Every path below a folder with its mode, size and content hash: equal before and after means untouched."""
+    found = []
+    for path in sorted(root.rglob("*")):
+        seen = path.lstat()
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else ""
+        found.append((str(path.relative_to(root)), seen.st_mode, seen.st_size if content else 0, content))
+    return found
+
+
+def engine_state() -> dict[str, list[str]]:
+    """Networks, containers, images and volumes of the engine."""
+    return {
+        "networks": sorted(docker("network", "ls", "--format", "{{.Name}}").split()),
+        "containers": sorted(docker("ps", "--all", "--quiet").split()),
+        "images": sorted(docker("image", "ls", "--quiet", "--no-trunc").split()),
+        "volumes": sorted(docker("volume", "ls", "--quiet").split()),
+    }

@@ -1,0 +1,107 @@
+"""The main job: from nothing to eight proved services, and what a second run finds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from conftest import Virgin
+from site_under_test import SERVICES, SOURCE_TREE, Run, Site, listing
+
+
+def test_a_dry_run_on_a_virgin_machine_predicts_and_makes_nothing(virgin: Virgin) -> None:
+    assert virgin.run.code == 0, virgin.run.output[-4000:]
+    assert virgin.before == virgin.after
+    assert virgin.run.changed_hosts == set(SERVICES)
+
+
+def test_the_first_run_changes_what_was_predicted(virgin: Virgin, deployed: Site, first_run: Run) -> None:
+    assert first_run.changed_hosts == virgin.run.changed_hosts
+
+
+def test_eight_containers_are_healthy(deployed: Site) -> None:
+    health = {name: seen["State"]["Health"]["Status"] for name, seen in deployed.inspect().items()}
+    assert health == dict.fromkeys(SERVICES, "healthy")
+
+
+def test_the_summary_names_every_service_with_its_image_and_source(deployed: Site, first_run: Run) -> None:
+    summary = first_run.output.rpartition("SERVICE")[2]
+    for service, seen in deployed.inspect().items():
+        line = next(line for line in summary.splitlines() if line.strip().startswith(service + " "))
+        assert seen["Config"]["Image"].partition("@")[0] in line
+        assert "packages" in line or "source" in line
+        assert "healthy" in line
+
+
+def test_a_second_run_and_a_dry_run_change_nothing_and_restart_nothing(deployed: Site) -> None:
+    before = deployed.started()
+    for arguments in ([], ["--check", "--diff"]):
+        run = deployed.play(*arguments)
+        assert run.code == 0, run.output[-4000:]
+        assert run.changed == dict.fromkeys(SERVICES, 0), run.output[-6000:]
+    assert deployed.started() == before
+
+
+def test_one_service_by_itself_passes_the_gate_and_touches_no_other(deployed: Site) -> None:
+    before = deployed.started()
+    run = deployed.play("--limit", "valkey", valkey_maxmemory="1gb")
+    assert run.code == 0, run.output[-4000:]
+    assert "Stop if any precondition fails" in run.output
+    after = deployed.started()
+    assert {name for name in SERVICES if before[name] != after[name]} == {"valkey"}
+    assert set(run.changed) == {"valkey"}
+    assert deployed.play("--limit", "valkey").code == 0
+
+
+def test_every_container_is_hardened(deployed: Site) -> None:
+    for name, seen in deployed.inspect().items():
+        host, config = seen["HostConfig"], seen["Config"]
+        assert config["User"].partition(":")[0].isdigit(), name
+        assert config["User"].partition(":")[0] != "0", name
+        assert host["CapDrop"] == ["ALL"], name
+        assert host["ReadonlyRootfs"], name
+        assert "no-new-privileges:true" in host["SecurityOpt"], name
+        assert host["Memory"] > 0, name
+        assert host["NanoCpus"] > 0, name
+        assert host["PidsLimit"] > 0, name
+        assert host["RestartPolicy"]["Name"] == "unless-stopped", name
+        assert config["Labels"]["com.trade2026.service"] == name
+        assert config["Labels"]["com.trade2026.cpgs.version"] == "1.0"
+        assert config["Labels"]["com.trade2026.component"] == "infrastructure"
+
+
+def test_ports_are_published_on_loopback_only(deployed: Site) -> None:
+    for name, seen in deployed.inspect().items():
+        published = [binding for bindings in seen["NetworkSettings"]["Ports"].values() for binding in bindings or []]
+        assert published, name
+        assert {binding["HostIp"] for binding in published} == {"127.0.0.1"}, name
+
+
+def test_services_are_on_the_networks_of_the_source_text(deployed: Site) -> None:
+    expected = {
+        "nats": {"lowlatency"}, "valkey": {"backend"}, "questdb": {"backend"}, "clickhouse": {"backend"},
+        "seaweedfs": {"backend"}, "opensearch": {"backend"}, "authn": {"frontend", "backend"}, "opa": {"frontend"},
+    }
+    for name, seen in deployed.inspect().items():
+        assert set(seen["NetworkSettings"]["Networks"]) == {deployed.networks[key]["name"] for key in expected[name]}
+
+
+def test_the_migrated_applications_mention_trade2025_nowhere(deployed: Site) -> None:
+    for application in ("authn", "opa_authorizer"):
+        folder = deployed.root / "backend/apps" / application
+        assert (folder / "Dockerfile").is_file()
+        for file in folder.rglob("*"):
+            assert "trade2025" not in file.name.lower()
+            if file.is_file():
+                assert b"trade2025" not in file.read_bytes().lower().replace(b"\0", b""), file
+
+
+def test_the_migration_is_documented_for_every_service(deployed: Site) -> None:
+    text = (deployed.root / "docs/MIGRATION.md").read_text(encoding="utf-8")
+    for service in SERVICES:
+        assert service in text.lower()
+    for fact in ("trade2025-", deployed.networks["backend"]["name"], "C:/trade2025"):
+        assert fact in text
+
+
+def test_the_source_tree_is_untouched(deployed: Site, source_before: list[Any]) -> None:
+    assert listing(SOURCE_TREE) == source_before

@@ -1,0 +1,88 @@
+"""What a role says it takes, what its defaults are and what it uses are the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+ROLES = sorted(folder for folder in (ROOT / "roles").iterdir() if folder.is_dir())
+SERVICES = ("nats", "valkey", "questdb", "clickhouse", "seaweedfs", "opensearch", "authn", "opa")
+
+
+def load(file: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(file.read_text(encoding="utf-8")) or {}) if file.is_file() else {}
+
+
+def options(role: Path) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for entry in load(role / "meta/argument_specs.yml").get("argument_specs", {}).values():
+        found.update(entry.get("options", {}))
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_specs_and_defaults_name_the_same_variables_with_the_same_values(role: Path) -> None:
+    defaults = load(role / "defaults/main.yml")
+    specs = options(role)
+    optional = {name for name, spec in specs.items() if not spec.get("required")}
+    assert optional == set(defaults)
+    for name, spec in specs.items():
+        # A long structure stands once, in the defaults.
+        if "default" in spec:
+            assert spec["default"] == defaults[name], name
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_variable_starts_with_the_roles_name_and_has_a_reason(role: Path) -> None:
+    file = role / "defaults/main.yml"
+    if not file.exists():
+        assert not options(role)
+        return
+    comment = False
+    for line in file.read_text(encoding="utf-8").splitlines():
+        if match := re.match(r"([A-Za-z]\w*):", line):
+            assert match[1].startswith(f"{role.name}_"), match[1]
+            assert comment, f"{match[1]} has no reason above it"
+        elif line.startswith("#"):
+            comment = True
+        elif not line.strip():
+            comment = False
+
+
+def test_every_variable_is_used() -> None:
+    used = ""
+    for pattern in ("roles/*/vars/*.yml", "roles/*/tasks/**/*.yml", "roles/*/templates/**/*.j2", "playbooks/*.yml", "roles/*/defaults/*.yml"):
+        used += "\n".join(file.read_text(encoding="utf-8") for file in sorted(ROOT.glob(pattern)))
+    unused = []
+    for role in ROLES:
+        for name in options(role):
+            # Its own definition is one mention.
+            mentions = len(re.findall(rf"\b{name}\b(?!:)", used)) + len(re.findall(rf"\b{name}:.*\b{name}\b", used))
+            if not mentions:
+                unused.append(name)
+    assert unused == []
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_role_says_all_that_the_machinery_needs(name: str) -> None:
+    service = load(ROOT / f"roles/{name}/vars/main.yml")[f"{name}_service"]
+    needed = {"title", "image", "user", "networks", "ports", "volumes", "healthcheck", "limits", "stop", "deadline_s", "checks", "migration"}
+    assert needed <= set(service)
+    assert service["user"]["uid"] != 0
+    assert set(service["limits"]) == {"memory", "cpus", "pids"}
+    for entry in service.get("config", []):
+        assert (ROOT / f"roles/{name}/templates" / entry["template"]).is_file()
+
+
+def test_the_reference_is_not_stale() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/generate-reference"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
