@@ -1,0 +1,126 @@
+"""What goes wrong is said once, with the thing and the remedy, and nothing is half done."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from site_under_test import SOURCE_TREE, Run, Site, docker, engine_state, listing
+
+
+@pytest.fixture
+def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site beside the deployed one, for runs that must fail."""
+    site = Site(root=Path("/var/tmp/trade2026-test-other/root"), number=2)
+    site.remove()
+    yield site
+    site.remove()
+    shutil.rmtree(site.root.parent, ignore_errors=True)
+
+
+def assert_readable(run: Run) -> None:
+    assert run.code != 0
+    for ugly in ("Traceback", "object at 0x", "MODULE FAILURE"):
+        assert ugly not in run.output
+
+
+def test_the_gate_reports_every_failure_at_once_and_deploys_nothing(other: Site) -> None:
+    wrong = other.networks["frontend"]["name"]
+    docker("network", "create", "--subnet", "172.30.200.0/24", wrong)
+    with socket.create_server(("127.0.0.1", other.port(6379))):
+        before = engine_state()["containers"]
+        run = other.play(trade2026_foundation="verify", trade2026_min_free_gib=10**7, core_port_offset=other.offset, questdb_port=8123)
+    assert_readable(run)
+    for fact in (
+        "The gate is closed",
+        "missing:",
+        f"network {wrong}: has subnet 172.30.200.0/24",
+        f"network {other.networks['backend']['name']}: does not exist",
+        f"port {other.port(6379)}: valkey publishes it, and python",
+        "questdb and clickhouse both publish it",
+        "disk:",
+    ):
+        assert fact in run.output, fact
+    assert run.output.count("Do: ") >= 6
+    assert engine_state()["containers"] == before
+    assert not (other.root / "infrastructure").exists()
+
+
+def test_a_network_with_another_subnet_is_never_recreated(other: Site) -> None:
+    name = other.networks["backend"]["name"]
+    identity = docker("network", "create", "--subnet", "172.30.201.0/24", name)
+    run = other.play("--limit", "nats")
+    assert_readable(run)
+    assert "it is never recreated here" in run.output
+    assert docker("network", "inspect", "--format", "{{.Id}}", name) == identity
+
+
+def test_wrong_variables_come_in_one_list_before_anything_runs(other: Site) -> None:
+    run = other.play(valkey_maxmemroy="1gb", core_port_offset="many", image_source="somewhere")
+    assert_readable(run)
+    for fact in ("valkey_maxmemroy", "did you mean valkey_maxmemory?", "core_port_offset", "image_source", "3 variables are wrong"):
+        assert fact in run.output, fact
+    assert not other.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "facts"),
+    [
+        ("missing", ["docker-compose.core.yml"]),
+        ("malformed", ["docker-compose.core.yml", "line"]),
+    ],
+)
+def test_a_source_file_that_is_missing_or_malformed(other: Site, tmp_path: Path, damage: str, facts: list[str]) -> None:
+    source = tmp_path / "trade2025"
+    shutil.copytree(SOURCE_TREE, source)
+    compose = source / "docker-compose.core.yml"
+    if damage == "missing":
+        compose.unlink()
+    else:
+        compose.write_text("services:\n  nats: [\n", encoding="utf-8")
+    run = other.play("--limit", "nats", trade2025_root=str(source))
+    assert_readable(run)
+    for fact in facts:
+        assert fact in run.output, fact
+    assert not other.inspect()
+
+
+def test_a_configuration_that_the_service_refuses_leaves_the_live_one(deployed: Site) -> None:
+    files = listing(deployed.root / "config")
+    started = deployed.started()
+    run = deployed.play("--limit", "nats", nats_max_payload="seven")
+    assert_readable(run)
+    assert "nats" in run.failed_hosts
+    assert listing(deployed.root / "config") == files
+    assert deployed.started() == started
+
+
+def test_a_service_that_does_not_start_fails_alone_with_its_log_and_cause(deployed: Site) -> None:
+    # Valkey's data folder taken away from its user: the container starts and dies.
+    data = deployed.root / "data/valkey"
+    run = deployed.play("--limit", "valkey,opa", valkey_memory_limit="6m", valkey_maxmemory="4mb", core_deadline_factor=0.2)
+    put_back = deployed.play("--limit", "valkey,opa")
+    assert data.is_dir()
+    assert put_back.code == 0, put_back.output[-4000:]
+    assert_readable(run)
+    assert run.failed_hosts == {"valkey"}
+    for fact in ("Valkey is not proved", "Do:"):
+        assert fact in run.output, fact
+
+
+def test_a_registry_that_does_not_answer_is_named_with_the_remedy(other: Site) -> None:
+    run = other.play("--limit", "nats", image_source="registry", image_prefix="127.0.0.1:1/", image_retries=1, image_retry_delay_s=0)
+    assert_readable(run)
+    assert "127.0.0.1:1/" in run.output
+    assert not other.inspect()
+
+
+def test_removal_wants_its_consent_typed_out(deployed: Site) -> None:
+    before = deployed.started()
+    run = deployed.play(playbook="playbooks/remove.yml")
+    assert_readable(run)
+    assert f"remove the containers of {deployed.project}" in run.output
+    assert deployed.started() == before
