@@ -14,6 +14,11 @@ def core_add(number: int, more: int) -> int:
     return int(number) + int(more)
 
 
+def core_same_machine(hosts: Iterable[str], machine: str, hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Those services that run on the machine, in the order of the inventory."""
+    return [host for host in hosts if hostvars[host]["docker_host"] == machine]
+
+
 def core_volume_source(volume: Mapping[str, Any], root: str, secrets_root: str) -> str:
     """A volume's source as a Compose fragment names it: relative below the root, absolute elsewhere."""
     base = secrets_root if volume["kind"] == "secret" else root
@@ -139,6 +144,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "core_add": core_add,
+            "core_same_machine": core_same_machine,
             "core_volume_source": core_volume_source,
             "core_config_directories": core_config_directories,
             "core_config_files": core_config_files,
