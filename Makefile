@@ -1,0 +1,132 @@
+# Every verb of the project; `make help` lists them. None of them asks anything.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.DEFAULT_GOAL := help
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
+
+# The site that the playbooks run over: a folder below inventory/.
+INVENTORY ?= inventory/local
+# Passed on to the program that a target runs: `make core ARGS="--limit valkey"`.
+ARGS ?=
+JOBS ?= $(shell nproc)
+
+# The linters; each can be run by itself.
+LINTERS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-docker
+# On a site of its own the services may run on other machines, and its own gate says what they lack.
+ENGINE := $(if $(filter inventory/local inventory/local/,$(INVENTORY)),engine)
+
+PYTHON_SOURCES := library module_utils action_plugins filter_plugins tests $(shell grep -l "^.!.*python3$$" scripts/*)
+AUTHN := examples/trade2025/trading/apps/authn
+
+##@ Use
+
+.PHONY: setup
+setup: environment engine ## Set this machine up: the Python environment, a Docker engine, Compose v2
+
+.PHONY: core
+core: environment $(ENGINE) ## Run the main job: migrate, deploy and prove the core services (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) core.yml $(ARGS)
+
+.PHONY: check
+check: environment $(ENGINE) ## Say what `make core` would change, and change nothing (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) core.yml --check --diff $(ARGS)
+
+.PHONY: drift
+drift: environment ## Say what differs between the declared and the running state (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) playbooks/drift.yml $(ARGS)
+
+.PHONY: environment
+environment:
+	@scripts/setup run
+
+.PHONY: engine
+engine:
+	@scripts/ensure-docker
+	@scripts/ensure-map-count
+
+##@ Test
+
+.PHONY: test
+test: environment-test engine ## Run every test: the fast ones, then the main job on real containers
+	@code=0
+	$(MAKE) test-fast || code=1
+	$(MAKE) integration || code=1
+	exit $$code
+
+.PHONY: test-fast
+test-fast: environment-test ## Lint and run the unit tests; no Docker, under two minutes
+	@$(MAKE) --keep-going --jobs=$(JOBS) unit authn $(LINTERS)
+
+.PHONY: lint
+lint: environment-test ## Run all linters
+	@$(MAKE) --keep-going --jobs=$(JOBS) $(LINTERS)
+
+.PHONY: unit
+unit: environment-test ## Run the unit tests (ARGS=)
+	@scripts/step unit pytest -q -n $(JOBS) $(ARGS)
+
+.PHONY: authn
+authn: environment-test ## Run the tests of the sample's token issuer
+	@cd $(AUTHN)
+	PYTHONDONTWRITEBYTECODE=1 $(CURDIR)/scripts/step authn pytest -q -o cache_dir=$(CURDIR)/.cache/pytest-authn tests
+
+.PHONY: integration
+integration: environment-test engine ## Run the integration tests on real containers (ARGS=)
+	pytest tests/integration -v --durations=10 $(ARGS)
+
+.PHONY: molecule
+molecule: environment-test engine ## Test one role by itself: make molecule ROLE=valkey
+	@[[ -n "$(ROLE)" ]] || { echo "error: say which role: make molecule ROLE=valkey" >&2; exit 2; }
+	molecule test --scenario-name $(ROLE) $(ARGS)
+
+.PHONY: bench-migrate
+bench-migrate: environment-test ## Measure the migration of a source tree (ARGS=)
+	python benchmarks/migrate/bench.py $(ARGS)
+
+.PHONY: environment-test
+environment-test:
+	@scripts/setup test
+
+.PHONY: $(LINTERS)
+$(LINTERS): environment-test
+
+lint-ansible:
+	@scripts/step ansible-lint ansible-lint --strict -q
+
+lint-yaml:
+	@scripts/step yamllint yamllint --strict .
+
+lint-python:
+	@scripts/step ruff ruff check $(wildcard $(PYTHON_SOURCES))
+	scripts/step ruff-format ruff format --check $(wildcard $(PYTHON_SOURCES))
+
+lint-types:
+	@scripts/step mypy scripts/typecheck
+
+lint-shell:
+	@scripts/step shellcheck shellcheck --external-sources scripts/lib.sh $$(grep -lE '^#!.*\b(ba)?sh$$' scripts/* .ci/run)
+
+lint-docker:
+	@scripts/step hadolint scripts/lint-dockerfiles
+
+##@ Carry on
+
+.PHONY: pins
+pins: environment-test ## Write requirements/*.txt anew, with the newest versions that requirements/*.in allow
+	scripts/renew-pins
+
+.PHONY: docs
+docs: environment ## Write docs/reference from the roles' argument specs and the modules' documentation
+	scripts/generate-reference $(ARGS)
+
+.PHONY: clean
+clean: ## Remove the environment and the caches; what was deployed stays
+	rm -rf .venv .cache .ansible .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## List these verbs
+	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile
