@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """Turns `files[].template` into `files[].content`; everything else passes unchanged."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return file
         source = Path(str(name))
         if not source.is_file():
-            raise AnsibleActionFail(f"{source}: no such template; `managed_files` wants its full path on the controller")
+            raise AnsibleActionFail(f"{source}: no such template; give its full path on the controller")
         try:
             file["content"] = self._render(source, str(file.get("dest", "")), task_vars)
         except Exception as error:
@@ -46,7 +46,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return file
 
     def _render(self, source: Path, dest: str, task_vars: dict[str, Any]) -> str:
-        """Render one template as `ansible.builtin.template` does: trimmed blocks, `ansible_managed`, own search path."""
+        """Render one template as `ansible.builtin.template` does, with its trimmed blocks and `ansible_managed`."""
         variables = dict(task_vars)
         variables.update(
             _template_vars.generate_ansible_template_vars(
@@ -61,6 +61,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         text = trust_as_template(source.read_text(encoding="utf-8"))
         rendered = templar.template(
-            text, escape_backslashes=False, overrides={"trim_blocks": True, "lstrip_blocks": True, "newline_sequence": "\n"}
+            text,
+            escape_backslashes=False,
+            overrides={"trim_blocks": True, "lstrip_blocks": True, "newline_sequence": "\n"},
         )
         return "" if rendered is None else str(rendered)

@@ -75,11 +75,13 @@ def _argument(option: Mapping[str, Any]) -> dict[str, Any]:
     """An option of argument_specs as the validator takes it."""
     kept = {key: option[key] for key in ("type", "elements", "choices") if key in option}
     if "options" in option:
-        kept["options"] = {name: {**_argument(sub), "required": sub.get("required", False)} for name, sub in option["options"].items()}
+        kept["options"] = {
+            name: {**_argument(sub), "required": sub.get("required", False)} for name, sub in option["options"].items()
+        }
     return kept
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """`validate_variables: {roles_path, hosts, removed}`."""
 
     _requires_connection = False
@@ -87,7 +89,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        roles = [read_role(folder) for folder in sorted(Path(self._task.args["roles_path"]).iterdir()) if folder.is_dir()]
+        roles = [
+            read_role(folder) for folder in sorted(Path(self._task.args["roles_path"]).iterdir()) if folder.is_dir()
+        ]
         removed = dict(self._task.args.get("removed") or {})
         found: dict[str, list[str]] = {}
         for host in self._task.args["hosts"]:
@@ -102,7 +106,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 f"{number}. {line}" + ("" if len(hosts) > 1 else f" (host {hosts[0]})")
                 for number, (line, hosts) in enumerate(found.items(), 1)
             )
-            raise AnsibleActionFail(f"{count} variable{'s are' if count > 1 else ' is'} wrong; nothing was done.\n{listed}")
+            raise AnsibleActionFail(
+                f"{count} variable{'s are' if count > 1 else ' is'} wrong; nothing was done.\n{listed}"
+            )
         return result
 
     @staticmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 SERVICES_DIR = "infrastructure/docker/services"
@@ -22,10 +23,10 @@ def core_same_machine(hosts: Iterable[str], machine: str, hostvars: Mapping[str,
 def core_volume_source(volume: Mapping[str, Any], root: str, secrets_root: str) -> str:
     """A volume's source as a Compose fragment names it: relative below the root, absolute elsewhere."""
     base = secrets_root if volume["kind"] == "secret" else root
-    path = os.path.normpath(os.path.join(base, volume["source"]))
-    if os.path.commonpath([path, os.path.normpath(root)]) != os.path.normpath(root):
+    path = os.path.normpath(Path(base, volume["source"]))
+    if not Path(path).is_relative_to(os.path.normpath(root)):
         return path
-    return os.path.relpath(path, os.path.join(root, SERVICES_DIR))
+    return os.path.relpath(path, Path(root, SERVICES_DIR))
 
 
 def core_config_directories(service: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -88,13 +89,20 @@ def core_secrets(service: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def core_summary(hosts: Iterable[Mapping[str, Any]], bind: str, offset: int) -> str:
     """A table of the services: image and where it came from, address, health, proof, time to healthy."""
-    return table([("SERVICE", "IMAGE", "FROM", "ADDRESS", "HEALTH", "PROVED", "TO HEALTHY"), *(_summary_row(host, bind, int(offset)) for host in hosts)])
+    return table(
+        [
+            ("SERVICE", "IMAGE", "FROM", "ADDRESS", "HEALTH", "PROVED", "TO HEALTHY"),
+            *(_summary_row(host, bind, int(offset)) for host in hosts),
+        ]
+    )
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows as aligned columns, the first row being the heading."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
 
 
 def core_drift_report(hosts: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:

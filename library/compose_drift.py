@@ -8,7 +8,8 @@ module: compose_drift
 short_description: Say what differs between a service's Compose definition and its container
 version_added: 1.0.0
 description:
-  - Read only. Compares the definition, given as text so that it need not be on the disk yet, with the running container.
+  - Read only. Compares the definition, given as text so that it need not be on the disk yet, with the
+    running container.
   - Compared are the state, the health, the image's name and content, the configuration files (by the hash in the label
     C(com.trade2026.config.sha256)), the networks, the memory, processor and process limits, and the rest of the
     definition (by Compose's own hash).
@@ -89,8 +90,17 @@ def compose_hash(docker: Docker, definition: str, service: str, project: str, pr
     # `--project-directory` must exist for Compose to enter it; in a dry run the nearest parent gives the same hash
     # only when paths resolve alike, so the name is passed and only the working directory falls back.
     out = docker.call(
-        "compose", "--project-name", project, "--project-directory", project_src, "--file", "-",
-        "config", "--hash", service, stdin=definition,
+        "compose",
+        "--project-name",
+        project,
+        "--project-directory",
+        project_src,
+        "--file",
+        "-",
+        "config",
+        "--hash",
+        service,
+        stdin=definition,
     )
     return out.split()[-1]
 
@@ -134,7 +144,9 @@ def main() -> None:
         changed=False,
         differences=differences,
         recreate=drift.recreates(differences),
-        reason="; ".join(f"{row['what']}: {row['current'] or 'none'} -> {row['desired'] or 'none'}" for row in differences),
+        reason="; ".join(
+            f"{row['what']}: {row['current'] or 'none'} -> {row['desired'] or 'none'}" for row in differences
+        ),
         health=have.health if have else "",
         started_at=have.started_at if have else "",
     )

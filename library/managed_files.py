@@ -11,7 +11,8 @@ description:
   - Creates directories and writes files below one root, each replaced whole, with the replaced one kept as a copy
     under C(.trade2026/replaced).
   - Text of the form C(@@secret:PATH@@) becomes the secret of that name, C(@@secret_sha256:PATH@@) its SHA-256 in hex.
-    Secrets are read on the machine, so they pass neither through variables nor through logs; diffs show the placeholder.
+    Secrets are read on the machine, so they pass neither through variables nor through logs; diffs show the
+    placeholder.
   - Text of the form C(@@config_hash@@) becomes a hash over all other files of the call and over O(watch).
   - When a file changes, O(checker) runs first on a staged copy. If it refuses, nothing is replaced.
   - Where the file system keeps no owners and modes (a Windows drive), they are not counted as a difference.
@@ -133,7 +134,8 @@ options:
         default: 60
 attributes:
   check_mode:
-    description: Predicts what would be written and makes nothing. A secret that does not exist yet is predicted as changed.
+    description:
+      - Predicts what would be written and makes nothing. A secret that does not exist yet is predicted as changed.
     support: full
   diff_mode:
     description: Shows each file's text, with placeholders where the secrets are.

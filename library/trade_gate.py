@@ -8,9 +8,9 @@ module: trade_gate
 short_description: Check every precondition of a deployment and report all failures at once
 version_added: 1.0.0
 description:
-  - Looks at the directory tree, the networks and their subnets, the container names and host ports, the memory and disk,
-    the kernel setting and file descriptor limit that services need, the versions of the engine and of Compose, and
-    variables that contradict each other.
+  - Looks at the directory tree, the networks and their subnets, the container names and host ports, the memory and
+    disk, the kernel setting and file descriptor limit that services need, the versions of the engine and of Compose,
+    and variables that contradict each other.
   - Runs a container on a network that reads and writes the data directory, and removes what it wrote.
 options:
   root:
@@ -170,7 +170,6 @@ fragments:
   elements: str
 """
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -192,7 +191,13 @@ SERVICE = {
 }
 # Seconds for the integration test's container, which needs under two on a slow machine.
 INTEGRATION_TIMEOUT_S = 60
-INTEGRATION_SCRIPT = 'file=/probe/.gate-$$; ls /probe >/dev/null && echo gate >"$file" && grep -q gate "$file"; code=$?; rm -f "$file"; exit $code'
+INTEGRATION_SCRIPT = """
+file=/probe/.gate-$$
+ls /probe >/dev/null && echo gate >"$file" && grep -q gate "$file"
+code=$?
+rm -f "$file"
+exit $code
+"""
 
 
 def check_machine(params: dict[str, Any]) -> list[Result]:
@@ -233,7 +238,9 @@ def check_engine(docker: Docker, params: dict[str, Any]) -> list[Result]:
     results += engine.check_networks(params["networks"], networks, will_create=params["foundation"] == "ensure")
     containers = docker.inspect("container", *(service["container"] for service in params["services"]))
     results += engine.check_containers(params["services"], containers, params["project"], params["root"])
-    tables = [path.read_text(encoding="utf-8") for path in map(Path, ("/proc/net/tcp", "/proc/net/tcp6")) if path.exists()]
+    tables = [
+        path.read_text(encoding="utf-8") for path in map(Path, ("/proc/net/tcp", "/proc/net/tcp6")) if path.exists()
+    ]
     results += host.check_ports(
         params["services"], params["bind_address"], host.listeners(tables), published_ports(docker)
     )
@@ -245,17 +252,33 @@ def check_integration(docker: Docker, params: dict[str, Any]) -> Result:
     name = "integration of directories and networks"
     directory = Path(params["root"]) / params["probe_directory"]
     code, out, err = docker.attempt(
-        "run", "--rm", "--pull", "never", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--read-only",
-        "--user", f"{directory.stat().st_uid}:{directory.stat().st_gid}",
-        "--network", params["probe_network"], "--volume", f"{directory}:/probe",
-        params["probe_image"], "sh", "-c", INTEGRATION_SCRIPT,
+        "run",
+        "--rm",
+        "--pull",
+        "never",
+        "--cap-drop",
+        "ALL",
+        "--security-opt",
+        "no-new-privileges",
+        "--read-only",
+        "--user",
+        f"{directory.stat().st_uid}:{directory.stat().st_gid}",
+        "--network",
+        params["probe_network"],
+        "--volume",
+        f"{directory}:/probe",
+        params["probe_image"],
+        "sh",
+        "-c",
+        INTEGRATION_SCRIPT,
         timeout_s=INTEGRATION_TIMEOUT_S,
     )
     if code == 0:
         return passed(name, f"a container on {params['probe_network']} reads and writes {directory}")
     return failed(
         name,
-        f"a container on {params['probe_network']} cannot read and write {directory}: {(err or out).strip() or f'exit code {code}'}",
+        f"a container on {params['probe_network']} cannot read and write {directory}: "
+        + ((err or out).strip() or f"exit code {code}"),
         "see that the directory may be shared with containers (Docker Desktop: file sharing; SELinux: its label)",
     )
 
@@ -291,18 +314,21 @@ def main() -> None:
     try:
         results += check_engine(docker, params)
     except DockerError as error:
-        results.append(failed("Docker engine", str(error), "start the engine (`make setup` does on this machine), then run again"))
+        results.append(
+            failed("Docker engine", str(error), "start the engine (`make setup` does on this machine), then run again")
+        )
     if all(result.ok for result in results):
         if module.check_mode:
-            results.append(passed("integration of directories and networks", "left to the real run: it starts a container"))
+            results.append(
+                passed("integration of directories and networks", "left to the real run: it starts a container")
+            )
         else:
             results.append(check_integration(docker, params))
     checks = [result.as_dict() for result in results]
     if not all(result.ok for result in results):
         module.fail_json(msg=report(results), checks=checks)
     fragments = Path(params["root"]) / "infrastructure/docker/services"
-    names = sorted(entry.removesuffix(".yml") for entry in os.listdir(fragments)) if fragments.is_dir() else []
-    module.exit_json(changed=False, checks=checks, fragments=[name for name in names if not name.startswith(".")])
+    module.exit_json(changed=False, checks=checks, fragments=sorted(path.stem for path in fragments.glob("[!.]*.yml")))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ options:
         description:
           - V(password) is one random line.
           - V(jwks) is a private JWK set with one RSA signing key.
-          - V(clients) is a JSON object of client to secret hash, with the plain secrets beside it in O(secrets[].plain).
+          - V(clients) is a JSON object of client to secret hash, with the plain secrets in O(secrets[].plain).
         type: str
         choices: [password, jwks, clients]
         required: true
@@ -127,7 +127,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     except ImportError as error:
         module.fail_json(
-            msg=f"the Python package {error.name} is missing; run `make setup`, or install it for this machine's interpreter"
+            msg=f"the Python package {error.name} is missing; run `make setup`, or install it on this machine"
         )
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it writable for the user that Ansible becomes.")

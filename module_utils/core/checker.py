@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from ansible.module_utils.core.docker_cli import Docker
 
-# Lines of a checker's output that reach the operator: the first ones name the fault, a banner rarely does more than this.
+# Lines of a checker's output that reach the operator: the first ones name the fault.
 OUTPUT_LINES = 20
 
 

@@ -38,7 +38,7 @@ class Docker:
             code, out, err = self._run([*limit, self._binary, *args], data=stdin, binary_data=stdin is not None)
         except (OSError, ValueError) as error:
             raise DockerError(
-                f"`{self._binary}` cannot be run: {error}. Install the Docker engine, or run `make setup` on this machine."
+                f"`{self._binary}` cannot be run: {error}. Install the Docker engine, or run `make setup`."
             ) from error
         return int(code), str(out), str(err)
 

@@ -126,7 +126,11 @@ class ManagedFiles:
             return
         plan.writes.append(target)
         plan.changes.append(
-            {"path": str(target.path), "what": "content", "why": "missing" if before is None else "differs from the declared text"}
+            {
+                "path": str(target.path),
+                "what": "content",
+                "why": "missing" if before is None else "differs from the declared text",
+            }
         )
         plan.diff.append(
             {
@@ -149,7 +153,9 @@ class ManagedFiles:
         if text is None:
             raise FilesError(f"{entry['dest']}: has neither `content` nor `template`")
         if entry.get("reveal") and placeholders.mentions_secret(text):
-            raise FilesError(f"{entry['dest']}: a file that holds a secret cannot be revealed; take the secret out or drop `reveal`")
+            raise FilesError(
+                f"{entry['dest']}: a file that holds a secret cannot be revealed; take the secret out or drop `reveal`"
+            )
         return placeholders.resolve(text, self.secret)
 
     def _hash(self, bodies: list[tuple[dict[str, Any], str]]) -> str:
@@ -175,7 +181,7 @@ class ManagedFiles:
         return placeholders.mask(data.decode("utf-8", errors="replace"), target.template, self.secret)
 
     def _masked_live(self, data: bytes, target: Target) -> str:
-        """The live text for a diff. Beside a secret, a line that is about to go may hold an older one: it is not shown."""
+        """The live text for a diff; beside a secret, a line that is about to go may hold an older one and is hidden."""
         text = self._masked(data, target)
         if not placeholders.mentions_secret(target.template):
             return text
@@ -206,4 +212,6 @@ def _ownership(entry: Mapping[str, Any]) -> Ownership:
     try:
         return Ownership(uid=entry.get("uid"), gid=entry.get("gid"), mode=int(str(mode), 8) if mode else None)
     except ValueError as error:
-        raise FilesError(f"mode {mode!r} of {entry.get('path') or entry.get('dest')} is not octal; write e.g. \"0640\"") from error
+        raise FilesError(
+            f'mode {mode!r} of {entry.get("path") or entry.get("dest")} is not octal; write e.g. "0640"'
+        ) from error

@@ -53,11 +53,19 @@ def key_set() -> str:
     numbers = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS).private_numbers()
     public = numbers.public_numbers
     parts = {
-        "n": public.n, "e": public.e, "d": numbers.d, "p": numbers.p, "q": numbers.q,
-        "dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp,
+        "n": public.n,
+        "e": public.e,
+        "d": numbers.d,
+        "p": numbers.p,
+        "q": numbers.q,
+        "dp": numbers.dmp1,
+        "dq": numbers.dmq1,
+        "qi": numbers.iqmp,
     }
     key: dict[str, str] = {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": str(uuid.uuid4())}
-    key.update({name: _base64url(value.to_bytes((value.bit_length() + 7) // 8, "big")) for name, value in parts.items()})
+    key.update(
+        {name: _base64url(value.to_bytes((value.bit_length() + 7) // 8, "big")) for name, value in parts.items()}
+    )
     return json.dumps({"keys": [key]}, indent=2) + "\n"
 
 
@@ -145,9 +153,13 @@ class SecretStore:
         try:
             content = json.loads(text) if text else {}
         except ValueError as error:
-            raise SecretError(f"{self.root / path} is not JSON ({error}). Mend it, or move it away to have a new one made.") from None
+            raise SecretError(
+                f"{self.root / path} is not JSON ({error}). Mend it, or move it away to have a new one made."
+            ) from None
         if not isinstance(content, dict):
-            raise SecretError(f"{self.root / path} should hold a JSON object. Mend it, or move it away to have a new one made.")
+            raise SecretError(
+                f"{self.root / path} should hold a JSON object. Mend it, or move it away to have a new one made."
+            )
         return content
 
     def _read(self, path: str) -> str | None:

@@ -42,7 +42,8 @@ def check_networks(
                     failed(
                         name,
                         "does not exist",
-                        f"run with trade2026_foundation=ensure, or: docker network create --subnet {network['subnet']} {network['name']}",
+                        "run with trade2026_foundation=ensure, or: "
+                        f"docker network create --subnet {network['subnet']} {network['name']}",
                     )
                 )
             continue
@@ -54,7 +55,8 @@ def check_networks(
                 failed(
                     name,
                     f"has subnet {', '.join(map(str, subnets)) or 'none'}, {network['subnet']} is declared",
-                    "it is never recreated here. Stop what uses it and remove it, or set trade2026_networks to what exists",
+                    "it is never recreated here. Stop what uses it and remove it, "
+                    "or set trade2026_networks to what exists",
                 )
             )
     return results

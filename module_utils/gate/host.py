@@ -51,7 +51,11 @@ def check_ports(
             other = wanted.setdefault(port, service["name"])
             if other != service["name"]:
                 results.append(
-                    failed(name, f"{other} and {service['name']} both publish it", f"set another port for {service['name']}")
+                    failed(
+                        name,
+                        f"{other} and {service['name']} both publish it",
+                        f"set another port for {service['name']}",
+                    )
                 )
             elif published.get(port) == service["container"]:
                 continue
@@ -90,7 +94,13 @@ def check_memory(services: Sequence[Mapping[str, Any]], total_bytes: int, share:
     message = f"limits of {wanted / 2**30:.1f} GiB in all, {total_bytes / 2**30:.1f} GiB in the machine"
     if wanted <= total_bytes * share:
         return [passed("memory", message)]
-    return [failed("memory", message, "lower the services' *_memory_limit, or raise trade2026_memory_share if you accept the risk")]
+    return [
+        failed(
+            "memory",
+            message,
+            "lower the services' *_memory_limit, or raise trade2026_memory_share if you accept the risk",
+        )
+    ]
 
 
 def check_map_count(services: Sequence[Mapping[str, Any]], current: int) -> list[Result]:
@@ -109,14 +119,14 @@ def check_map_count(services: Sequence[Mapping[str, Any]], current: int) -> list
 
 
 def check_nofile(services: Sequence[Mapping[str, Any]], hard_limit: int | None) -> list[Result]:
-    """File descriptors: the engine cannot give a container more than its own hard limit. None: not known, or no limit."""
+    """File descriptors: the engine cannot give more than its own hard limit (None: not known, or no limit)."""
     results = []
     for service in services:
         if hard_limit is not None and int(service["nofile"]) > hard_limit:
             results.append(
                 failed(
                     f"file descriptors of {service['name']}",
-                    f"{service['nofile']} wanted, the engine's own hard limit is {hard_limit}: the container would not start",
+                    f"{service['nofile']} wanted, the engine's own hard limit is {hard_limit}: it would not start",
                     f"start the engine with a higher limit (LimitNOFILE), or set {service['name']}_nofile",
                 )
             )
@@ -152,7 +162,8 @@ def check_open(services: Sequence[Mapping[str, Any]], bind: str, accepted: bool)
         failed(
             "exposure",
             f"core_bind_address={bind} would publish without credentials: {', '.join(open_services)}",
-            "switch on <service>_auth_enabled where there is one, keep 127.0.0.1, or set core_accept_open_services=true",
+            "switch on <service>_auth_enabled where there is one, keep 127.0.0.1, "
+            "or set core_accept_open_services=true",
         )
     ]
 

@@ -17,7 +17,9 @@ def check_tree(root: Path, directories: list[str], documents: list[str], will_cr
     name = "directory tree"
     blocked = [path for path in wrong if path.exists()]
     if blocked:
-        return [failed(name, f"{_list(blocked)} is there and is of the wrong kind", "move it away; nothing is replaced")]
+        return [
+            failed(name, f"{_list(blocked)} is there and is of the wrong kind", "move it away; nothing is replaced")
+        ]
     if wrong and not will_create:
         return [
             failed(
@@ -27,7 +29,9 @@ def check_tree(root: Path, directories: list[str], documents: list[str], will_cr
             )
         ]
     word = "will be created" if wrong else "is there"
-    return [passed(name, f"{len(directories)} directories and {len(documents)} document(s): {len(wrong) or 'all'} {word}")]
+    return [
+        passed(name, f"{len(directories)} directories and {len(documents)} document(s): {len(wrong) or 'all'} {word}")
+    ]
 
 
 def check_writable(root: Path) -> list[Result]:
@@ -37,7 +41,11 @@ def check_writable(root: Path) -> list[Result]:
         place = place.parent
     if os.access(place, os.W_OK | os.X_OK):
         return [passed("permission", f"{place} is writable")]
-    return [failed("permission", f"{place} is not writable", "run as root or with `--become`, or choose another trade2026_root")]
+    return [
+        failed(
+            "permission", f"{place} is not writable", "run as root or with `--become`, or choose another trade2026_root"
+        )
+    ]
 
 
 def check_disk(root: Path, min_free_gib: float) -> list[Result]:
@@ -63,7 +71,8 @@ def check_secrets(root: Path, accept: bool) -> list[Result]:
         failed(
             "secrets",
             message,
-            "set trade2026_secrets_root to a folder of a Linux file system, or accept it with trade2026_accept_readable_secrets=true",
+            "set trade2026_secrets_root to a folder of a Linux file system, "
+            "or accept it with trade2026_accept_readable_secrets=true",
         )
     ]
 

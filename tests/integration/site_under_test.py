@@ -90,7 +90,10 @@ class Site:
         found = {}
         for service in services or SERVICES:
             done = subprocess.run(
-                ["docker", "container", "inspect", f"{self.prefix}{service}"], capture_output=True, text=True, check=False
+                ["docker", "container", "inspect", f"{self.prefix}{service}"],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if done.returncode == 0:
                 found[service] = json.loads(done.stdout)[0]

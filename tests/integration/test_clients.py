@@ -70,7 +70,9 @@ def test_clickhouse_driver_writes_and_reads(deployed: Site) -> None:
     table = f"test_{uuid.uuid4().hex}"
     client.execute(f"CREATE TABLE {table} (day Date, x Int32) ENGINE = MergeTree ORDER BY x PARTITION BY toYYYYMM(day)")
     try:
-        client.execute(f"INSERT INTO {table} (day, x) VALUES", [{"day": __import__("datetime").date(2026, 1, 2), "x": 7}])
+        client.execute(
+            f"INSERT INTO {table} (day, x) VALUES", [{"day": __import__("datetime").date(2026, 1, 2), "x": 7}]
+        )
         assert client.execute(f"SELECT sum(x) FROM {table}") == [(7,)]
     finally:
         client.execute(f"DROP TABLE {table}")
@@ -90,7 +92,12 @@ def s3(site: Site, secret: str) -> Any:
         aws_access_key_id="trade2026",
         aws_secret_access_key=secret,
         region_name="us-east-1",
-        config=Config(retries={"max_attempts": 1}, connect_timeout=TIMEOUT_S, read_timeout=TIMEOUT_S, s3={"addressing_style": "path"}),
+        config=Config(
+            retries={"max_attempts": 1},
+            connect_timeout=TIMEOUT_S,
+            read_timeout=TIMEOUT_S,
+            s3={"addressing_style": "path"},
+        ),
     )
 
 

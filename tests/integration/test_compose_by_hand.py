@@ -15,7 +15,9 @@ from site_under_test import PROJECT_ROOT, SERVICES, Site
 def compose(site: Site, *args: str) -> str:
     done = subprocess.run(
         ["docker", "compose", "-f", str(site.root / "infrastructure/docker/docker-compose.core.yml"), *args],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "obsolete" not in done.stderr
@@ -42,7 +44,11 @@ def test_logs_hold_no_errors(deployed: Site) -> None:
     """The source text's acceptance: no error messages in the logs."""
     for service in SERVICES:
         log = compose(deployed, "logs", "--no-color", "--no-log-prefix", service)
-        bad = [line for line in log.splitlines() if any(word in line for word in ("FATAL", "CRITICAL", "[ERR]", "<Error>", "panic:"))]
+        bad = [
+            line
+            for line in log.splitlines()
+            if any(word in line for word in ("FATAL", "CRITICAL", "[ERR]", "<Error>", "panic:"))
+        ]
         assert bad == [], service
 
 
@@ -63,10 +69,12 @@ def test_check_jsonschema_accepts_every_file(checked: list[Path]) -> None:
 
 
 def test_compose_lint_accepts_every_fragment(checked: list[Path], tmp_path: Path) -> None:
-    # A locally built image has no digest to pin (its tag is a hash of what it was built from): rule by rule, with its reason.
+    # A locally built image has no digest to pin (its tag is a hash of what it was built from).
     config = tmp_path / "compose-lint.yml"
     config.write_text(
-        yaml.safe_dump({"rules": {"CL-0019": {"enabled": False, "reason": "built here: the tag is the hash of the recipe"}}}),
+        yaml.safe_dump(
+            {"rules": {"CL-0019": {"enabled": False, "reason": "built here: the tag is the hash of the recipe"}}}
+        ),
         encoding="utf-8",
     )
     run("compose-lint", "check", "--fail-on", "low", "--config", config, *checked[1:])

@@ -31,10 +31,13 @@ def other_image(site: Site) -> None:
     fragment = site.root / "infrastructure/docker/services/valkey.yml"
     text = fragment.read_text(encoding="utf-8")
     docker("tag", seen["Config"]["Image"], "localhost/trade2026-test/valkey:other")
-    fragment.write_text(text.replace(seen["Config"]["Image"], "localhost/trade2026-test/valkey:other"), encoding="utf-8")
+    fragment.write_text(
+        text.replace(seen["Config"]["Image"], "localhost/trade2026-test/valkey:other"), encoding="utf-8"
+    )
     subprocess.run(
         ["docker", "compose", "--project-name", site.project, "--file", str(fragment), "up", "--detach"],
-        check=True, capture_output=True,
+        check=True,
+        capture_output=True,
     )
     fragment.write_text(text, encoding="utf-8")
 

@@ -32,7 +32,12 @@ def test_the_gate_reports_every_failure_at_once_and_deploys_nothing(other: Site)
     docker("network", "create", "--subnet", "172.30.200.0/24", wrong)
     with socket.create_server(("127.0.0.1", other.port(6379))):
         before = engine_state()["containers"]
-        run = other.play(trade2026_foundation="verify", trade2026_min_free_gib=10**7, core_port_offset=other.offset, questdb_port=8123)
+        run = other.play(
+            trade2026_foundation="verify",
+            trade2026_min_free_gib=10**7,
+            core_port_offset=other.offset,
+            questdb_port=8123,
+        )
     assert_readable(run)
     for fact in (
         "The gate is closed",
@@ -61,7 +66,13 @@ def test_a_network_with_another_subnet_is_never_recreated(other: Site) -> None:
 def test_wrong_variables_come_in_one_list_before_anything_runs(other: Site) -> None:
     run = other.play(valkey_maxmemroy="1gb", core_port_offset="many", image_source="somewhere")
     assert_readable(run)
-    for fact in ("valkey_maxmemroy", "did you mean valkey_maxmemory?", "core_port_offset", "image_source", "3 variables are wrong"):
+    for fact in (
+        "valkey_maxmemroy",
+        "did you mean valkey_maxmemory?",
+        "core_port_offset",
+        "image_source",
+        "3 variables are wrong",
+    ):
         assert fact in run.output, fact
     assert not other.root.exists()
 
@@ -101,7 +112,9 @@ def test_a_configuration_that_the_service_refuses_leaves_the_live_one(deployed: 
 def test_a_service_that_does_not_start_fails_alone_with_its_log_and_cause(deployed: Site) -> None:
     # Valkey's data folder taken away from its user: the container starts and dies.
     data = deployed.root / "data/valkey"
-    run = deployed.play("--limit", "valkey,opa", valkey_memory_limit="6m", valkey_maxmemory="4mb", core_deadline_factor=0.2)
+    run = deployed.play(
+        "--limit", "valkey,opa", valkey_memory_limit="6m", valkey_maxmemory="4mb", core_deadline_factor=0.2
+    )
     put_back = deployed.play("--limit", "valkey,opa")
     assert data.is_dir()
     assert put_back.code == 0, put_back.output[-4000:]
@@ -112,7 +125,9 @@ def test_a_service_that_does_not_start_fails_alone_with_its_log_and_cause(deploy
 
 
 def test_a_registry_that_does_not_answer_is_named_with_the_remedy(other: Site) -> None:
-    run = other.play("--limit", "nats", image_source="registry", image_prefix="127.0.0.1:1/", image_retries=1, image_retry_delay_s=0)
+    run = other.play(
+        "--limit", "nats", image_source="registry", image_prefix="127.0.0.1:1/", image_retries=1, image_retry_delay_s=0
+    )
     assert_readable(run)
     assert "127.0.0.1:1/" in run.output
     assert not other.inspect()

@@ -78,8 +78,14 @@ def test_ports_are_published_on_loopback_only(deployed: Site) -> None:
 
 def test_services_are_on_the_networks_of_the_source_text(deployed: Site) -> None:
     expected = {
-        "nats": {"lowlatency"}, "valkey": {"backend"}, "questdb": {"backend"}, "clickhouse": {"backend"},
-        "seaweedfs": {"backend"}, "opensearch": {"backend"}, "authn": {"frontend", "backend"}, "opa": {"frontend"},
+        "nats": {"lowlatency"},
+        "valkey": {"backend"},
+        "questdb": {"backend"},
+        "clickhouse": {"backend"},
+        "seaweedfs": {"backend"},
+        "opensearch": {"backend"},
+        "authn": {"frontend", "backend"},
+        "opa": {"frontend"},
     }
     for name, seen in deployed.inspect().items():
         assert set(seen["NetworkSettings"]["Networks"]) == {deployed.networks[key]["name"] for key in expected[name]}

@@ -1,4 +1,4 @@
-"""The whole stack converges with its root on a drive that keeps no owners and modes (a stand-in for a Windows drive)."""
+"""The whole stack converges with its root on a stand-in for a Windows drive, which keeps no owners and modes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,9 @@ def test_the_gate_refuses_secrets_that_everybody_can_read(windows: Site) -> None
 def test_the_whole_stack_converges_and_the_second_run_changes_nothing(windows: Site) -> None:
     first = windows.play()
     assert first.code == 0, first.output[-6000:]
-    assert {name: seen["State"]["Health"]["Status"] for name, seen in windows.inspect().items()} == dict.fromkeys(SERVICES, "healthy")
+    assert {name: seen["State"]["Health"]["Status"] for name, seen in windows.inspect().items()} == dict.fromkeys(
+        SERVICES, "healthy"
+    )
     started = windows.started()
     for arguments in ([], ["--check"]):
         again = windows.play(*arguments)

@@ -238,7 +238,10 @@ services:
   unused: {image: unused}
 """,
             "common/vars.env": "FROM_FILE=1\nZ=file\n",
-            "common/deeper/deep.yml": "services:\n  root:\n    image: root:1\n    volumes: ['../x:/x', './y:/y']\n    restart: always\n",
+            "common/deeper/deep.yml": """
+services:
+  root: {image: "r:1", volumes: ["../x:/x", "./y:/y"], restart: always}
+""",
         },
     ),
     Sample(
@@ -297,14 +300,18 @@ services:
     Sample(
         "reset and override tags",
         {
-            "docker-compose.core.yml": "services:\n  a: {image: 'a:1', ports: ['1:1'], environment: {A: '1'}, command: x}\n",
-            "o.yml": "services:\n  a:\n    ports: !reset []\n    environment: !override {B: '2'}\n    command: !reset null\n",
+            "docker-compose.core.yml": """
+services:
+  a: {image: "a:1", ports: ["1:1"], environment: {A: 1}, command: x}
+""",
+            "o.yml": "services: {a: {ports: !reset [], environment: !override {B: '2'}, command: !reset null}}\n",
         },
         files=("docker-compose.core.yml", "o.yml"),
     ),
     _one(
         "crlf, byte order mark and two documents",
-        "\ufeffservices:\r\n  a:\r\n    image: a:1\r\n    command: >\r\n      one\r\n      two\r\n---\r\nservices:\r\n  a:\r\n    image: a:2\r\n",
+        "\ufeffservices:\n  a:\n    image: a:1\n    command: >\n      one\n      two\n"
+        "---\nservices:\n  a:\n    image: a:2\n".replace("\n", "\r\n"),
     ),
 ]
 
@@ -318,9 +325,7 @@ BROKEN = [
         "services:\n  a: {extends: b}\n  b: {extends: {service: a}}\n",
         error=r"core\.yml:[23]: the services extend each other in a circle: a -> b -> a",
     ),
-    _one(
-        "extends nothing", "services:\n  a: {extends: b}\n", error=r"core\.yml:2: service a extends b, which is not in"
-    ),
+    _one("extends nothing", "services:\n  a: {extends: b}\n", error=r"core\.yml:2: service a extends b, not found in"),
     _one(
         "extends file",
         "services:\n  a: {extends: {file: no.yml, service: b}}\n",

@@ -1,4 +1,4 @@
-"""Our reading of a Compose project against that of `docker compose config`, on projects that use every way of writing."""
+"""Our reading of Compose projects against that of `docker compose config`, in every way of writing."""
 
 from __future__ import annotations
 

@@ -8,13 +8,26 @@ import pytest
 from ansible.module_utils.core import drift
 
 WANT = drift.Declared(
-    image="valkey:8", image_id="sha256:1", compose_hash="c1", config_hash="f1",
-    networks=frozenset({"trade2026-backend"}), memory=3 * 2**30, nano_cpus=2_000_000_000, pids=512,
+    image="valkey:8",
+    image_id="sha256:1",
+    compose_hash="c1",
+    config_hash="f1",
+    networks=frozenset({"trade2026-backend"}),
+    memory=3 * 2**30,
+    nano_cpus=2_000_000_000,
+    pids=512,
 )
 HAVE = drift.Running(
-    image="valkey:8", image_id="sha256:1", status="running", health="healthy", started_at="2026-01-01T00:00:00Z",
+    image="valkey:8",
+    image_id="sha256:1",
+    status="running",
+    health="healthy",
+    started_at="2026-01-01T00:00:00Z",
     labels={drift.CONFIG_HASH_LABEL: "f1", drift.COMPOSE_HASH_LABEL: "c1"},
-    networks=frozenset({"trade2026-backend"}), memory=3 * 2**30, nano_cpus=2_000_000_000, pids=512,
+    networks=frozenset({"trade2026-backend"}),
+    memory=3 * 2**30,
+    nano_cpus=2_000_000_000,
+    pids=512,
 )
 
 
@@ -50,7 +63,9 @@ def test_an_absent_container() -> None:
         (replace(HAVE, pids=1), "process limit", False),
     ],
 )
-def test_each_difference_has_a_name_and_says_whether_compose_would_see_it(have: drift.Running, what: str, recreate: bool) -> None:
+def test_each_difference_has_a_name_and_says_whether_compose_would_see_it(
+    have: drift.Running, what: str, recreate: bool
+) -> None:
     rows = drift.compare(WANT, have)
     assert [row["what"] for row in rows] == [what]
     assert drift.recreates(rows) is recreate
@@ -66,7 +81,9 @@ def test_a_stopped_container_with_another_definition_tells_both() -> None:
     assert names(WANT, have) == ["state", "Compose definition"]
 
 
-@pytest.mark.parametrize(("text", "expected"), [("512m", 512 * 2**20), ("2gb", 2 * 2**30), ("1.5g", 3 * 2**29), ("100", 100), (7, 7)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("512m", 512 * 2**20), ("2gb", 2 * 2**30), ("1.5g", 3 * 2**29), ("100", 100), (7, 7)]
+)
 def test_sizes(text: str | int, expected: int) -> None:
     assert drift.size(text) == expected
 
@@ -79,7 +96,11 @@ def test_what_is_not_a_size_is_refused(text: str) -> None:
 
 def test_a_definition_is_read_with_the_networks_real_names() -> None:
     service = {
-        "image": "x", "networks": ["backend"], "mem_limit": "1g", "cpus": 1.5, "pids_limit": 10,
+        "image": "x",
+        "networks": ["backend"],
+        "mem_limit": "1g",
+        "cpus": 1.5,
+        "pids_limit": 10,
         "labels": {drift.CONFIG_HASH_LABEL: "h"},
     }
     read = drift.declared(service, {"backend": {"name": "trade2026-backend"}}, "sha256:9", "c")

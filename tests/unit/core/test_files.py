@@ -25,7 +25,9 @@ class FakeDocker:
         return self.code, "", self.err
 
 
-def work(root: Path, files: list[dict[str, Any]], dry: bool = False, docker: FakeDocker | None = None, **more: Any) -> ManagedFiles:
+def work(
+    root: Path, files: list[dict[str, Any]], dry: bool = False, docker: FakeDocker | None = None, **more: Any
+) -> ManagedFiles:
     params = {"root": str(root), "secrets_root": str(root / "secrets"), "files": files, **more}
     return ManagedFiles(params, Docker(docker or FakeDocker()), dry=dry)
 
@@ -43,8 +45,14 @@ def secret(root: Path, path: str, value: str) -> None:
 
 CONF = {"dest": "config/a.conf", "content": "one\n", "mode": "0640"}
 CHECKER = {
-    "image": "x", "command": ["check"], "entrypoint": None, "user": "0:0", "environment": {}, "tmpfs": [],
-    "mounts": [{"source": "config", "target": "/etc/x", "kind": "config"}], "timeout_s": 5,
+    "image": "x",
+    "command": ["check"],
+    "entrypoint": None,
+    "user": "0:0",
+    "environment": {},
+    "tmpfs": [],
+    "mounts": [{"source": "config", "target": "/etc/x", "kind": "config"}],
+    "timeout_s": 5,
 }
 
 

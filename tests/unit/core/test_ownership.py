@@ -17,7 +17,13 @@ D:\134 /mnt/d 9p rw,metadata 0 0
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("/srv", "ext4"), ("/mnt/c/Trade2026", "9p"), ("/mnt/c2", "ext4"), ("/mnt/my drive/x", "fuseblk"), ("/mnt/d/x", "9p")],
+    [
+        ("/srv", "ext4"),
+        ("/mnt/c/Trade2026", "9p"),
+        ("/mnt/c2", "ext4"),
+        ("/mnt/my drive/x", "fuseblk"),
+        ("/mnt/d/x", "9p"),
+    ],
 )
 def test_the_deepest_mount_counts(path: str, kind: str) -> None:
     assert mount_of(Path(path), MOUNTS)[0] == kind

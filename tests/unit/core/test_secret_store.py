@@ -13,7 +13,13 @@ from ansible.module_utils.core.secret_store import SecretError, SecretStore, ver
 
 PASSWORD = {"path": "valkey/password", "kind": "password", "gid": 0}
 KEYS = {"path": "authn/jwks.json", "kind": "jwks", "gid": 0}
-CLIENTS = {"path": "authn/clients.json", "kind": "clients", "gid": 0, "plain": "authn-clients.json", "clients": ["srv:oms", "srv:risk"]}
+CLIENTS = {
+    "path": "authn/clients.json",
+    "kind": "clients",
+    "gid": 0,
+    "plain": "authn-clients.json",
+    "clients": ["srv:oms", "srv:risk"],
+}
 
 
 def ensure(root: Path, *entries: dict[str, Any], dry: bool = False) -> Any:

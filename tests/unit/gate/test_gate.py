@@ -19,8 +19,14 @@ TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retr
 
 def service(name: str, *ports: int, **more: Any) -> dict[str, Any]:
     return {
-        "name": name, "container": name, "ports": list(ports), "memory": "1g", "nofile": 1024,
-        "max_map_count": 0, "open": True, **more,
+        "name": name,
+        "container": name,
+        "ports": list(ports),
+        "memory": "1g",
+        "nofile": 1024,
+        "max_map_count": 0,
+        "open": True,
+        **more,
     }
 
 
@@ -75,8 +81,20 @@ def test_a_network_has_exactly_its_subnet(existing: dict[str, Any], will_create:
 @pytest.mark.parametrize(
     ("labels", "ok"),
     [
-        ({"com.docker.compose.project": "trade2026-core", "com.docker.compose.project.working_dir": "/srv/t/infrastructure"}, True),
-        ({"com.docker.compose.project": "trade2026-core", "com.docker.compose.project.working_dir": "/srv/t2/infrastructure"}, False),
+        (
+            {
+                "com.docker.compose.project": "trade2026-core",
+                "com.docker.compose.project.working_dir": "/srv/t/infrastructure",
+            },
+            True,
+        ),
+        (
+            {
+                "com.docker.compose.project": "trade2026-core",
+                "com.docker.compose.project.working_dir": "/srv/t2/infrastructure",
+            },
+            False,
+        ),
         ({"com.docker.compose.project": "trade2025"}, False),
         ({}, False),
     ],
@@ -96,7 +114,10 @@ def test_two_services_on_one_port() -> None:
     assert "questdb and clickhouse both publish it" in result.message
 
 
-@pytest.mark.parametrize(("port", "bind", "ok"), [(6379, "127.0.0.1", False), (6379, "10.0.0.1", True), (9000, "10.0.0.1", False), (1, "127.0.0.1", True)])
+@pytest.mark.parametrize(
+    ("port", "bind", "ok"),
+    [(6379, "127.0.0.1", False), (6379, "10.0.0.1", True), (9000, "10.0.0.1", False), (1, "127.0.0.1", True)],
+)
 def test_a_port_that_something_else_listens_on(port: int, bind: str, ok: bool) -> None:
     assert one(host.check_ports([service("x", port)], bind, host.listeners([TCP]), {})).ok is ok
 
@@ -127,14 +148,21 @@ def test_file_descriptors() -> None:
 
 @pytest.mark.parametrize(
     ("bind", "is_open", "accepted", "ok"),
-    [("127.0.0.1", True, False, True), ("0.0.0.0", True, False, False), ("0.0.0.0", False, False, True), ("0.0.0.0", True, True, True)],
+    [
+        ("127.0.0.1", True, False, True),
+        ("0.0.0.0", True, False, False),
+        ("0.0.0.0", False, False, True),
+        ("0.0.0.0", True, True, True),
+    ],
 )
 def test_open_services_stay_on_loopback(bind: str, is_open: bool, accepted: bool, ok: bool) -> None:
     assert one(host.check_open([service("nats", open=is_open)], bind, accepted)).ok is ok
 
 
 def test_the_report_lists_every_failure_with_its_remedy() -> None:
-    text = report([Result("a", True, "fine"), Result("b", False, "bad", "mend b"), Result("c", False, "worse", "mend c")])
+    text = report(
+        [Result("a", True, "fine"), Result("b", False, "bad", "mend b"), Result("c", False, "worse", "mend c")]
+    )
     assert text.startswith("The gate is closed: 2 of 3 checks failed.")
     assert "1. b: bad\n   Do: mend b" in text
     assert "2. c: worse\n   Do: mend c" in text

@@ -58,7 +58,13 @@ def test_every_variable_starts_with_the_roles_name_and_has_a_reason(role: Path) 
 
 def test_every_variable_is_used() -> None:
     used = ""
-    for pattern in ("roles/*/vars/*.yml", "roles/*/tasks/**/*.yml", "roles/*/templates/**/*.j2", "playbooks/*.yml", "roles/*/defaults/*.yml"):
+    for pattern in (
+        "roles/*/vars/*.yml",
+        "roles/*/tasks/**/*.yml",
+        "roles/*/templates/**/*.j2",
+        "playbooks/*.yml",
+        "roles/*/defaults/*.yml",
+    ):
         used += "\n".join(file.read_text(encoding="utf-8") for file in sorted(ROOT.glob(pattern)))
     unused = []
     for role in ROLES:
@@ -73,7 +79,20 @@ def test_every_variable_is_used() -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_role_says_all_that_the_machinery_needs(name: str) -> None:
     service = load(ROOT / f"roles/{name}/vars/main.yml")[f"{name}_service"]
-    needed = {"title", "image", "user", "networks", "ports", "volumes", "healthcheck", "limits", "stop", "deadline_s", "checks", "migration"}
+    needed = {
+        "title",
+        "image",
+        "user",
+        "networks",
+        "ports",
+        "volumes",
+        "healthcheck",
+        "limits",
+        "stop",
+        "deadline_s",
+        "checks",
+        "migration",
+    }
     assert needed <= set(service)
     assert service["user"]["uid"] != 0
     assert set(service["limits"]) == {"memory", "cpus", "pids"}
@@ -83,6 +102,9 @@ def test_a_service_role_says_all_that_the_machinery_needs(name: str) -> None:
 
 def test_the_reference_is_not_stale() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "scripts/generate-reference"), "--check"], capture_output=True, text=True, check=False
+        [sys.executable, str(ROOT / "scripts/generate-reference"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,302 @@
+"""Filters of the role `trade2025`: what the migration was, in words and tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+NOTHING = "\u2013"
+SAME = "As in Trade2025."
+
+# Names that the services' own lines give to settings which a row of the table is about.
+_ROWS = {
+    "image": "image",
+    "command line": "command line",
+    "health check": "health check",
+    "volumes": "volumes",
+    "memory": "memory",
+    "networks": "networks",
+    "stop": "stop",
+    "stop signal": "stop",
+}
+
+
+def trade2025_glob(name: str) -> str:
+    """A glob that excludes the one folder of this name at the top, whatever characters the name has."""
+    return "/" + re.sub(r"([*?\[])", r"[\1]", name)
+
+
+def trade2025_migration_report(result: Mapping[str, Any]) -> list[str]:
+    """What `trade_migrate` did, in lines for people."""
+    told = [
+        f"{result['files_total']} files: {result['files_rewritten']} rewritten ({result['replacements']} references), "
+        f"{result['files_copied']} copied as they are, the others current"
+    ]
+    told += [f"left out: {row['path']} ({row['reason']})" for row in result["skipped_paths"]]
+    told += [f"conflict: {row['path']}: {row['reason']} ({row['action']})" for row in result["conflicts"]]
+    told += [f"changed by hand, kept: {path}" for path in result["kept"]]
+    told += [f"still mentions Trade2025: {row['path']}:{row['line']}: {row['text']}" for row in result["leftovers"]]
+    return told
+
+
+def trade2025_old_name(host: str, names: Mapping[str, str]) -> str:
+    """What the source calls the service of a host."""
+    return str(names.get(host, host))
+
+
+def trade2025_cell(text: object) -> str:
+    """Text as a cell of a Markdown table: code, on one line, with nothing that ends the cell."""
+    plain = " ".join(str(text).split())
+    if not plain or plain == NOTHING:
+        return NOTHING
+    quote = "``" if "`" in plain else "`"
+    return quote + plain.replace("|", "\\|") + quote
+
+
+def trade2025_prose(text: object) -> str:
+    """Text as a cell of prose."""
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def trade2025_rows(
+    service: Mapping[str, Any], source: Mapping[str, Any] | None, site: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """One row a setting: what it was, what it is, and why.
+
+    `service` is the service dictionary, `source` the service as `trade_source_info` returns it (None where the source
+    has none), `site` what the values depend on: bind_address, port_offset, root, networks (key to name).
+    """
+    old = source or {}
+    reasons = _reasons(service)
+    rows = [
+        _row(
+            "image",
+            old.get("image") or _built(old.get("build")),
+            _target_image(service),
+            reasons,
+            "A released version: it does not move.",
+        ),
+        _row(
+            "command line",
+            _words(old.get("command")),
+            _words(service.get("command")),
+            reasons,
+            "Settings stand in files.",
+        ),
+        _row(
+            "ports",
+            _old_ports(old),
+            _ports(service, site),
+            reasons,
+            f"Published on {site['bind_address']}, which the site may change.",
+        ),
+        _row("networks", _old_networks(old), _networks(service, site), reasons, "The networks of Trade2026."),
+        _row(
+            "volumes",
+            _old_volumes(old),
+            _volumes(service),
+            reasons,
+            "Each place has its place in the new tree; settings are read-only.",
+        ),
+        *_environment(service, old, reasons),
+        _row(
+            "health check",
+            _old_check(old),
+            _check(service),
+            reasons,
+            "Asks what the service is for, with tools that its image has.",
+        ),
+        _row(
+            "health check times",
+            _old_times(old),
+            _times(service),
+            reasons,
+            "From the time that the service takes to start.",
+        ),
+        _row("restart", old.get("restart"), "unless-stopped", reasons, "Comes back after a restart of the machine."),
+        _row("user", old.get("user") or "the image's", _user(service), reasons, "Not root, and the owner of its data."),
+        _row(
+            "rights",
+            "all of Docker's",
+            "read-only root, no capability, no new privileges",
+            reasons,
+            "What it never had it cannot lose.",
+        ),
+        _row(
+            "memory",
+            _old_limit(old, "memory"),
+            service["limits"]["memory"],
+            reasons,
+            "One service cannot starve the others.",
+        ),
+        _row(
+            "processors",
+            _old_limit(old, "cpus"),
+            service["limits"]["cpus"],
+            reasons,
+            "One service cannot starve the others.",
+        ),
+        _row("processes", _old_limit(old, "pids"), service["limits"]["pids"], reasons, "A runaway stops at the limit."),
+        _row(
+            "stop",
+            "SIGTERM, 10 s",
+            f"{service['stop']['signal']}, {service['stop']['grace_s']} s",
+            reasons,
+            "Time to write its data.",
+        ),
+    ]
+    told = {reason for row in rows for reason in row["why"].split("\n")}
+    for name, why in reasons.items():
+        if not any(part in told for part in why):
+            rows.append({"setting": name, "source": NOTHING, "target": NOTHING, "why": "\n".join(why)})
+    return rows
+
+
+def _reasons(service: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The service's own reasons, by the row that they belong to."""
+    found: dict[str, list[str]] = {}
+    for line in service.get("migration", []):
+        name = str(line["setting"])
+        row = _ROWS.get(name) or ("ports" if re.search(r"\bports?\b.*\b\d|\bhost port\b", name) else name)
+        found.setdefault(row, []).append(" ".join(str(line["why"]).split()))
+    return found
+
+
+def _row(
+    setting: str, source: object, target: object, reasons: Mapping[str, list[str]], otherwise: str
+) -> dict[str, str]:
+    before, after = str(source or NOTHING), str(target or NOTHING)
+    why = reasons.get(setting, [SAME] if before == after else [otherwise])
+    return {"setting": setting, "source": before, "target": after, "why": "\n".join(why)}
+
+
+def _built(build: Mapping[str, Any] | None) -> str:
+    return f"built from {build['context']}" if build else ""
+
+
+def _target_image(service: Mapping[str, Any]) -> str:
+    image = service["image"]
+    return str(image["official"]) if "official" in image else f"built from {image['build']['context']}"
+
+
+def _words(words: Iterable[object] | None) -> str:
+    return " ".join(str(word).replace("$$", "$") for word in words or [])
+
+
+def _old_ports(old: Mapping[str, Any]) -> str:
+    return ", ".join(
+        ":".join(part for part in (port["host_ip"], port["published"], str(port["target"])) if part)
+        for port in old.get("ports", [])
+    )
+
+
+def _ports(service: Mapping[str, Any], site: Mapping[str, Any]) -> str:
+    offset = int(site["port_offset"])
+    ports = sorted(service["ports"], key=lambda port: int(port["container"]))
+    return ", ".join(
+        f"{site['bind_address']}:{int(port['host']) + offset}:{port['container']} ({port['name']})" for port in ports
+    )
+
+
+def _old_networks(old: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(network["name"] for network in old.get("networks", []))) or str(
+        old.get("network_mode") or ""
+    )
+
+
+def _networks(service: Mapping[str, Any], site: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(site["networks"][network]["name"] for network in service["networks"]))
+
+
+def _old_volumes(old: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{mount['source'] or 'anonymous'} on {mount['target']}" + (" (read-only)" if mount["read_only"] else "")
+        for mount in old.get("volumes", [])
+    )
+
+
+def _volumes(service: Mapping[str, Any]) -> str:
+    found = []
+    for volume in service["volumes"]:
+        secret = volume["kind"] == "secret"
+        source = f"secrets/{volume['source']}" if secret else volume["source"]
+        found.append(f"{source} on {volume['target']}" + ("" if volume["kind"] == "data" else " (read-only)"))
+    return ", ".join(found)
+
+
+def _environment(
+    service: Mapping[str, Any], old: Mapping[str, Any], reasons: Mapping[str, list[str]]
+) -> list[dict[str, str]]:
+    before, after = old.get("environment", {}), service.get("environment") or {}
+    rows = []
+    for name in sorted({*before, *after}):
+        # A variable may have a reason of its own, by its name.
+        row = _row(name, before.get(name), after.get(name), reasons, _why_variable(name in before, name in after))
+        rows.append({**row, "setting": f"variable {name}"})
+    return rows
+
+
+def _why_variable(was: bool, is_now: bool) -> str:
+    if was and is_now:
+        return "The value that fits the new place."
+    return "Settings stand in files, where they are checked before use." if was else "What the image needs to be told."
+
+
+def _old_check(old: Mapping[str, Any]) -> str:
+    check = old.get("healthcheck")
+    return "" if not check or check["disable"] else _words(check["test"])
+
+
+def _check(service: Mapping[str, Any]) -> str:
+    return _words(service["healthcheck"]["test"])
+
+
+def _old_times(old: Mapping[str, Any]) -> str:
+    check = old.get("healthcheck")
+    if not check or check["disable"]:
+        return ""
+    return _times_text(
+        check["interval_s"] or 30, check["timeout_s"] or 30, check["retries"] or 3, check["start_period_s"] or 0
+    )
+
+
+def _times(service: Mapping[str, Any]) -> str:
+    check = service["healthcheck"]
+    return _times_text(check["interval_s"], check["timeout_s"], check["retries"], check["start_period_s"])
+
+
+def _times_text(interval: float, timeout: float, retries: float, start: float) -> str:
+    return (
+        f"every {float(interval):g} s, within {float(timeout):g} s, {int(retries)} times, {float(start):g} s to start"
+    )
+
+
+def _user(service: Mapping[str, Any]) -> str:
+    return f"{service['user']['uid']}:{service['user']['gid']}"
+
+
+def _old_limit(old: Mapping[str, Any], name: str) -> str:
+    value = (old.get("limits") or {}).get(name)
+    if value is None:
+        return "no limit"
+    if name != "memory":
+        return f"{float(value):g}"
+    unit, letter = next(
+        ((size, sign) for size, sign in ((1 << 30, "g"), (1 << 20, "m"), (1 << 10, "k")) if value % size == 0), (1, "b")
+    )
+    return f"{value // unit}{letter}"
+
+
+class FilterModule:
+    """What Ansible loads."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "trade2025_glob": trade2025_glob,
+            "trade2025_migration_report": trade2025_migration_report,
+            "trade2025_old_name": trade2025_old_name,
+            "trade2025_cell": trade2025_cell,
+            "trade2025_prose": trade2025_prose,
+            "trade2025_rows": trade2025_rows,
+        }

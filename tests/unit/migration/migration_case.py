@@ -1,0 +1,71 @@
+"""What the tests of the migration share: the map of the documentation, a tree, and a run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.module_utils.migration.engine import Migration, Report, Settings, infer_base
+from ansible.module_utils.migration.rewrite import Rules
+from ansible.module_utils.migration.roots import check_network_map, parse_path_map
+
+DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "migration.md").read_text()
+
+
+def rules_of(paths: dict[str, str] | list[dict[str, str]], networks: dict[str, str] | None = None) -> Rules:
+    """Rules from a plain mapping of old to new places."""
+    entries = paths if isinstance(paths, list) else [{"from": old, "to": new} for old, new in paths.items()]
+    return Rules(parse_path_map(entries), check_network_map(networks or {}))
+
+
+def documented_map() -> dict[str, Any]:
+    """The map that docs/migration.md shows."""
+    block = re.search(r"```yaml\n(.*?)```", DOCUMENT, re.S)
+    assert block
+    loaded: dict[str, Any] = yaml.safe_load(block.group(1))
+    return loaded
+
+
+DOCUMENTED = rules_of(documented_map()["path_map"], documented_map()["network_map"])
+
+
+def documented_rows(heading: str) -> list[tuple[str, ...]]:
+    """The rows of the first table below a text of docs/migration.md, code spans without their marks."""
+    lines = DOCUMENT[DOCUMENT.index(heading) :].splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("|---"))
+    rows = []
+    for line in lines[start + 1 :]:
+        if not line.startswith("|"):
+            break
+        rows.append(tuple(cell.strip().removeprefix("`").removesuffix("`") for cell in line.strip("|").split(" | ")))
+    return [tuple(cell.strip().strip("`") for cell in row) for row in rows]
+
+
+def migrate(src: Path, dest: Path, rules: Rules = DOCUMENTED, **options: Any) -> Report:
+    """One run of the engine."""
+    return Migration(Settings(str(src), str(dest), rules, compose_base=infer_base(str(src), rules.path_rules), **options)).run()
+
+
+def snapshot(root: Path) -> dict[bytes, tuple[Any, ...]]:
+    """Everything below a directory by path, without the migration's own state: type, mode, time, content."""
+    found: dict[bytes, tuple[Any, ...]] = {}
+    for directory, names, files in os.walk(os.fsencode(root)):
+        names[:] = sorted(name for name in names if name != b".trade_migrate")
+        for name in [*names, *files]:
+            path = directory + b"/" + name
+            status = os.lstat(path)
+            if os.path.islink(path):
+                content: bytes | str = os.readlink(path)
+            elif os.path.isdir(path):
+                content = "directory"
+            elif os.path.isfile(path):
+                with open(path, "rb") as file:
+                    content = hashlib.sha256(file.read()).hexdigest()
+            else:
+                content = "special"
+            found[os.path.relpath(path, os.fsencode(root))] = (oct(status.st_mode), status.st_mtime_ns, content)
+    return found
