@@ -55,11 +55,10 @@ def test_valkey_py_sets_and_gets(deployed: Site) -> None:
 
 def test_psycopg_queries_questdb_with_the_generated_password_and_not_with_the_public_one(deployed: Site) -> None:
     address = {"host": HOST, "port": deployed.port(8812), "dbname": "qdb", "connect_timeout": TIMEOUT_S}
-    user = "admin"
-    with psycopg.connect(**address, user=user, password=deployed.secret("questdb/pg_password")) as connection:
+    with psycopg.connect(**address, user="trade2026", password=deployed.secret("questdb/password")) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     with pytest.raises(psycopg.OperationalError):
-        psycopg.connect(**address, user=user, password="quest")
+        psycopg.connect(**address, user="admin", password="quest")
 
 
 def test_clickhouse_driver_writes_and_reads(deployed: Site) -> None:
