@@ -32,7 +32,8 @@ def core_volume_source(volume: Mapping[str, Any], root: str, secrets_root: str) 
 def core_config_directories(service: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Directories to ensure for a service, with owner and mode as `managed_files` takes them.
 
-    Data belongs to the container's user. Configuration belongs to root and is readable by the container's group alone.
+    Data belongs to the container's user. Configuration belongs to root and is readable by the container's group alone;
+    where it is `writable`, the user owns the folder, though not the files.
     """
     user = service["user"]
     found = []
@@ -40,7 +41,8 @@ def core_config_directories(service: Mapping[str, Any]) -> list[dict[str, Any]]:
         if volume["kind"] == "data":
             found.append({"path": volume["source"], "uid": user["uid"], "gid": user["gid"], "mode": "0750"})
         elif volume["kind"] == "config":
-            found.append({"path": volume["source"], "uid": 0, "gid": user["gid"], "mode": "0750"})
+            owner = user["uid"] if volume.get("writable") else 0
+            found.append({"path": volume["source"], "uid": owner, "gid": user["gid"], "mode": "0750"})
     return found
 
 

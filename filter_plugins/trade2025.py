@@ -29,9 +29,10 @@ def trade2025_glob(name: str) -> str:
 
 def trade2025_migration_report(result: Mapping[str, Any]) -> list[str]:
     """What `trade_migrate` did, in lines for people."""
+    written = result["files_rewritten"] + result["files_copied"]
     told = [
         f"{result['files_total']} files: {result['files_rewritten']} rewritten ({result['replacements']} references), "
-        f"{result['files_copied']} copied as they are, the others current"
+        f"{result['files_copied']} copied as they are, {result['files_total'] - written} current"
     ]
     told += [f"left out: {row['path']} ({row['reason']})" for row in result["skipped_paths"]]
     told += [f"conflict: {row['path']}: {row['reason']} ({row['action']})" for row in result["conflicts"]]
@@ -50,8 +51,8 @@ def trade2025_cell(text: object) -> str:
     plain = " ".join(str(text).split())
     if not plain or plain == NOTHING:
         return NOTHING
-    quote = "``" if "`" in plain else "`"
-    return quote + plain.replace("|", "\\|") + quote
+    code = f"`` {plain} ``" if "`" in plain else f"`{plain}`"
+    return code.replace("|", "\\|")
 
 
 def trade2025_prose(text: object) -> str:
@@ -67,90 +68,79 @@ def trade2025_rows(
     `service` is the service dictionary, `source` the service as `trade_source_info` returns it (None where the source
     has none), `site` what the values depend on: bind_address, port_offset, root, networks (key to name).
     """
-    old = source or {}
     reasons = _reasons(service)
-    rows = [
-        _row(
-            "image",
-            old.get("image") or _built(old.get("build")),
-            _target_image(service),
-            reasons,
-            "A released version: it does not move.",
-        ),
-        _row(
-            "command line",
-            _words(old.get("command")),
-            _words(service.get("command")),
-            reasons,
-            "Settings stand in files.",
-        ),
-        _row(
-            "ports",
-            _old_ports(old),
-            _ports(service, site),
-            reasons,
-            f"Published on {site['bind_address']}, which the site may change.",
-        ),
-        _row("networks", _old_networks(old), _networks(service, site), reasons, "The networks of Trade2026."),
-        _row(
-            "volumes",
-            _old_volumes(old),
-            _volumes(service),
-            reasons,
-            "Each place has its place in the new tree; settings are read-only.",
-        ),
-        *_environment(service, old, reasons),
-        _row(
-            "health check",
-            _old_check(old),
-            _check(service),
-            reasons,
-            "Asks what the service is for, with tools that its image has.",
-        ),
-        _row(
-            "health check times",
-            _old_times(old),
-            _times(service),
-            reasons,
-            "From the time that the service takes to start.",
-        ),
-        _row("restart", old.get("restart"), "unless-stopped", reasons, "Comes back after a restart of the machine."),
-        _row("user", old.get("user") or "the image's", _user(service), reasons, "Not root, and the owner of its data."),
-        _row(
-            "rights",
-            "all of Docker's",
-            "read-only root, no capability, no new privileges",
-            reasons,
-            "What it never had it cannot lose.",
-        ),
-        _row(
-            "memory",
-            _old_limit(old, "memory"),
-            service["limits"]["memory"],
-            reasons,
-            "One service cannot starve the others.",
-        ),
-        _row(
-            "processors",
-            _old_limit(old, "cpus"),
-            service["limits"]["cpus"],
-            reasons,
-            "One service cannot starve the others.",
-        ),
-        _row("processes", _old_limit(old, "pids"), service["limits"]["pids"], reasons, "A runaway stops at the limit."),
-        _row(
-            "stop",
-            "SIGTERM, 10 s",
-            f"{service['stop']['signal']}, {service['stop']['grace_s']} s",
-            reasons,
-            "Time to write its data.",
-        ),
-    ]
-    told = {reason for row in rows for reason in row["why"].split("\n")}
+    before, after = _before(source), _after(service, site)
+    rows = [_row(setting, before[setting], after[setting], reasons, why) for setting, why in _OTHERWISE.items()]
+    variables = _environment(service, source or {}, reasons)
+    at = list(_OTHERWISE).index("health check")
+    rows[at:at] = variables
+    # What no row is about stands by itself: the reason says what it was and is.
+    told = {line for row in rows for line in row["why"].split("\n")}
     for name, why in reasons.items():
-        if not any(part in told for part in why):
-            rows.append({"setting": name, "source": NOTHING, "target": NOTHING, "why": "\n".join(why)})
+        if not told.intersection(why):
+            rows.append({"setting": name, "source": NOTHING, "target": "see why", "why": "\n".join(why)})
     return rows
+
+
+# Every setting that has a row, and why it differs where the service gives no reason of its own.
+_OTHERWISE = {
+    "image": "A released version: it does not move.",
+    "command line": "Settings stand in files.",
+    "ports": "Published on the address that the site sets, loopback without.",
+    "networks": "The networks of Trade2026.",
+    "volumes": "Each place has its place in the new tree; settings are read-only.",
+    "health check": "Asks what the service is for, with tools that its image has.",
+    "health check times": "From the time that the service takes to start.",
+    "restart": "Comes back after a restart of the machine.",
+    "user": "Not root, and the owner of its data.",
+    "rights": "What it never had it cannot lose.",
+    "memory": "One service cannot starve the others.",
+    "processors": "One service cannot starve the others.",
+    "processes": "A runaway stops at the limit.",
+    "stop": "Time to write its data.",
+}
+
+
+def _before(source: Mapping[str, Any] | None) -> dict[str, object]:
+    """What Trade2025 has, by setting; nothing at all where it has no such service."""
+    if source is None:
+        return dict.fromkeys(_OTHERWISE, NOTHING)
+    return {
+        "image": source["image"] or _built(source["build"]),
+        "command line": _words(source["command"]) or "the image's",
+        "ports": _old_ports(source),
+        "networks": _old_networks(source),
+        "volumes": _old_volumes(source),
+        "health check": _old_check(source),
+        "health check times": _old_times(source),
+        "restart": source["restart"] or "no",
+        "user": source["user"] or "the image's",
+        "rights": "all of Docker's",
+        "memory": _old_limit(source, "memory"),
+        "processors": _old_limit(source, "cpus"),
+        "processes": _old_limit(source, "pids"),
+        "stop": "SIGTERM, 10 s",
+    }
+
+
+def _after(service: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, object]:
+    """What Trade2026 has, by setting."""
+    return {
+        "image": _target_image(service),
+        "command line": _words(service.get("command")) or "the image's",
+        "ports": _ports(service, site),
+        "networks": _networks(service, site),
+        "volumes": _volumes(service),
+        "health check": _words(service["healthcheck"]["test"]),
+        "health check times": _times(service),
+        "restart": "unless-stopped",
+        "user": f"{service['user']['uid']}:{service['user']['gid']}",
+        "rights": "read-only root, no capability, no new privileges",
+        "memory": service["limits"]["memory"],
+        "processors": service["limits"]["cpus"],
+        "processes": service["limits"]["pids"],
+        "stop": f"{service['stop']['signal']}, {service['stop']['grace_s']} s",
+    }
 
 
 def _reasons(service: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -248,10 +238,6 @@ def _old_check(old: Mapping[str, Any]) -> str:
     return "" if not check or check["disable"] else _words(check["test"])
 
 
-def _check(service: Mapping[str, Any]) -> str:
-    return _words(service["healthcheck"]["test"])
-
-
 def _old_times(old: Mapping[str, Any]) -> str:
     check = old.get("healthcheck")
     if not check or check["disable"]:
@@ -272,10 +258,6 @@ def _times_text(interval: float, timeout: float, retries: float, start: float) -
     )
 
 
-def _user(service: Mapping[str, Any]) -> str:
-    return f"{service['user']['uid']}:{service['user']['gid']}"
-
-
 def _old_limit(old: Mapping[str, Any], name: str) -> str:
     value = (old.get("limits") or {}).get(name)
     if value is None:
@@ -286,6 +268,40 @@ def _old_limit(old: Mapping[str, Any], name: str) -> str:
         ((size, sign) for size, sign in ((1 << 30, "g"), (1 << 20, "m"), (1 << 10, "k")) if value % size == 0), (1, "b")
     )
     return f"{value // unit}{letter}"
+
+
+def trade2025_data_sets(
+    hosts: Iterable[Mapping[str, Any]], folders: Mapping[str, str], old_root: str, new_root: str
+) -> list[dict[str, Any]]:
+    """What `trade_data_copy` is to copy: one set for each service that has a data folder in both trees."""
+    found = []
+    for facts in hosts:
+        service, name = facts["core_service"], facts["inventory_hostname"]
+        places = [volume["source"] for volume in service["volumes"] if volume["kind"] == "data"]
+        if name in folders and places:
+            user = service["user"]
+            found.append(
+                {
+                    "service": name,
+                    "source": f"{old_root}/{folders[name]}",
+                    "dest": f"{new_root}/{places[0]}",
+                    "uid": int(user["uid"]),
+                    "gid": int(user["gid"]),
+                }
+            )
+    return found
+
+
+def trade2025_data_report(result: Mapping[str, Any]) -> list[str]:
+    """What `trade_data_copy` did, in lines for people."""
+    told = []
+    for row in result["sets"]:
+        line = f"{row['service']}: {row['state']}, {row['files']} files, {row['bytes'] / 2**20:.1f} MiB"
+        line += f", sha256 of all {row['digest'][:16]}" if row["digest"] else ""
+        line += f", earlier data kept as {row['kept']}" if row["kept"] else ""
+        line += f", not copied (no files): {', '.join(row['skipped'])}" if row["skipped"] else ""
+        told.append(line)
+    return told
 
 
 class FilterModule:
@@ -299,4 +315,6 @@ class FilterModule:
             "trade2025_cell": trade2025_cell,
             "trade2025_prose": trade2025_prose,
             "trade2025_rows": trade2025_rows,
+            "trade2025_data_sets": trade2025_data_sets,
+            "trade2025_data_report": trade2025_data_report,
         }

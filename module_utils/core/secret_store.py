@@ -18,6 +18,8 @@ from ansible.module_utils.core.ownership import Ownership
 
 # 256 bits, the strength of the strongest algorithm that any of them feeds.
 PASSWORD_BYTES = 32
+# Shorter ones are guessed, and cannot be masked in an output without garbling it.
+SHORTEST_PASSWORD = 8
 # RFC 7518 section 3.3 asks RS256 for 2048 bits or more.
 RSA_BITS = 2048
 # Cost that the authn service verifies in about 50 ms (N, r, p), as RFC 7914 describes them.
@@ -109,6 +111,11 @@ class SecretStore:
     def _ensure_password(self, entry: Mapping[str, Any]) -> None:
         current = self._read(entry["path"])
         wanted = entry.get("value") or None
+        if wanted is not None and len(wanted) < SHORTEST_PASSWORD:
+            raise SecretError(
+                f"the value set for the secret {entry['path']} is shorter than {SHORTEST_PASSWORD} characters; "
+                "set a longer one, or none to have one generated"
+            )
         if wanted is not None and any(character in wanted for character in "\r\n\0"):
             raise SecretError(f"the value set for the secret {entry['path']} has a line break; write it as one line")
         if wanted is not None and (current is None or current.strip() != wanted):
@@ -130,10 +137,9 @@ class SecretStore:
         hashes = self._object(entry["path"])
         set_by_site: dict[str, str] = json.loads(entry.get("value") or "{}")
         wanted = {name: set_by_site.get(name) or plain.get(name) or password() for name in entry["clients"]}
-        # Clients that are no longer declared keep their secret and lose their access: the configuration decides that.
-        merged = {**plain, **wanted}
-        if merged != plain:
-            self._write({"path": entry["plain"], "gid": 0, "mode": 0o600}, _pretty(merged), bool(plain))
+        # Clients that are no longer declared lose their access; their secrets stay in the copy that is kept.
+        if wanted != plain:
+            self._write({"path": entry["plain"], "gid": 0, "mode": 0o600}, _pretty(wanted), bool(plain))
         fresh = {
             name: hashes[name] if self._still_valid(secret, hashes.get(name)) else scrypt_hash(secret)
             for name, secret in wanted.items()

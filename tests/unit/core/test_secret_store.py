@@ -54,8 +54,8 @@ def test_a_sites_own_password_wins_and_the_old_one_is_kept(tmp_path: Path) -> No
 
 def test_a_password_of_two_lines_is_refused_without_being_shown(tmp_path: Path) -> None:
     with pytest.raises(SecretError) as caught:
-        ensure(tmp_path, {**PASSWORD, "value": "one\ntwo"})
-    assert "one" not in str(caught.value).replace("one line", "")
+        ensure(tmp_path, {**PASSWORD, "value": "line-one\nline-two"})
+    assert "line-one" not in str(caught.value)
 
 
 def test_a_mode_opened_by_hand_is_closed_again(tmp_path: Path) -> None:
@@ -64,6 +64,12 @@ def test_a_mode_opened_by_hand_is_closed_again(tmp_path: Path) -> None:
     assert ensure(tmp_path, PASSWORD, dry=True).reowned == ["valkey/password"]
     assert ensure(tmp_path, PASSWORD).reowned == ["valkey/password"]
     assert stat.S_IMODE((tmp_path / "valkey/password").stat().st_mode) == 0o640
+
+
+def test_a_password_that_anybody_guesses_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SecretError, match="shorter than 8"):
+        ensure(tmp_path, {**PASSWORD, "value": "quest"})
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_key_set_signs_what_its_public_half_verifies(tmp_path: Path) -> None:
@@ -101,7 +107,10 @@ def test_a_new_client_leaves_the_others_as_they_are(tmp_path: Path) -> None:
 def test_a_client_that_is_no_longer_declared_loses_its_access(tmp_path: Path) -> None:
     ensure(tmp_path, CLIENTS)
     ensure(tmp_path, {**CLIENTS, "clients": ["srv:oms"]})
-    assert set(json.loads((tmp_path / "authn/clients.json").read_text())) == {"srv:oms"}
+    for file in ("authn/clients.json", "authn-clients.json"):
+        assert set(json.loads((tmp_path / file).read_text())) == {"srv:oms"}
+    kept = next(tmp_path.glob(".trade2026/replaced/*/authn-clients.json"))
+    assert "srv:risk" in json.loads(kept.read_text())
 
 
 def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
