@@ -25,6 +25,10 @@ def trade2026_gate_service(facts: Mapping[str, Any], prefix: str, offset: int) -
         "nofile": int(service.get("ulimits", {}).get("nofile", 0)),
         "max_map_count": int(service.get("host", {}).get("max_map_count", 0)),
         "open": bool(service.get("open_without", False)),
+        "at_most": [
+            {"name": bound[0], "value": str(bound[1]), "limit_name": bound[2], "limit": str(bound[3])}
+            for bound in service.get("at_most", [])
+        ],
     }
 
 

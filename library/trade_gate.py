@@ -89,6 +89,28 @@ options:
         description: Whether anybody who reaches its port may use it.
         type: bool
         default: false
+      at_most:
+        description: Settings that must not exceed another one, as numbers or sizes.
+        type: list
+        elements: dict
+        default: []
+        suboptions:
+          name:
+            description: Variable that is bounded.
+            type: str
+            required: true
+          value:
+            description: Its value.
+            type: str
+            required: true
+          limit_name:
+            description: Variable that bounds it.
+            type: str
+            required: true
+          limit:
+            description: The bound.
+            type: str
+            required: true
   bind_address:
     description: Host address on which ports are published.
     type: str
@@ -188,6 +210,17 @@ SERVICE = {
     "nofile": {"type": "int", "default": 0},
     "max_map_count": {"type": "int", "default": 0},
     "open": {"type": "bool", "default": False},
+    "at_most": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "value": {"type": "str", "required": True},
+            "limit_name": {"type": "str", "required": True},
+            "limit": {"type": "str", "required": True},
+        },
+    },
 }
 # Seconds for the integration test's container, which needs under two on a slow machine.
 INTEGRATION_TIMEOUT_S = 60
@@ -212,6 +245,7 @@ def check_machine(params: dict[str, Any]) -> list[Result]:
         *tree.check_disk(root, params["min_free_gib"]),
         *tree.check_secrets(Path(params["secrets_root"]), params["accept_readable_secrets"]),
         *host.check_memory(services, int(total[1]) * 1024 if total else 0, params["memory_share"]),
+        *host.check_bounds(services),
         *host.check_map_count(services, int(Path("/proc/sys/vm/max_map_count").read_text(encoding="utf-8"))),
         *host.check_nofile(services, host.engine_nofile()),
         *host.check_open(services, params["bind_address"], params["accept_open_services"]),

@@ -44,10 +44,10 @@ class Running:
 
 def size(text: str | int) -> int:
     """Bytes of a Compose size such as `512m`."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?b?)\s*", str(text).lower())
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b?)\s*", str(text).lower())
     if match is None:
         raise ValueError(f"{text!r} is not a size; write a number with b, k, m or g")
-    return int(float(match[1]) * UNITS[match[2]])
+    return int(float(match[1]) * UNITS[match[2].replace("i", "")])
 
 
 def declared(service: Mapping[str, Any], networks: Mapping[str, Any], image_id: str, compose_hash: str) -> Declared:

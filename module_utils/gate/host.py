@@ -103,6 +103,28 @@ def check_memory(services: Sequence[Mapping[str, Any]], total_bytes: int, share:
     ]
 
 
+def check_bounds(services: Sequence[Mapping[str, Any]]) -> list[Result]:
+    """Variables that contradict each other: one that must not exceed another does."""
+    results = []
+    for service in services:
+        for bound in service["at_most"]:
+            value, limit = bound["value"], bound["limit"]
+            try:
+                holds = size(value) <= size(limit)
+            except ValueError as error:
+                results.append(failed(f"settings of {service['name']}", str(error), f"correct {bound['name']}"))
+                continue
+            if not holds:
+                results.append(
+                    failed(
+                        f"settings of {service['name']}",
+                        f"{bound['name']}={value} exceeds {bound['limit_name']}={limit}",
+                        f"lower {bound['name']} or raise {bound['limit_name']}",
+                    )
+                )
+    return results or [passed("settings", "none contradicts another")]
+
+
 def check_map_count(services: Sequence[Mapping[str, Any]], current: int) -> list[Result]:
     """vm.max_map_count, which a container cannot set for itself."""
     wanted = max((int(service["max_map_count"]) for service in services), default=0)

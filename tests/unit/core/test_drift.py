@@ -82,7 +82,7 @@ def test_a_stopped_container_with_another_definition_tells_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("512m", 512 * 2**20), ("2gb", 2 * 2**30), ("1.5g", 3 * 2**29), ("100", 100), (7, 7)]
+    ("text", "expected"), [("512m", 512 * 2**20), ("2gb", 2 * 2**30), ("1.5g", 3 * 2**29), ("820MiB", 820 * 2**20), ("100", 100), (7, 7)]
 )
 def test_sizes(text: str | int, expected: int) -> None:
     assert drift.size(text) == expected

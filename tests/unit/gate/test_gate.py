@@ -25,6 +25,7 @@ def service(name: str, *ports: int, **more: Any) -> dict[str, Any]:
         "memory": "1g",
         "nofile": 1024,
         "max_map_count": 0,
+        "at_most": [],
         "open": True,
         **more,
     }
@@ -132,6 +133,17 @@ def test_a_services_own_container_is_no_clash_and_another_one_is_named() -> None
 def test_memory() -> None:
     assert one(host.check_memory([service("a"), service("b")], 2 * 2**30, 1.0)).ok
     assert not one(host.check_memory([service("a"), service("b")], 2 * 2**30 - 1, 1.0)).ok
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "fact"),
+    [("2gb", "3g", ""), ("4096", "4096", ""), ("4gb", "3g", "a_max=4gb exceeds a_limit=3g"), ("2 GBB", "3g", "not a size")],
+)
+def test_settings_that_contradict_each_other(value: str, limit: str, fact: str) -> None:
+    bound = {"name": "a_max", "value": value, "limit_name": "a_limit", "limit": limit}
+    result = one(host.check_bounds([service("a", at_most=[bound])]))
+    assert result.ok == (fact == "")
+    assert fact in result.message
 
 
 def test_kernel_setting() -> None:

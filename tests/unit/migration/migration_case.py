@@ -47,7 +47,8 @@ def documented_rows(heading: str) -> list[tuple[str, ...]]:
 
 def migrate(src: Path, dest: Path, rules: Rules = DOCUMENTED, **options: Any) -> Report:
     """One run of the engine."""
-    return Migration(Settings(str(src), str(dest), rules, compose_base=infer_base(str(src), rules.path_rules), **options)).run()
+    base = infer_base(str(src), rules.path_rules)
+    return Migration(Settings(str(src), str(dest), rules, compose_base=base, **options)).run()
 
 
 def snapshot(root: Path) -> dict[bytes, tuple[Any, ...]]:
@@ -58,13 +59,13 @@ def snapshot(root: Path) -> dict[bytes, tuple[Any, ...]]:
         for name in [*names, *files]:
             path = directory + b"/" + name
             status = os.lstat(path)
-            if os.path.islink(path):
-                content: bytes | str = os.readlink(path)
-            elif os.path.isdir(path):
+            plain = Path(os.fsdecode(path))
+            if plain.is_symlink():
+                content = str(plain.readlink())
+            elif plain.is_dir():
                 content = "directory"
-            elif os.path.isfile(path):
-                with open(path, "rb") as file:
-                    content = hashlib.sha256(file.read()).hexdigest()
+            elif plain.is_file():
+                content = hashlib.sha256(plain.read_bytes()).hexdigest()
             else:
                 content = "special"
             found[os.path.relpath(path, os.fsencode(root))] = (oct(status.st_mode), status.st_mtime_ns, content)
