@@ -1,0 +1,4 @@
+package example
+
+# Allow all authenticated users for now
+default allow := true

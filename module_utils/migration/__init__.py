@@ -1,0 +1,1 @@
+"""Copying a Trade2025 tree while its paths and network names are rewritten."""

@@ -1,0 +1,214 @@
+"""What a migration remembers in its destination: manifest, journal, lock and the files being written.
+
+The manifest is the record of the last run that came to its end. The journal holds, for a run that is under way or was
+interrupted, what each file was about to become before it was renamed into place: so the next run knows its own work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+VERSION = 1
+_MANIFEST, _JOURNAL, _LOCK, STAGING = b"manifest", b"journal", b"lock", b"staging"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LockedError(Exception):
+    """Another migration into the same destination is under way; the message says which."""
+
+
+class Record(NamedTuple):
+    """What the manifest says about a file: `source` and `dest` are `stat_key`s, `digest` is the result's SHA-256."""
+
+    source: bytes
+    dest: bytes
+    digest: bytes
+    mentions: int
+
+
+def stat_key(size: int, mtime_ns: int, ctime_ns: int, mode: int) -> bytes:
+    """What changes when a file does, as a text to compare."""
+    return b"%d %d %d %o" % (size, mtime_ns, ctime_ns, mode)
+
+
+def stat_key_of(status: os.stat_result) -> bytes:
+    """`stat_key` of a `stat` result."""
+    return stat_key(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode)
+
+
+def file_record(source: bytes, dest: bytes, digest: bytes, mentions: int) -> bytes:
+    """A file's record as the manifest holds it."""
+    return b"F%s\t%s\t%s\t%d" % (source, dest, digest, mentions)
+
+
+def parse_file_record(record: bytes | None) -> Record | None:
+    """The parts of a file's record; None for anything else."""
+    if not record or not record.startswith(b"F"):
+        return None
+    source, dest, digest, mentions = record[1:].split(b"\t")
+    return Record(source, dest, digest, int(mentions))
+
+
+class Manifest:
+    """Records by path: `F…` files, `L<target>` symlinks, `D<mode>` directories; and the leftovers by path."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = fingerprint
+        self.same_rules = False
+        self.records: dict[bytes, bytes] = {}
+        self.leftovers: dict[str, tuple[int, list[list[Any]]]] = {}
+        self.journal: dict[bytes, set[bytes]] = {}
+
+    @classmethod
+    def load(cls, directory: int | None, fingerprint: str) -> Manifest:
+        """Read the manifest and the journal from the state directory; empty where there is none.
+
+        Raises:
+            ValueError: the manifest is damaged or of an unknown version.
+        """
+        manifest = cls(fingerprint)
+        if directory is None:
+            return manifest
+        data = _read(directory, _MANIFEST)
+        if data is not None:
+            header_text, _, body = data.partition(b"\n")
+            try:
+                header = json.loads(header_text)
+                known = header["version"] == VERSION
+                records = _split(body)
+            except (ValueError, KeyError, TypeError) as exc:
+                raise ValueError("the manifest is damaged") from exc
+            if not known or header["count"] != len(records):
+                raise ValueError("the manifest is damaged or of another version")
+            manifest.records = records
+            manifest.same_rules = header["fingerprint"] == fingerprint
+            manifest.leftovers = {path: (count, lines) for path, (count, lines) in header["leftovers"].items()}
+        for line in (_read(directory, _JOURNAL) or b"").split(b"\0")[:-1]:
+            digest, _, path = line.partition(b"\t")
+            manifest.journal.setdefault(path, set()).add(digest)
+        return manifest
+
+    def save(self, directory: int) -> None:
+        """Write the manifest, after everything that it speaks of is on the disk, and end the journal."""
+        _sync_file_system(directory)
+        header = {
+            "version": VERSION,
+            "fingerprint": self.fingerprint,
+            "count": len(self.records),
+            "leftovers": self.leftovers,
+        }
+        name = b"manifest.new"
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=directory)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(json.dumps(header).encode() + b"\n")
+            # Record by record: the whole text would be most of what a run needs in memory.
+            file.writelines(b"%s\0%s\0" % item for item in self.records.items())
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(name, _MANIFEST, src_dir_fd=directory, dst_dir_fd=directory)
+        os.fsync(directory)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_JOURNAL, dir_fd=directory)
+
+
+def _split(body: bytes) -> dict[bytes, bytes]:
+    fields = body.split(b"\0")
+    if len(fields) % 2 != 1 or fields[-1]:
+        raise ValueError("a record is cut off")
+    return dict(zip(fields[:-1:2], fields[1::2], strict=True))
+
+
+def _read(directory: int, name: bytes) -> bytes | None:
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def _sync_file_system(descriptor: int) -> None:
+    """Flush the file system that holds `descriptor`: one call for all files instead of one each."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "syncfs"):
+        os.sync()
+    elif libc.syncfs(descriptor):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def open_state(path: bytes, create: bool) -> int | None:
+    """Open the state directory; None where it is missing and not to be made."""
+    if create:
+        with contextlib.suppress(FileExistsError):
+            Path(os.fsdecode(path)).mkdir(0o700)
+    try:
+        return os.open(path, _DIRECTORY)
+    except FileNotFoundError:
+        return None
+
+
+def lock(directory: int, exclusive: bool) -> int | None:
+    """Take the lock, which the kernel frees when the process ends however it ends.
+
+    Args:
+        directory: the state directory.
+        exclusive: false for a dry run, which makes no file: it only sees that nobody writes.
+
+    Raises:
+        LockedError: somebody else holds it.
+    """
+    flags = os.O_RDWR | os.O_CREAT if exclusive else os.O_RDONLY
+    try:
+        descriptor = os.open(_LOCK, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError as exc:
+        holder = os.pread(descriptor, 200, 0).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        if exc.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise
+        raise LockedError(holder or "another process") from exc
+    if exclusive:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"process {os.getpid()} since {time.strftime('%Y-%m-%d %H:%M:%S')}".encode(), 0)
+    return descriptor
+
+
+def open_staging(directory: int, dest: int) -> int:
+    """Open the folder for files being written, emptied of what an interrupted run left there.
+
+    A symlink in it names a temporary file elsewhere in `dest`, where the destination spans file systems.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(STAGING, 0o700, dir_fd=directory)
+    staging = os.open(STAGING, _DIRECTORY, dir_fd=directory)
+    with os.scandir(staging) as entries:
+        names = [(entry.name, entry.is_symlink()) for entry in entries]
+    for name, elsewhere in names:
+        if elsewhere:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.readlink(name, dir_fd=staging), dir_fd=dest)
+        os.unlink(name, dir_fd=staging)
+    return staging
+
+
+def open_journal(directory: int) -> int:
+    """Open the journal for appending; records are appended whole, also by several processes."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.open(_JOURNAL, flags, 0o600, dir_fd=directory)
+
+
+def note(journal: int, digest: bytes, path: bytes) -> None:
+    """Append to the journal what `path` is about to become."""
+    os.write(journal, b"%s\t%s\0" % (digest, path))

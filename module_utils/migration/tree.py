@@ -1,0 +1,189 @@
+"""Walking the source, and what of it is left out."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+# What tools make again, and logs: of no use in the migrated tree.
+DEFAULT_EXCLUDES = (
+    ".git",
+    ".svn",
+    ".hg",
+    "__pycache__",
+    "*.pyc",
+    "node_modules",
+    ".venv",
+    "venv",
+    ".tox",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".DS_Store",
+    "Thumbs.db",
+    "logs",
+    "*.log",
+)
+# The state that an earlier migration left in its destination.
+STATE_NAME = b".trade_migrate"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PATH_STEP = 3000
+
+
+class Entry(NamedTuple):
+    """One file, symlink or directory of the source.
+
+    `path` is relative to the root. `size` in bytes, `mtime_ns` and `ctime_ns` in nanoseconds since 1970; `link` is
+    (device, inode) where the file has several names, else None.
+    """
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    mode: int
+    link: tuple[int, int] | None = None
+
+
+class Skipped(NamedTuple):
+    """Something of the source that is not copied, and why."""
+
+    path: bytes
+    reason: str
+
+
+@dataclass(slots=True)
+class Tree:
+    """What a source holds: directories parents first, the rest in their order."""
+
+    directories: list[Entry] = field(default_factory=list)
+    files: list[Entry] = field(default_factory=list)
+    links: list[Entry] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def _translate(glob: str) -> str:
+    """A glob as a regular expression: `*` and `?` stop at a slash, `**` does not."""
+    pattern, position = "", 0
+    while position < len(glob):
+        if glob.startswith("**/", position):
+            pattern, position = pattern + "(?:[^/]+/)*", position + 3
+        elif glob.startswith("**", position):
+            pattern, position = pattern + ".*", position + 2
+        elif glob[position] == "*":
+            pattern, position = pattern + "[^/]*", position + 1
+        elif glob[position] == "?":
+            pattern, position = pattern + "[^/]", position + 1
+        elif glob[position] == "[" and (end := glob.find("]", position + 2)) > 0:
+            body = glob[position + 1 : end].replace("\\", "\\\\")
+            pattern += "[" + ("^" + body[1:] if body.startswith("!") else body) + "]"
+            position = end + 1
+        else:
+            pattern, position = pattern + re.escape(glob[position]), position + 1
+    return pattern
+
+
+class Excluder:
+    """Decides which entries are left out.
+
+    Args:
+        globs: without a slash a glob is for a name at any depth, with one for a path from the source's root.
+    """
+
+    def __init__(self, globs: list[str]) -> None:
+        self._by_name: dict[bytes, str] = {}
+        self._by_pattern: list[tuple[re.Pattern[bytes], bool, str]] = []
+        for glob in dict.fromkeys(globs):
+            plain = glob.rstrip("/").removeprefix("./")
+            anchored = "/" in plain
+            plain = plain.lstrip("/")
+            if not plain:
+                continue
+            if not anchored and not re.search(r"[*?\[]", plain):
+                self._by_name[os.fsencode(plain)] = glob
+            else:
+                self._by_pattern.append((re.compile(os.fsencode(_translate(plain)), re.S), anchored, glob))
+
+    def match(self, name: bytes, path: bytes) -> str | None:
+        """The glob that excludes the entry, or None."""
+        glob = self._by_name.get(name)
+        if glob is not None:
+            return glob
+        for pattern, anchored, glob in self._by_pattern:
+            if pattern.fullmatch(path if anchored else name):
+                return glob
+        return None
+
+
+def open_directory(root: int, path: bytes) -> int:
+    """Open a directory below `root` (a descriptor) without following a symlink at its end, however deep it is."""
+    if len(path) < _PATH_STEP:
+        return os.open(path or b".", _DIRECTORY, dir_fd=root)
+    current = os.dup(root)
+    for name in path.split(b"/"):
+        try:
+            following = os.open(name, _DIRECTORY, dir_fd=current)
+        finally:
+            os.close(current)
+        current = following
+    return current
+
+
+def _kind(mode: int) -> str:
+    names = {
+        stat.S_IFSOCK: "socket",
+        stat.S_IFIFO: "FIFO",
+        stat.S_IFBLK: "block device",
+        stat.S_IFCHR: "character device",
+    }
+    return names.get(stat.S_IFMT(mode), "special file")
+
+
+def walk(root: int, excluder: Excluder) -> Iterator[tuple[Entry, list[Entry], list[Entry], list[Skipped]]]:
+    """Directories, parents first, each with its files, symlinks and what is skipped in it; sorted by name.
+
+    Raises:
+        OSError: a directory cannot be read.
+    """
+    top = os.fstat(root)
+    stack = [Entry(b"", 0, top.st_mtime_ns, top.st_ctime_ns, top.st_mode)]
+    match, encode, is_link = excluder.match, os.fsencode, stat.S_ISLNK
+    while stack:
+        directory = stack.pop()
+        prefix = directory.path + b"/" if directory.path else b""
+        files: list[Entry] = []
+        links: list[Entry] = []
+        skipped: list[Skipped] = []
+        below: list[Entry] = []
+        descriptor = open_directory(root, directory.path)
+        try:
+            with os.scandir(descriptor) as entries:
+                for item in entries:
+                    name = encode(item.name)
+                    path = prefix + name
+                    glob = match(name, path)
+                    if glob is not None:
+                        skipped.append(Skipped(path, f"excluded by {glob!r}"))
+                        continue
+                    status = item.stat(follow_symlinks=False)
+                    mode = status.st_mode
+                    if mode & 0o170000 == 0o100000:
+                        link = (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
+                        files.append(Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, mode, link))
+                    elif mode & 0o170000 == 0o040000:
+                        if path != STATE_NAME:
+                            below.append(Entry(path, 0, status.st_mtime_ns, status.st_ctime_ns, mode))
+                    elif is_link(mode):
+                        links.append(Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, mode))
+                    else:
+                        skipped.append(Skipped(path, f"a {_kind(mode)} is not copied"))
+        finally:
+            os.close(descriptor)
+        files.sort()
+        below.sort(reverse=True)
+        stack += below
+        yield directory, files, links, skipped
