@@ -292,11 +292,20 @@ def trade2025_data_sets(
     return found
 
 
+def _human(size: float) -> str:
+    """A size for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
 def trade2025_data_report(result: Mapping[str, Any]) -> list[str]:
     """What `trade_data_copy` did, in lines for people."""
     told = []
     for row in result["sets"]:
-        line = f"{row['service']}: {row['state']}, {row['files']} files, {row['bytes'] / 2**20:.1f} MiB"
+        line = f"{row['service']}: {row['state']}, {row['files']} files, {_human(row['bytes'])}"
         line += f", sha256 of all {row['digest'][:16]}" if row["digest"] else ""
         line += f", earlier data kept as {row['kept']}" if row["kept"] else ""
         line += f", not copied (no files): {', '.join(row['skipped'])}" if row["skipped"] else ""

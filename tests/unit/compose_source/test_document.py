@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import sys
+import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.compose_source.report import read
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "filter_plugins"))
-
-from trade2025 import (
-    NOTHING,
-    SAME,
-    trade2025_cell,
-    trade2025_glob,
-    trade2025_migration_report,
-    trade2025_rows,
-)
+# The filters as Ansible loads them.
+_PLUGIN = runpy.run_path(str(Path(__file__).resolve().parents[3] / "filter_plugins/trade2025.py"))
+FILTERS = _PLUGIN["FilterModule"]().filters()
+NOTHING, SAME = _PLUGIN["NOTHING"], _PLUGIN["SAME"]
 
 SITE = {"bind_address": "127.0.0.1", "port_offset": 100, "networks": {"backend": {"name": "trade2026-backend"}}}
 SERVICE: dict[str, Any] = {
@@ -70,7 +64,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     root = tmp_path_factory.mktemp("tree")
     (root / "c.yml").write_text(COMPOSE)
     source = read(str(root), ["c.yml"], ["C:/trade2025"], [], {})["services"]["cache"]
-    return {row["setting"]: row for row in trade2025_rows(SERVICE, source, SITE)}
+    return {row["setting"]: row for row in FILTERS["trade2025_rows"](SERVICE, source, SITE)}
 
 
 @pytest.mark.parametrize(
@@ -124,19 +118,19 @@ def test_every_reason_of_the_service_is_told_once(rows: dict[str, dict[str, str]
 
 
 def test_a_service_that_the_source_lacks_has_no_old_values() -> None:
-    rows = trade2025_rows(SERVICE, None, SITE)
+    rows = FILTERS["trade2025_rows"](SERVICE, None, SITE)
     assert {row["source"] for row in rows} == {NOTHING}
 
 
 def test_a_cell_never_ends_early() -> None:
-    assert trade2025_cell("a | b\nc") == "`a \\| b c`"
-    assert trade2025_cell("has `ticks`") == "`` has `ticks` ``"
-    assert trade2025_cell("") == NOTHING
+    assert FILTERS["trade2025_cell"]("a | b\nc") == "`a \\| b c`"
+    assert FILTERS["trade2025_cell"]("has `ticks`") == "`` has `ticks` ``"
+    assert FILTERS["trade2025_cell"]("") == NOTHING
 
 
 @pytest.mark.parametrize(("name", "glob"), [("oms", "/oms"), ("a*b?[c]", "/a[*]b[?][[]c]")])
 def test_a_folder_is_excluded_by_its_name_alone(name: str, glob: str) -> None:
-    assert trade2025_glob(name) == glob
+    assert FILTERS["trade2025_glob"](name) == glob
 
 
 def test_the_report_of_a_migration_names_what_needs_attention() -> None:
@@ -150,7 +144,7 @@ def test_the_report_of_a_migration_names_what_needs_attention() -> None:
         "kept": ["b"],
         "leftovers": [{"path": "c", "line": 7, "text": "trade2025"}],
     }
-    assert trade2025_migration_report(result) == [
+    assert FILTERS["trade2025_migration_report"](result) == [
         "3 files: 1 rewritten (2 references), 1 copied as they are, 1 current",
         "left out: oms (excluded)",
         "conflict: a: changed (backup)",

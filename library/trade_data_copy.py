@@ -1,0 +1,256 @@
+#!/usr/bin/python
+"""Copy the live data of Trade2025's services to where Trade2026's look for it."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: trade_data_copy
+short_description: Copy the data of stopped services, verified, resumable and sparse-aware
+version_added: 1.0.0
+description:
+  - Copies each of O(sets) from the old tree to the new one, while nothing of either platform runs. It looks, and
+    refuses otherwise.
+  - A copy grows in a folder of its own (C(.trade2025) beside the destinations) and takes its place by a rename when it
+    is whole, so that a service never sees half of its data.
+  - Every file is read back from the disk and compared by its hash. What was verified is not copied again after an
+    interruption, within a large file by steps of 64 MiB.
+  - The source is opened for reading only, where allowed without touching its access times.
+  - The action plugin of the same name runs the module in slices of O(slice_s) and shows the progress between them.
+options:
+  sets:
+    description: What to copy.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      service:
+        description: Name for messages.
+        type: str
+        required: true
+      source:
+        description: Folder of the old data. One that is not there is told and left out.
+        type: path
+        required: true
+      dest:
+        description: Folder of the service's data in the new tree.
+        type: path
+        required: true
+      uid:
+        description: Numeric owner of everything that is copied.
+        type: int
+        required: true
+      gid:
+        description: Numeric group of everything that is copied.
+        type: int
+        required: true
+  source_roots:
+    description: The old tree's root, in every spelling by which a container's mount may name it.
+    type: list
+    elements: str
+    required: true
+  source_networks:
+    description: Networks of the old platform. A running container on one of them stands in the way.
+    type: list
+    elements: str
+    default: []
+  target_root:
+    description: The new tree's root. A running container that mounts a folder of its C(data) stands in the way.
+    type: path
+    required: true
+  target_project:
+    description: Compose project of the new platform. Its running containers stand in the way.
+    type: str
+    required: true
+  on_conflict:
+    description:
+      - What to do where a destination already holds data. V(fail) changes nothing, V(backup) keeps it as
+        C(.trade2025/SERVICE/replaced-TIME) beside the destinations.
+    type: str
+    choices: [fail, backup]
+    default: fail
+  margin_bytes:
+    description: Bytes that must stay free on the file system of the destination.
+    type: int
+    default: 268435456
+  slice_s:
+    description: Seconds after which the module returns with RV(finished=false); V(0) works until it is done.
+    type: int
+    default: 0
+attributes:
+  check_mode:
+    description: Looks at everything that the real run looks at, and says what it would copy. Makes nothing.
+    support: full
+  diff_mode:
+    description: Data has no difference fit to show.
+    support: none
+author: [Trade2026 founders (@trade2026)]
+"""
+
+EXAMPLES = r"""
+- name: Copy Valkey's data
+  trade_data_copy:
+    sets:
+      - service: valkey
+        source: /mnt/c/trade2025/trading/valkey
+        dest: /srv/trade2026/data/valkey
+        uid: 999
+        gid: 1000
+    source_roots: [/mnt/c/trade2025, "C:/trade2025"]
+    source_networks: [trade2025-backend]
+    target_root: /srv/trade2026
+    target_project: trade2026-core
+    slice_s: 10
+"""
+
+RETURN = r"""
+finished:
+  description: Whether everything is in its place. When not, another call goes on.
+  returned: success
+  type: bool
+sets:
+  description: >-
+    For each of O(sets) C(service), C(state) (V(copied), V(current), V(absent), V(partial), in a dry run V(would copy)),
+    C(files), C(bytes), C(bytes_left), C(skipped) (sockets and the like), C(digest) (hash over all names and contents)
+    and C(kept) (where earlier data of the destination went).
+  returned: success
+  type: list
+  elements: dict
+progress:
+  description: How far it is, in words.
+  returned: success
+  type: str
+problems:
+  description: Everything that stands in the way.
+  returned: failure
+  type: list
+  elements: str
+"""
+
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.core.docker_cli import Docker, DockerError
+from ansible.module_utils.data_copy.copier import Copier, DataSet, Plan, human, plan, space_problems
+from ansible.module_utils.data_copy.tree import DataCopyError
+from ansible.module_utils.data_copy.users import Places, open_file_users, running_users
+
+
+def users(docker: Docker, places: Places, plans: list[Plan]) -> list[str]:
+    """Everything that uses the data of source or target."""
+    inodes: set[tuple[int, int]] = set()
+    for made in plans:
+        if made.tree is not None and made.state == "copy":
+            inodes |= {entry.inode for entry in made.tree.files}
+    found: list[str] = running_users(docker, places)
+    return found + open_file_users(inodes)
+
+
+def told(made: Plan, state: str) -> dict[str, Any]:
+    """One set of the result."""
+    return {
+        "service": made.data.service,
+        "state": state,
+        "files": len(made.tree.files) if made.tree else 0,
+        "bytes": made.size,
+        "bytes_left": made.size_left,
+        "skipped": list(made.tree.skipped) if made.tree else [],
+        "digest": "",
+        "kept": "",
+    }
+
+
+def progress(results: list[dict[str, Any]]) -> str:
+    """How far all sets together are."""
+    total, left = sum(row["bytes"] for row in results), sum(row["bytes_left"] for row in results)
+    now = next((row["service"] for row in results if row["state"] == "partial"), "")
+    part = 100.0 if not total else 100.0 * (total - left) / total
+    return f"{human(total - left)} of {human(total)} ({part:.0f} %)" + (f", now {now}" if now else "")
+
+
+def work(params: dict[str, Any], docker: Docker, dry: bool) -> dict[str, Any]:
+    """Plan everything, then copy one set after the other until time is over. Raises DataCopyError."""
+    deadline = time.monotonic() + params["slice_s"] if params["slice_s"] else float("inf")
+    places = Places(params["source_roots"], params["source_networks"], params["target_root"], params["target_project"])
+    plans = [plan(DataSet(**row), params["on_conflict"]) for row in params["sets"]]
+    problems = users(docker, places, plans)
+    problems += [f"{made.data.service}: {made.blocked}" for made in plans if made.blocked]
+    problems += space_problems(plans, params["margin_bytes"])
+    if problems:
+        return {"problems": problems}
+
+    results: list[dict[str, Any]] = []
+    changed = False
+    for made in plans:
+        if made.state != "copy":
+            results.append(told(made, made.state))
+            continue
+        changed = True
+        if dry or time.monotonic() > deadline:
+            results.append(told(made, "would copy" if dry else "partial"))
+            continue
+        results.append(copy(made, deadline, docker, places))
+    finished = not any(row["state"] == "partial" for row in results)
+    return {"changed": changed, "finished": finished, "sets": results, "progress": progress(results)}
+
+
+def copy(made: Plan, deadline: float, docker: Docker, places: Places) -> dict[str, Any]:
+    """Carry out one plan, as far as time allows."""
+
+    def still_stopped() -> None:
+        problems = users(docker, places, [])
+        if problems:
+            raise DataCopyError(
+                f"{made.data.service}: {'; '.join(problems)}. The copy waits beside its place; run again."
+            )
+
+    copier = Copier(made, deadline, still_stopped)
+    whole = copier.run()
+    row = told(made, "copied" if whole else "partial")
+    row["bytes_left"] = 0 if whole else max(0, row["bytes_left"] - copier.bytes_done)
+    row["digest"] = copier.digest() if whole else ""
+    row["kept"] = copier.kept
+    return row
+
+
+def main() -> None:
+    """Read the arguments, do the work, report."""
+    module = AnsibleModule(
+        argument_spec={
+            "sets": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "service": {"type": "str", "required": True},
+                    "source": {"type": "path", "required": True},
+                    "dest": {"type": "path", "required": True},
+                    "uid": {"type": "int", "required": True},
+                    "gid": {"type": "int", "required": True},
+                },
+            },
+            "source_roots": {"type": "list", "elements": "str", "required": True},
+            "source_networks": {"type": "list", "elements": "str", "default": []},
+            "target_root": {"type": "path", "required": True},
+            "target_project": {"type": "str", "required": True},
+            "on_conflict": {"type": "str", "choices": ["fail", "backup"], "default": "fail"},
+            "margin_bytes": {"type": "int", "default": 256 * 1024 * 1024},
+            "slice_s": {"type": "int", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        result = work(module.params, Docker(module.run_command), module.check_mode)
+    except (DataCopyError, DockerError) as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}. Run as root; the copy goes on where it stopped.")
+    if "problems" in result:
+        remedy = "Stop both platforms (`docker compose stop`) where they run, mend the rest, and run again."
+        message = "\n- ".join(["The data cannot be copied now:", *result["problems"]])
+        module.fail_json(msg=f"{message}\n{remedy}", **result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

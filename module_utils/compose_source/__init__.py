@@ -1,0 +1,1 @@
+"""Read a Compose project as Compose does, without a container engine."""

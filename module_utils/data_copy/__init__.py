@@ -1,0 +1,1 @@
+"""Copy the live data of stopped services: verified, resumable, the source untouched."""
