@@ -1,0 +1,1 @@
+"""What `service_probe` asks: one file for each service, and what they share."""

@@ -1,0 +1,85 @@
+"""Compare what a service says with what was declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.module_utils.probes.check import CheckError, Kind
+
+# Units of Valkey's configuration: a letter alone is decimal, with "b" binary.
+UNITS = {
+    "": 1,
+    "b": 1,
+    "k": 10**3,
+    "kb": 2**10,
+    "m": 10**6,
+    "mb": 2**20,
+    "g": 10**9,
+    "gb": 2**30,
+    "t": 10**12,
+    "tb": 2**40,
+}
+SIZE = re.compile(r"(\d+) *([kmgt]?b?)", re.IGNORECASE)
+VERSION = re.compile(r"\d+(?:\.\d+)*")
+
+
+def plain(value: object) -> str:
+    """A setting in one spelling: sizes as bytes, booleans as yes and no, blanks and case alike.
+
+    >>> plain("2gb"), plain(2147483648), plain(True)
+    ('2147483648', '2147483648', 'yes')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = " ".join(str(value).split()).lower()
+    if size := SIZE.fullmatch(text):
+        return str(int(size[1]) * UNITS[size[2].lower()])
+    return {"true": "yes", "false": "no"}.get(text, text)
+
+
+def same_version(expected: str, actual: str) -> bool:
+    """Whether `actual` is `expected`, or a release of that line; what follows the numbers does not count.
+
+    >>> same_version("2.10", "2.10.29"), same_version("2.1", "2.10.29"), same_version("18.16.1+ds-7", "18.16.1")
+    (True, False, True)
+    """
+    want, have = VERSION.search(str(expected)), VERSION.search(str(actual))
+    if not want or not have:
+        return expected == actual
+    return (have[0] + ".").startswith(want[0] + ".")
+
+
+def lookup(document: Any, path: str) -> Any:
+    """The value at the dotted `path`; raises KeyError."""
+    for part in path.split("."):
+        if not isinstance(document, Mapping) or part not in document:
+            raise KeyError(path)
+        document = document[part]
+    return document
+
+
+def subset_differences(expected: Any, actual: Any, where: str = "") -> list[str]:
+    """Where `actual` lacks or contradicts something of `expected`; what it has besides is right.
+
+    >>> subset_differences({"a": {"b": 1}}, {"a": {"b": 2}, "c": 3})
+    ['a.b is 2, not 1']
+    """
+    if isinstance(expected, Mapping):
+        if not isinstance(actual, Mapping):
+            return [f"{where or 'the answer'} is {actual!r}, not a mapping"]
+        found = []
+        for key, value in expected.items():
+            place = f"{where}.{key}" if where else str(key)
+            found += subset_differences(value, actual[key], place) if key in actual else [f"{place} is missing"]
+        return found
+    if expected == actual or plain(expected) == plain(actual):
+        return []
+    return [f"{where or 'the answer'} is {actual!r}, not {expected!r}"]
+
+
+def demand(differences: list[str]) -> None:
+    """Raise CheckError when settings differ from what was declared."""
+    if differences:
+        raise CheckError(f"it runs with other settings than declared: {'; '.join(differences)}", Kind.EXPECTATION)

@@ -1,0 +1,159 @@
+"""What docker says of a container, and what that means for waiting."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible.module_utils.core.docker_cli import Docker, DockerError
+
+# Seconds for one docker command; a loaded engine needs up to a few.
+DOCKER_TIMEOUT_S = 30
+# Restarts seen from outside that make a loop: one may be a dependency that came late.
+LOOP_RESTARTS = 3
+HEALTH_LOG_LENGTH = 300
+# Results of checks that the engine keeps of a container.
+HEALTH_LOG_ENTRIES = 5
+FRACTION = re.compile(r"\.(\d{1,6})\d*")
+
+
+class Phase(enum.Enum):
+    """Whether it is worth to wait."""
+
+    HEALTHY = "healthy"
+    STARTING = "starting"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container as `docker inspect` shows it."""
+
+    name: str
+    status: str
+    health: str  # "" when its image and definition ask for no check
+    exit_code: int
+    out_of_memory: bool
+    error: str
+    restarts: int
+    started_at: str
+    host_ports: frozenset[int] = frozenset()
+    health_log: tuple[str, ...] = ()
+    # When the engine's checks first found it healthy; "" when that is no longer in its log.
+    first_healthy_at: str = ""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """For the module's answer."""
+        return {
+            "status": self.status,
+            "health": self.health,
+            "exit_code": self.exit_code,
+            "oom_killed": self.out_of_memory,
+            "error": self.error,
+            "restarts": self.restarts,
+        }
+
+
+def parse(name: str, document: Mapping[str, Any]) -> Container:
+    """Read the JSON of `docker inspect`."""
+    state = document.get("State") or {}
+    health = state.get("Health") or {}
+    bindings = ((document.get("NetworkSettings") or {}).get("Ports") or {}).values()
+    return Container(
+        name=name,
+        status=str(state.get("Status", "")),
+        health="" if health.get("Status") == "none" else str(health.get("Status") or ""),
+        exit_code=int(state.get("ExitCode") or 0),
+        out_of_memory=bool(state.get("OOMKilled")),
+        error=str(state.get("Error") or ""),
+        restarts=int(document.get("RestartCount") or 0),
+        started_at=str(state.get("StartedAt") or ""),
+        host_ports=frozenset(
+            int(one["HostPort"]) for binding in bindings for one in binding or [] if one.get("HostPort")
+        ),
+        health_log=tuple(
+            f"exit code {entry.get('ExitCode')}: {' '.join(str(entry.get('Output') or '').split())[:HEALTH_LOG_LENGTH]}"
+            for entry in health.get("Log") or []
+        ),
+        first_healthy_at=first_success(health.get("Log") or []),
+    )
+
+
+def first_success(log: list[Mapping[str, Any]]) -> str:
+    """End of the first check that passed, from the engine's log of checks; "" when older ones may have left the log."""
+    for position, entry in enumerate(log):
+        if entry.get("ExitCode") == 0:
+            known = position > 0 or len(log) < HEALTH_LOG_ENTRIES
+            return str(entry.get("End") or "") if known else ""
+    return ""
+
+
+def judge(container: Container, restarts_before: int) -> tuple[Phase, str]:
+    """Whether to go on waiting, and what is the matter. `restarts_before` is the count when waiting began."""
+    if container.status == "restarting" and container.restarts >= LOOP_RESTARTS:
+        return Phase.FAILED, f"restarts in a loop ({container.restarts} times, last with {_exit(container)})"
+    if container.restarts - restarts_before >= LOOP_RESTARTS:
+        return (
+            Phase.FAILED,
+            f"restarts in a loop ({container.restarts - restarts_before} times while it was waited for)",
+        )
+    if container.status in ("exited", "dead"):
+        return Phase.FAILED, f"has stopped with {_exit(container)}"
+    if container.status == "created":
+        return Phase.FAILED, f"was made but never started{f': {container.error}' if container.error else ''}"
+    if container.status in ("paused", "removing"):
+        return Phase.FAILED, f"is {container.status}"
+    if container.status != "running":
+        return Phase.STARTING, f"is {container.status}"
+    if container.health == "unhealthy":
+        last = f"; its last check: {container.health_log[-1]}" if container.health_log else ""
+        return Phase.FAILED, f"is unhealthy{last}"
+    if container.health in ("healthy", ""):
+        return Phase.HEALTHY, "is healthy" if container.health else "is running (it has no health check)"
+    return Phase.STARTING, f"is not healthy yet ({container.health})"
+
+
+def inspect(docker: Docker, name: str) -> Container | None:
+    """The container, or None where there is none; raises DockerError."""
+    code, out, err = docker.attempt("container", "inspect", name, timeout_s=DOCKER_TIMEOUT_S)
+    if code == 0:
+        return parse(name, json.loads(out)[0])
+    if "no such" in err.lower():
+        return None
+    why = f"no answer within {DOCKER_TIMEOUT_S} s" if code == 124 else err.strip()
+    raise DockerError(f"`docker container inspect {name}` failed: {why}")
+
+
+def last_lines(docker: Docker, name: str, count: int) -> list[str]:
+    """The last `count` lines of the container's log, both streams in the order of time."""
+    if count <= 0:
+        return []
+    code, out, err = docker.attempt("logs", "--timestamps", "--tail", str(count), name, timeout_s=DOCKER_TIMEOUT_S)
+    if code != 0:
+        return [f"(the log cannot be read: {err.strip() or f'exit code {code}'})"]
+    stamped = sorted(line for line in [*out.splitlines(), *err.splitlines()] if line)
+    return [line.partition(" ")[2] for line in stamped[-count:]]
+
+
+def seconds_between(start: str, end: str) -> float | None:
+    """Seconds between two of docker's timestamps; None when one is no time."""
+    try:
+        return round((_moment(end) - _moment(start)).total_seconds(), 1)
+    except (TypeError, ValueError):
+        return None
+
+
+def _moment(text: str) -> datetime.datetime:
+    return datetime.datetime.fromisoformat(FRACTION.sub(r".\1", text).replace("Z", "+00:00"))
+
+
+def _exit(container: Container) -> str:
+    if container.out_of_memory:
+        return f"exit code {container.exit_code}, killed for want of memory"
+    return f"exit code {container.exit_code}{f' ({container.error})' if container.error else ''}"

@@ -1,0 +1,55 @@
+"""Checks that fit any service: an HTTP question, and whether a port accepts connections."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from ansible.module_utils.probes import web
+from ansible.module_utils.probes.check import Check, CheckError, Target, unreachable
+from ansible.module_utils.probes.compare import subset_differences
+
+
+@dataclass(frozen=True, kw_only=True)
+class Http(Check):
+    """One request gets the declared status and, where declared, the declared content."""
+
+    TYPE: ClassVar[str] = "http"
+    port: str
+    path: str = "/"
+    method: str = "GET"
+    status: list[int] = field(default_factory=lambda: [200])
+    headers: dict[str, str] = field(default_factory=dict)
+    # Part that the JSON answer must have; it may have more.
+    expect_json: dict[str, Any] = field(default_factory=dict)
+    expect_text: str = ""
+
+    def run(self, target: Target) -> str:
+        """Ask once and compare."""
+        answer = web.ask(target, self.port, self.path, method=self.method, headers=self.headers).expect(*self.status)
+        if self.expect_text and self.expect_text not in answer.text:
+            raise CheckError(f"{answer.what} does not answer {self.expect_text!r}, but {answer.excerpt}")
+        if self.expect_json and (differences := subset_differences(self.expect_json, answer.json())):
+            raise CheckError(f"{answer.what}: {'; '.join(differences)}")
+        return f"{self.method} {self.path} answers {answer.status}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tcp(Check):
+    """A port accepts connections. Docker accepts them too while nobody listens inside: ask something where you can."""
+
+    TYPE: ClassVar[str] = "tcp"
+    port: str
+
+    def run(self, target: Target) -> str:
+        """Connect and hang up."""
+        number = target.port(self.port)
+        try:
+            socket.create_connection((target.address, number), target.timeout_s).close()
+        except OSError as error:
+            raise unreachable(f"port {target.address}:{number}", error, target.timeout_s) from error
+        return f"port {number} accepts connections"
+
+
+CHECKS: tuple[type[Check], ...] = (Http, Tcp)

@@ -1,0 +1,111 @@
+"""Keep secrets out of what is shown."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+MASK = "********"
+# Shorter ones are masked only where they stand alone: "a" in every word would leave nothing to read.
+LEAST_LENGTH = 8
+# Of a secret key, these say nothing (RFC 7517 §4).
+PUBLIC_MEMBERS = frozenset({"kty", "kid", "use", "alg", "key_ops", "e", "n"})
+# A file beyond this is no secret of ours.
+FILE_LIMIT = 1024 * 1024
+
+PATTERNS = (
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
+    # user:password@host in an address
+    (re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@"), rf"\1:{MASK}@"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), MASK),
+    (re.compile(r"\b(basic|bearer)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
+    # password=…, "secret": "…" and the like
+    (
+        re.compile(
+            r"""((?:password|passwd|requirepass|masterauth|secret|secret_?key|api_?key|private_?key|access_?token)["']?\s*[=:]\s*)"""
+            r"""("[^"]*"|'[^']*'|[^\s,;&"']+)""",
+            re.IGNORECASE,
+        ),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"\b(requirepass|masterauth|IDENTIFIED BY)(\s+)('[^']*'|\S+)", re.IGNORECASE), rf"\1\2{MASK}"),
+)
+
+
+class Masker:
+    """Replaces every known secret, and what looks like one."""
+
+    def __init__(self, secrets: Iterable[str], unreadable: Iterable[str] = ()) -> None:
+        # Longest first, so that no part of a secret stays behind.
+        spellings = sorted({form for secret in secrets for form in _spellings(secret)}, key=len, reverse=True)
+        alternatives = [
+            re.escape(form) if len(form) >= LEAST_LENGTH else rf"(?<!\w){re.escape(form)}(?!\w)" for form in spellings
+        ]
+        self._known = re.compile("|".join(alternatives)) if alternatives else None
+        # Files whose text is not known, so that it cannot be found in a log either.
+        self.unreadable = tuple(unreadable)
+
+    @classmethod
+    def of_folder(cls, root: Path) -> Masker:
+        """All secrets in the files under `root`; a missing folder has none."""
+        found: set[str] = set()
+        unreadable: list[str] = []
+        for path in sorted(root.rglob("*")) if root.is_dir() else []:
+            try:
+                if path.is_file() and path.stat().st_size <= FILE_LIMIT:
+                    found.update(secret_values(path.read_text(encoding="utf-8", errors="replace")))
+            except OSError:
+                unreadable.append(str(path))
+        return cls(found, unreadable)
+
+    def text(self, text: str) -> str:
+        """`text` without secrets."""
+        if self._known:
+            text = self._known.sub(MASK, text)
+        for pattern, replacement in PATTERNS:
+            text = pattern.sub(replacement, text)
+        return text
+
+    def tree(self, value: Any) -> Any:
+        """The same for every text in lists and mappings."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {key: self.tree(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.tree(item) for item in value]
+        return value
+
+
+def secret_values(content: str) -> set[str]:
+    """The secrets in a file: its lines, and the values of a JSON document."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        document = None
+    if isinstance(document, dict | list):
+        return {value for value in _leaves(document) if len(value) >= LEAST_LENGTH}
+    return {line.strip() for line in content.splitlines() if line.strip()}
+
+
+def _leaves(document: Any) -> Iterator[str]:
+    if isinstance(document, dict):
+        for key, value in document.items():
+            if not ("kty" in document and key in PUBLIC_MEMBERS):
+                yield from _leaves(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _leaves(value)
+    elif isinstance(document, str):
+        yield document
+
+
+def _spellings(secret: str) -> set[str]:
+    """As it is, as it stands in an address and in JSON, and in base64."""
+    encoded = base64.b64encode(secret.encode()).decode("ascii")
+    return {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], encoded, encoded.rstrip("=")}

@@ -1,0 +1,84 @@
+"""Say why a service is not proved: the failing check, the likely cause, what to do, and the log without secrets.
+
+Imported only on failure, so that a service that holds does not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.probes.causes import Cause, likely_cause
+from ansible.module_utils.probes.check import Kind
+from ansible.module_utils.probes.container import Container, Phase
+from ansible.module_utils.probes.masking import Masker
+from ansible.module_utils.probes.proof import Proof, Wait
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What failed. `cause` is set where it is known; `starting` says that the container was waited for in vain."""
+
+    failing: str
+    why: str
+    container: Container | None
+    cause: Cause | None = None
+    kind: Kind | None = None
+    starting: bool = False
+
+
+def of_wait(wait: Wait, name: str, deadline_s: float) -> Failure:
+    """The container called `name` did not get healthy."""
+    container, cause = wait.container, None
+    starting = wait.phase is Phase.STARTING
+    if container is None:
+        cause = Cause("it was never deployed, or somebody removed it", "run the deployment")
+    elif container.status == "paused":
+        cause = Cause("somebody paused it", f"`docker unpause {name}`")
+    why = f"{wait.why} after {deadline_s:g} s" if starting else wait.why
+    return Failure(f"container {name}", why, container, cause, starting=starting)
+
+
+def of_proof(proof: Proof, name: str) -> Failure:
+    """A check does not hold, or the container called `name` ended meanwhile."""
+    if proof.stopped:
+        return Failure(f"container {name}", proof.stopped, proof.container)
+    first = proof.first_failure
+    why = first.message
+    if others := [outcome.name for outcome in proof.failures if outcome is not first]:
+        why += f" (also failing: {', '.join(others)})"
+    cause = None
+    if proof.unpublished and proof.container:
+        published = ", ".join(map(str, sorted(proof.container.host_ports)))
+        cause = Cause(
+            f"the container publishes {published}, not {', '.join(map(str, proof.unpublished))}",
+            "run the deployment again, so that the container is made anew with the declared ports",
+        )
+    return Failure(first.name, why, proof.container, cause, first.kind)
+
+
+def answer(
+    service: str, failure: Failure, log: Sequence[str], result: dict[str, Any], secrets_root: Path
+) -> dict[str, Any]:
+    """What the module returns: `result`, the message and the evidence, with every secret masked."""
+    container = failure.container
+    cause = failure.cause or likely_cause(failure.kind, failure.why, container, log, starting=failure.starting)
+    masker = Masker.of_folder(secrets_root)
+    if masker.unreadable:
+        log = [f"(withheld, for the secrets in it cannot be masked: {', '.join(masker.unreadable)} cannot be read)"]
+    shown: dict[str, Any] = masker.tree(
+        {
+            **result,
+            "msg": f"{service} is not proved: {failure.failing}: {failure.why.rstrip('.')}. "
+            f"Likely cause: {cause.what}. Do: {cause.remedy}.",
+            "cause": cause.what,
+            "remedy": cause.remedy,
+            "container": container.state if container else {},
+            "health_log": list(container.health_log) if container else [],
+            # As one text, so that a secret of several lines is found.
+            "log": "\n".join(log),
+        }
+    )
+    return {**shown, "log": shown["log"].splitlines()}

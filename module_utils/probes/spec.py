@@ -1,0 +1,166 @@
+"""Turn the checks that a role declares into checks that can be asked, or say what is wrong with each."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible.module_utils.probes.check import Check, nearest
+
+AREAS = ("authn", "clickhouse", "generic", "nats", "opa", "opensearch", "questdb", "seaweedfs", "valkey")
+
+
+class SpecError(ValueError):
+    """A check is declared wrongly; the text names every fault."""
+
+
+def parse_checks(declared: Sequence[Mapping[str, Any]]) -> list[Check]:
+    """The checks; raises SpecError with everything that is wrong."""
+    checks, problems = [], []
+    for number, keys in enumerate(declared, 1):
+        try:
+            checks.append(_parse(keys))
+        except SpecError as error:
+            problems.append(f"check {number}: {error}")
+    if problems:
+        raise SpecError("; ".join(problems))
+    return checks
+
+
+def types_of(area: str) -> dict[str, type[Check]]:
+    """Type -> class of one service's checks.
+
+    Only what is asked for is imported, for a module compiles each file anew. The statements are written out, for
+    Ansible finds the files to ship by reading them.
+    """
+    match area:
+        case "authn":
+            from ansible.module_utils.probes import authn
+
+            return _by_type(authn.CHECKS)
+        case "clickhouse":
+            from ansible.module_utils.probes import clickhouse
+
+            return _by_type(clickhouse.CHECKS)
+        case "nats":
+            from ansible.module_utils.probes import nats
+
+            return _by_type(nats.CHECKS)
+        case "opa":
+            from ansible.module_utils.probes import opa
+
+            return _by_type(opa.CHECKS)
+        case "opensearch":
+            from ansible.module_utils.probes import opensearch
+
+            return _by_type(opensearch.CHECKS)
+        case "questdb":
+            from ansible.module_utils.probes import questdb
+
+            return _by_type(questdb.CHECKS)
+        case "seaweedfs":
+            from ansible.module_utils.probes import seaweedfs
+
+            return _by_type(seaweedfs.CHECKS)
+        case "valkey":
+            from ansible.module_utils.probes import valkey
+
+            return _by_type(valkey.CHECKS)
+        case _:
+            from ansible.module_utils.probes import generic
+
+            return _by_type(generic.CHECKS)
+
+
+def _by_type(checks: Sequence[type[Check]]) -> dict[str, type[Check]]:
+    return {check.TYPE: check for check in checks}
+
+
+def all_types() -> dict[str, type[Check]]:
+    """Type -> class of every check."""
+    return {name: check for area in AREAS for name, check in types_of(area).items()}
+
+
+def _parse(keys: Mapping[str, Any]) -> Check:
+    name = str(keys.get("type") or "")
+    area = name.partition("_")[0]
+    check = types_of(area).get(name)
+    if check is None:
+        raise SpecError(_unknown("check type", name, all_types()) if name else "it has no `type`")
+    fields = {field.name: field for field in dataclasses.fields(check)}
+    given = {str(key): value for key, value in keys.items() if key != "type"}
+    problems = [_unknown(f"key of {name}", key, fields) for key in given if key not in fields]
+    problems += [
+        f"{name} needs the key {field.name!r}"
+        for field in fields.values()
+        if field.name not in given and field.default is field.default_factory is dataclasses.MISSING
+    ]
+    values = {}
+    for key, value in given.items():
+        if key in fields:
+            try:
+                values[key] = COERCE[str(fields[key].type)](value)
+            except (TypeError, ValueError):
+                problems.append(f"{name}: {key}={value!r} is not {WANTED[str(fields[key].type)]}")
+    if problems:
+        raise SpecError("; ".join(problems))
+    return check(**values)
+
+
+def _unknown(what: str, word: str, known: Mapping[str, Any]) -> str:
+    hint = nearest(word, known) or f" (there are {', '.join(sorted(known))})"
+    return f"{word!r} is no {what}{hint}"
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, list | dict):
+        raise TypeError
+    return str(value)
+
+
+def _number(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+        raise TypeError
+    return int(value)
+
+
+def _flag(value: Any) -> bool:
+    word = str(value).lower()
+    if word not in ("true", "yes", "false", "no"):
+        raise TypeError
+    return word in ("true", "yes")
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return {str(key): item for key, item in value.items()}
+
+
+def _list(item: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
+    return lambda value: [item(one) for one in (value if isinstance(value, list | tuple) else [value])]
+
+
+# By the annotation of the field; a template may give a number as text.
+COERCE: dict[str, Callable[[Any], Any]] = {
+    "Any": lambda value: value,
+    "bool": _flag,
+    "dict[str, Any]": _mapping,
+    "dict[str, list[str]]": lambda value: {key: _list(_text)(item) for key, item in _mapping(value).items()},
+    "dict[str, str]": lambda value: {key: _text(item) for key, item in _mapping(value).items()},
+    "int": _number,
+    "list[int]": _list(_number),
+    "list[str]": _list(_text),
+    "str": _text,
+}
+WANTED = {
+    "bool": "true or false",
+    "dict[str, Any]": "a mapping",
+    "dict[str, list[str]]": "a mapping of lists",
+    "dict[str, str]": "a mapping of texts",
+    "int": "a whole number",
+    "list[int]": "a list of whole numbers",
+    "list[str]": "a list of texts",
+    "str": "a text",
+}

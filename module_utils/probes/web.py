@@ -1,0 +1,117 @@
+"""Ask over HTTP, straight: no proxy, no redirect, no connection kept.
+
+The standard library, because a probe needs one request at a time and must start in a moment.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible.module_utils.probes.check import CheckError, Kind, Target, unreachable
+
+# Bytes of an answer that are looked at. The largest real one, /varz of NATS or a list of policies, is far below.
+BODY_LIMIT = 8 * 1024 * 1024
+EXCERPT = 200
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back; `what` is the question, for messages."""
+
+    what: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text, whatever its bytes."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the body on one line, for messages."""
+        line = " ".join(self.text.split())
+        return (line[:EXCERPT] + "…" if len(line) > EXCERPT else line) or "an empty body"
+
+    def json(self) -> Any:
+        """The body as JSON; raises CheckError."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise CheckError(f"{self.what} answers something that is not JSON: {self.excerpt}") from None
+
+    def mapping(self) -> dict[str, Any]:
+        """The body as a JSON object; raises CheckError."""
+        document = self.json()
+        if not isinstance(document, dict):
+            raise CheckError(f"{self.what} answers JSON that is not an object: {self.excerpt}")
+        return document
+
+    def expect(self, *statuses: int) -> Answer:
+        """Itself when its status is one of `statuses`; raises CheckError."""
+        if self.status in statuses:
+            return self
+        wanted = " or ".join(map(str, statuses))
+        kind = Kind.PASSWORD if self.status in (401, 403) else Kind.ANSWER
+        raise CheckError(f"{self.what} answers {self.status}, not {wanted}: {self.excerpt}", kind)
+
+
+def ask(
+    target: Target,
+    port: str,
+    path: str,
+    *,
+    method: str = "GET",
+    body: bytes | str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Send one request to the port called `port`; raises CheckError when no whole answer comes."""
+    number = target.port(port)
+    # The query is left out of messages: it is long, and the path already says which question it was.
+    what = f"{method} {path.partition('?')[0]} on {target.address}:{number}"
+    connection = http.client.HTTPConnection(target.address, number, timeout=target.timeout_s)
+    try:
+        content = body.encode() if isinstance(body, str) else body
+        connection.request(method, path, content, {"Connection": "close", **(headers or {})})
+        response = connection.getresponse()
+        read = response.read(BODY_LIMIT + 1)
+        # Reading a part does not notice that the rest is missing.
+        missing = 0 if len(read) > BODY_LIMIT else response.length
+    except OSError as error:
+        raise unreachable(what, error, target.timeout_s) from error
+    except http.client.HTTPException as error:
+        raise CheckError(f"{what}: the answer is not HTTP, or is cut ({type(error).__name__})", Kind.SILENCE) from error
+    finally:
+        connection.close()
+    if missing:
+        raise CheckError(f"{what}: the answer is cut, {missing} bytes are missing", Kind.SILENCE)
+    if len(read) > BODY_LIMIT:
+        raise CheckError(f"{what} answers more than {BODY_LIMIT} bytes")
+    return Answer(what, response.status, {name.lower(): value for name, value in response.getheaders()}, read)
+
+
+def ask_json(
+    target: Target,
+    port: str,
+    path: str,
+    document: Any,
+    *,
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Send `document` as JSON."""
+    typed = {"Content-Type": "application/json", **(headers or {})}
+    return ask(target, port, path, method=method, body=json.dumps(document), headers=typed)
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """Header of basic authentication; none without a user."""
+    if not user:
+        return {}
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")}

@@ -1,0 +1,93 @@
+"""Lines that the services really wrote lead to the right cause; lines of a normal start lead to none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible.module_utils.probes.causes import likely_cause
+from ansible.module_utils.probes.check import Kind
+from ansible.module_utils.probes.container import Container
+
+RUNNING = Container("x", "running", "healthy", 0, False, "", 0, "")
+EXITED = replace(RUNNING, status="exited", health="", exit_code=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ("*** FATAL CONFIG FILE ERROR (Version 8.0.1) ***", "configuration"),
+        ('nats-server: /etc/nats/nats.conf:3:1: unknown field "jetsream"', "configuration"),
+        ("1 error occurred: policy.rego:5: rego_parse_error: unexpected eof token", "configuration"),
+        (
+            "Poco::Exception. Code: 1000, e.code() = 0, e.displayText() = SAXParseException: not well-formed",
+            "configuration",
+        ),
+        ("Can't open or create append-only dir appendonlydir: Permission denied", "may not read or write"),
+        (
+            "nats-server: could not create storage directory - mkdir /data/jetstream: permission denied",
+            "may not read or write",
+        ),
+        ("java.nio.file.AccessDeniedException: /usr/share/opensearch/data/nodes", "may not read or write"),
+        ("write /data/x.aof: no space left on device", "disk is full"),
+        ("open /etc/app.pid: read-only file system", "read-only"),
+        ("java.lang.OutOfMemoryError: Java heap space", "memory"),
+        ("listen tcp 0.0.0.0:8222: bind: address already in use", "port is taken"),
+        ("Bind for 127.0.0.1:36379 failed: port is already allocated", "port is taken"),
+        ("# Bad file format reading the append only file appendonly.aof.1.incr.aof", "damaged"),
+        ("org.apache.lucene.index.CorruptIndexException: checksum failed", "damaged"),
+        ("max virtual memory areas vm.max_map_count [65530] is too low", "memory maps"),
+        ("accept tcp: too many open files", "too few files"),
+        ("exec /usr/local/bin/x: exec format error", "cannot run here"),
+    ],
+)
+def test_a_line_of_the_log_tells_the_cause(line: str, cause: str) -> None:
+    found = likely_cause(None, "has stopped with exit code 1", EXITED, ["starting", line, "bye"])
+    assert cause in found.what
+    assert found.remedy
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "-XX:+ExitOnOutOfMemoryError, -Xms400m",
+        "Ready to accept connections tcp",
+        "Server is ready",
+        "[main] LogConfigUtils Setting up logging.",
+    ],
+)
+def test_a_line_of_a_normal_start_is_no_cause(line: str) -> None:
+    assert likely_cause(Kind.ANSWER, "the cluster is red", RUNNING, [line]).what == "not known"
+
+
+def test_killed_for_memory_is_told_by_docker_itself() -> None:
+    assert "memory" in likely_cause(None, "", replace(EXITED, out_of_memory=True), ["permission denied"]).what
+    assert "memory" in likely_cause(None, "", replace(EXITED, exit_code=137), []).what
+
+
+@pytest.mark.parametrize("code", [0, 143])
+def test_a_container_that_was_stopped_is_not_taken_for_a_fault(code: int) -> None:
+    assert "was stopped" in likely_cause(None, "", replace(EXITED, exit_code=code), ["permission denied once"]).what
+
+
+def test_what_was_answered_counts_more_than_the_log() -> None:
+    assert "disk is full" in likely_cause(Kind.ANSWER, "No space left on device", RUNNING, ["permission denied"]).what
+
+
+@pytest.mark.parametrize(
+    ("kind", "cause"),
+    [
+        (Kind.PASSWORD, "other credentials"),
+        (Kind.EXPECTATION, "older configuration"),
+        (Kind.OPEN, "lets in"),
+        (Kind.SILENCE, "nobody answers"),
+        (Kind.REFUSED, "not published"),
+    ],
+)
+def test_the_kind_of_failure_tells_the_cause(kind: Kind, cause: str) -> None:
+    assert cause in likely_cause(kind, "x", RUNNING, []).what
+
+
+def test_refused_without_a_container_and_slow_start() -> None:
+    assert "does not run" in likely_cause(Kind.REFUSED, "x", None, []).what
+    assert "too slowly" in likely_cause(None, "x", replace(RUNNING, health="starting"), [], starting=True).what

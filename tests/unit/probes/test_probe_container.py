@@ -1,0 +1,161 @@
+"""What docker says of a container decides whether it is worth to wait."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible.module_utils.core.docker_cli import Docker, DockerError
+from ansible.module_utils.probes.container import Container, Phase, inspect, judge, last_lines, parse, seconds_between
+from ansible.module_utils.probes.proof import wait_healthy
+from probe_fakes import FakeClock
+
+# From engine 20.10.24, shortened.
+INSPECTED: dict[str, Any] = {
+    "State": {
+        "Status": "running",
+        "OOMKilled": False,
+        "ExitCode": 0,
+        "Error": "",
+        "StartedAt": "2026-11-23T00:59:42.246306744Z",
+        "Health": {
+            "Status": "healthy",
+            "FailingStreak": 0,
+            "Log": [{"Start": "…", "End": "…", "ExitCode": 1, "Output": "NOAUTH Authentication\nrequired.\n"}],
+        },
+    },
+    "RestartCount": 0,
+    "NetworkSettings": {"Ports": {"6379/tcp": [{"HostIp": "127.0.0.1", "HostPort": "36379"}], "8080/tcp": None}},
+}
+RUNNING = parse("valkey", INSPECTED)
+
+
+def test_an_inspected_container_is_read() -> None:
+    assert RUNNING.health == "healthy"
+    assert RUNNING.host_ports == {36379}
+    assert RUNNING.health_log == ("exit code 1: NOAUTH Authentication required.",)
+    assert parse("x", {"State": {"Status": "running"}}).health == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "phase", "says"),
+    [
+        ({}, Phase.HEALTHY, "is healthy"),
+        ({"health": ""}, Phase.HEALTHY, "no health check"),
+        ({"health": "starting"}, Phase.STARTING, "not healthy yet"),
+        ({"health": "unhealthy"}, Phase.FAILED, "unhealthy; its last check: exit code 1: NOAUTH"),
+        ({"status": "exited", "exit_code": 1}, Phase.FAILED, "has stopped with exit code 1"),
+        ({"status": "exited", "exit_code": 137, "out_of_memory": True}, Phase.FAILED, "killed for want of memory"),
+        ({"status": "created", "error": "port is already allocated"}, Phase.FAILED, "never started: port is already"),
+        ({"status": "paused"}, Phase.FAILED, "is paused"),
+        ({"status": "restarting", "restarts": 1}, Phase.STARTING, "is restarting"),
+        ({"status": "restarting", "restarts": 3}, Phase.FAILED, "restarts in a loop (3 times"),
+        ({"health": "starting", "restarts": 3}, Phase.FAILED, "restarts in a loop (3 times while"),
+    ],
+)
+def test_each_state_is_judged(change: dict[str, Any], phase: Phase, says: str) -> None:
+    judged, why = judge(replace(RUNNING, **change), 0)
+    assert judged is phase
+    assert says in why
+
+
+def test_restarts_of_long_ago_do_not_count() -> None:
+    assert judge(replace(RUNNING, restarts=7), 7)[0] is Phase.HEALTHY
+
+
+class FakeDocker:
+    """Answers `container inspect` with one state after the other, the last for ever."""
+
+    def __init__(self, *states: dict[str, Any] | str) -> None:
+        self.states = list(states)
+        self.asked = 0
+
+    def __call__(self, command: Sequence[str], **_: Any) -> tuple[int, str, str]:
+        state = self.states[min(self.asked, len(self.states) - 1)]
+        self.asked += 1
+        if isinstance(state, str):
+            return 1, "[]", state
+        return 0, json.dumps([{**INSPECTED, "State": {**INSPECTED["State"], **state}}]), ""
+
+
+STARTING = {"Health": {"Status": "starting", "Log": []}}
+
+
+def test_it_is_waited_until_healthy() -> None:
+    run, clock = FakeDocker(STARTING, STARTING, {}), FakeClock()
+    waited = wait_healthy(Docker(run), "valkey", clock.now() + 60, clock)
+    assert (waited.phase, waited.seen_starting, run.asked) == (Phase.HEALTHY, True, 3)
+    assert clock.now() < 1002
+
+
+def test_a_healthy_container_costs_one_look() -> None:
+    run, clock = FakeDocker({}), FakeClock()
+    waited = wait_healthy(Docker(run), "valkey", clock.now() + 60, clock)
+    assert (waited.phase, waited.seen_starting, run.asked) == (Phase.HEALTHY, False, 1)
+    assert clock.now() == 1000
+
+
+def test_the_deadline_ends_the_wait() -> None:
+    clock = FakeClock()
+    waited = wait_healthy(Docker(FakeDocker(STARTING)), "valkey", clock.now() + 30, clock)
+    assert waited.phase is Phase.STARTING
+    assert clock.now() == pytest.approx(1030)
+
+
+def test_a_container_that_stops_ends_the_wait_at_once() -> None:
+    clock = FakeClock()
+    run = FakeDocker(STARTING, {"Status": "exited", "ExitCode": 2})
+    waited = wait_healthy(Docker(run), "valkey", clock.now() + 60, clock)
+    assert (waited.phase, waited.why) == (Phase.FAILED, "has stopped with exit code 2")
+    assert clock.now() < 1001
+
+
+def test_a_missing_container_ends_the_wait_at_once() -> None:
+    waited = wait_healthy(Docker(FakeDocker("Error: No such container: valkey")), "valkey", 2000, FakeClock())
+    assert (waited.phase, waited.container) == (Phase.FAILED, None)
+
+
+def test_an_engine_that_is_down_is_an_error_of_its_own() -> None:
+    with pytest.raises(DockerError, match="Cannot connect to the Docker daemon"):
+        inspect(Docker(FakeDocker("Cannot connect to the Docker daemon at unix:///x")), "valkey")
+
+
+def test_an_engine_that_hangs_is_cut_off() -> None:
+    commands: list[Sequence[str]] = []
+
+    def run(command: Sequence[str], **_: Any) -> tuple[int, str, str]:
+        commands.append(command)
+        return 124, "", ""
+
+    with pytest.raises(DockerError, match="no answer within"):
+        inspect(Docker(run), "valkey")
+    assert commands[0][0] == "timeout"
+
+
+def test_both_streams_of_the_log_come_in_the_order_of_time() -> None:
+    out = "2026-01-01T00:00:01.000000000Z first\n2026-01-01T00:00:03.000000000Z third\n"
+    err = "2026-01-01T00:00:02.000000000Z second\n"
+    docker = Docker(lambda command, **_: (0, out, err))
+    assert last_lines(docker, "valkey", 2) == ["second", "third"]
+    assert last_lines(docker, "valkey", 0) == []
+
+
+def test_dockers_time_has_nanoseconds() -> None:
+    assert seconds_between("2026-11-23T00:59:42.246306744Z", "2026-11-23T00:59:52.246306999Z") == 10.0
+    assert seconds_between("", "2026-11-23T00:59:52Z") is None
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"), [([0], "t0"), ([1, 0], "t1"), ([1, 1], ""), ([0, 0, 0, 0, 0], ""), ([1, 0, 0, 0, 0], "t1")]
+)
+def test_the_first_passed_check_is_known_while_it_is_in_the_log(codes: list[int], expected: str) -> None:
+    log = [{"ExitCode": code, "End": f"t{number}"} for number, code in enumerate(codes)]
+    assert parse("x", {"State": {"Health": {"Log": log}}}).first_healthy_at == expected
+
+
+def test_the_state_is_told_without_what_may_hold_secrets() -> None:
+    assert isinstance(RUNNING, Container)
+    assert set(RUNNING.state) == {"status", "health", "exit_code", "oom_killed", "error", "restarts"}

@@ -1,0 +1,92 @@
+"""Checks as roles declare them are read, and what is wrong with one is named with what was meant."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.probes.check import Check
+from ansible.module_utils.probes.spec import COERCE, WANTED, SpecError, all_types, parse_checks
+
+ROLES = Path(__file__).parents[3] / "roles"
+
+
+def problems(*checks: dict[str, Any]) -> str:
+    with pytest.raises(SpecError) as caught:
+        parse_checks(checks)
+    return str(caught.value)
+
+
+def test_numbers_and_switches_may_come_as_text() -> None:
+    (http, health, persistence) = parse_checks(
+        [
+            {"type": "http", "port": "http", "status": "204"},
+            {"type": "opensearch_health", "nodes": "3", "status": "green"},
+            {"type": "valkey_persistence", "aof": "no", "name": "the file"},
+        ]
+    )
+    assert (vars(http)["status"], vars(health)["nodes"], vars(health)["status"]) == ([204], 3, ["green"])
+    assert (vars(persistence)["aof"], persistence.title, http.title) == (False, "the file", "http")
+
+
+def test_a_wrong_type_names_the_nearest() -> None:
+    assert problems({"type": "valkey_pong"}) == "check 1: 'valkey_pong' is no check type (do you mean 'valkey_ping'?)"
+
+
+def test_an_unknown_type_lists_what_there_is() -> None:
+    assert "there are authn_health, " in problems({"type": "zzz"})
+
+
+def test_all_problems_are_told_at_once() -> None:
+    text = problems({"type": "opa_decision", "pth": "a"}, {}, {"type": "opensearch_health", "nodes": "many"})
+    assert "check 1: 'pth' is no key of opa_decision (do you mean 'path'?); opa_decision needs the key 'path'" in text
+    assert "check 2: it has no `type`" in text
+    assert "check 3: opensearch_health: nodes='many' is not a whole number" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("port", None), ("port", ["http"]), ("status", True), ("status", 2.5), ("headers", "x"), ("expect_json", [1])],
+)
+def test_a_value_of_the_wrong_kind_is_refused(key: str, value: Any) -> None:
+    assert f"{key}={value!r} is not a" in problems({"type": "http", "port": "http", key: value})
+
+
+@pytest.mark.parametrize("check", all_types().values(), ids=lambda check: check.TYPE)
+def test_every_type_is_complete(check: type[Check]) -> None:
+    assert check.__doc__
+    assert check.run is not Check.run
+    for field in dataclasses.fields(check):
+        assert str(field.type) in COERCE
+        assert str(field.type) in WANTED or field.type == "Any"
+
+
+def declared_checks(document: Any, prefixes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Every mapping in a role's variables that is a check."""
+    if isinstance(document, dict):
+        if str(document.get("type", "")).startswith(prefixes):
+            yield document
+        for value in document.values():
+            yield from declared_checks(value, prefixes)
+    elif isinstance(document, list):
+        for value in document:
+            yield from declared_checks(value, prefixes)
+
+
+@pytest.mark.parametrize("role", sorted(path.parts[-3] for path in ROLES.glob("*/vars/main.yml")))
+def test_the_checks_of_the_roles_are_declared_rightly(role: str) -> None:
+    """Names only: values are templates here, and a list may be put together from several variables."""
+    types = all_types()
+    for declared in declared_checks(
+        yaml.safe_load((ROLES / role / "vars/main.yml").read_text()), (f"{role}_", "http", "tcp")
+    ):
+        fields = {field.name: field for field in dataclasses.fields(types[declared["type"]])}
+        assert set(declared) - {"type"} <= set(fields)
+        needed = {
+            name for name, field in fields.items() if field.default is field.default_factory is dataclasses.MISSING
+        }
+        assert needed <= set(declared)
