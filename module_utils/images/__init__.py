@@ -1,0 +1,1 @@
+"""Which image a service runs, where it comes from, and whether it is there."""

@@ -1,0 +1,29 @@
+"""The content of a folder as one hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from ansible.module_utils.images.plan import Context
+
+# What a build does not depend on: traces of running Python, and wheels, which the requirements' hashes stand for.
+IGNORED = frozenset({"__pycache__", "wheels", ".git"})
+
+
+def read_context(folder: Path) -> Context:
+    """Hash of every file's path, executable bit and content under `folder`; an empty hash where it does not exist."""
+    if not folder.is_dir():
+        return Context("")
+    total = hashlib.sha256()
+    for parent, names, files in os.walk(folder):
+        names[:] = sorted(name for name in names if name not in IGNORED)
+        for name in sorted(files):
+            path = Path(parent, name)
+            content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+            executable = not path.is_symlink() and os.access(path, os.X_OK)
+            total.update(
+                f"{path.relative_to(folder).as_posix()}\0{int(executable)}\0{hashlib.sha256(content).hexdigest()}\n".encode()
+            )
+    return Context(total.hexdigest(), (folder / "requirements.txt").is_file())

@@ -1,0 +1,123 @@
+"""image_source=registry and auto, with a real registry and the real engine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from .conftest import NAME, Registry, Role, docker
+
+TINY = {"tiny": {"official": f"{NAME}:1.0.0", "recipe": "tiny"}}
+
+
+def present(registry: Registry) -> list[str]:
+    return docker("image", "ls", "--quiet", "--filter", f"reference={registry.host}/{NAME}").split()
+
+
+def forget(registry: Registry) -> None:
+    docker("image", "rm", "--force", *set(present(registry)))
+
+
+def mirror(registry: Registry) -> dict[str, Any]:
+    return {"image_source": "registry", "image_prefix": registry.host}
+
+
+def test_the_first_run_pulls_and_records_and_the_next_ones_change_nothing(registry: Registry, role: Role) -> None:
+    digest = registry.push("one", "1.0.0")
+
+    check = role.run(TINY, "--check", **mirror(registry))
+    assert check.code == 0, check.output
+    assert "would be pulled" in " ".join(check.output.split())
+    assert not role.root.exists()
+    assert present(registry) == []
+
+    first = role.run(TINY, **mirror(registry))
+    assert first.code == 0, first.output
+    image = first.images["tiny"]
+    assert image["reference"] == f"{registry.host}/{NAME}:1.0.0@{digest}"
+    assert (image["digest"], image["source"], image["version"]) == (digest, "registry", "1.0.0")
+    assert image["id"].startswith("sha256:")
+    assert json.loads(role.lock.read_text())["images"] == {f"{NAME}:1.0.0": {"digest": digest}}
+
+    # Nobody is asked for what is there: the registry is down by now.
+    registry.stop()
+    again = role.run(TINY, **mirror(registry))
+    assert again.code == 0, again.output
+    assert again.images == first.images
+    assert "changed: [tiny]" not in again.output
+    assert "image_pull" not in again.output
+
+
+def test_a_lost_image_comes_back_by_its_digest(registry: Registry, role: Role) -> None:
+    registry.push("one", "1.0.0")
+    first = role.run(TINY, **mirror(registry))
+    forget(registry)
+    again = role.run(TINY, **mirror(registry))
+    assert again.code == 0, again.output
+    assert again.images == first.images
+
+
+def test_a_moved_tag_is_refused(registry: Registry, role: Role) -> None:
+    digest = registry.push("one", "1.0.0")
+    assert role.run(TINY, **mirror(registry)).code == 0
+    forget(registry)
+    assert registry.push("two", "1.0.0") != digest
+
+    run = role.run(TINY, **mirror(registry))
+    said = " ".join(run.output.split())
+    assert run.code != 0
+    assert "the tag moved" in said
+    assert str(role.lock) in said
+    assert digest in said
+    assert "Traceback" not in said
+    assert present(registry) == []
+    assert json.loads(role.lock.read_text())["images"][f"{NAME}:1.0.0"]["digest"] == digest
+
+
+@pytest.mark.parametrize(
+    ("down", "message"), [(False, "it has no such image or tag"), (True, "no registry could be reached")]
+)
+def test_an_absent_image_and_a_registry_that_is_down_each_say_so(
+    registry: Registry, role: Role, down: bool, message: str
+) -> None:
+    if down:
+        registry.stop()
+    run = role.run(TINY, **mirror(registry))
+    said = " ".join(run.output.split())
+    assert run.code != 0
+    assert message in said
+    assert f"{registry.host}/{NAME}:1.0.0" in said
+    assert "Traceback" not in said
+    assert not role.lock.exists()
+
+
+def test_auto_takes_the_registry_where_it_answers_and_says_so(registry: Registry, role: Role) -> None:
+    registry.push("one", "1.0.0")
+    services = {"tiny": {"official": f"{NAME}:1.0.0", "recipe": "probe"}}
+    run = role.run(services, image_source="auto", image_prefix=registry.host, image_recipes=unknown_recipe())
+    assert run.code == 0, run.output
+    assert run.images["tiny"]["source"] == "registry"
+    assert "images come from REGISTRY on this machine, because the registry answers" in " ".join(run.output.split())
+
+
+def test_auto_takes_packages_where_no_registry_answers(registry: Registry, role: Role) -> None:
+    registry.stop()
+    services = {"tiny": {"official": f"{NAME}:1.0.0", "recipe": "probe"}}
+    run = role.run(services, "--check", image_source="auto", image_prefix=registry.host, image_recipes=unknown_recipe())
+    assert run.code == 0, run.output
+    assert run.images["tiny"]["source"] == "packages"
+    assert "images come from PACKAGES on this machine, because no registry answers" in " ".join(run.output.split())
+
+
+def unknown_recipe() -> dict[str, Any]:
+    """A recipe whose image no machine has, so that `auto` has to ask."""
+    recipe = {
+        "title": "Tiny",
+        "version": "1",
+        "built_from": "nothing",
+        "tag": f"localhost/{NAME}:none",
+        "stands_on": [],
+    }
+    return {"probe": recipe | {"fetch": []}}

@@ -1,0 +1,168 @@
+"""The lock file, build contexts and recipes on disk."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleError
+from ansible.module_utils.images.context import read_context
+from ansible.module_utils.images.lock import read_lock, record
+from ansible.module_utils.images.plan import ImageError
+
+ROOT = Path(__file__).resolve().parents[3]
+PACKAGES = ROOT / "roles/image/files/packages"
+DIGEST = "sha256:" + "0" * 64
+
+
+def load_lookup() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("image_recipes", ROOT / "roles/image/lookup_plugins/image_recipes.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+lookup = load_lookup()
+
+
+def recipes(folder: Path) -> dict[str, dict[str, Any]]:
+    answer: dict[str, dict[str, Any]] = lookup.LookupModule().run([str(folder)])[0]
+    return answer
+
+
+def write_recipe(folder: Path, text: str = "", **files: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "recipe.yml").write_text(text or "title: T\nversion: 1.2\nbuilt_from: PyPI t 1.2\n")
+    for name, content in files.items():
+        (folder / name).write_text(content)
+
+
+# --- lock file ---
+
+
+def test_a_digest_is_recorded_once(tmp_path: Path) -> None:
+    lock = tmp_path / "docker/images.lock.json"
+    assert record(lock, "valkey/valkey:8", DIGEST)
+    assert not record(lock, "valkey/valkey:8", DIGEST)
+    assert read_lock(lock) == {"valkey/valkey:8": DIGEST}
+    assert [path.name for path in lock.parent.iterdir()] == ["images.lock.json"]
+
+
+def test_pulls_side_by_side_lose_no_digest(tmp_path: Path) -> None:
+    lock = tmp_path / "images.lock.json"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: record(lock, f"image:{number}", DIGEST), range(40)))
+    assert len(read_lock(lock)) == 40
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"images": []}',
+        '{"images": {"a:1": {}}}',
+        json.dumps({"images": {"a:1": {"digest": "sha256:12"}}}),
+    ],
+)
+def test_a_damaged_lock_file_says_what_to_do(tmp_path: Path, text: str) -> None:
+    lock = tmp_path / "images.lock.json"
+    lock.write_text(text)
+    with pytest.raises(ImageError, match="remove"):
+        read_lock(lock)
+
+
+# --- build contexts ---
+
+
+def test_a_context_is_its_files_names_contents_and_executable_bits(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    source = tmp_path / "app/main.py"
+    source.write_text("print(1)\n")
+    hashes = {read_context(tmp_path).hash}
+    source.write_text("print(2)\n")
+    hashes.add(read_context(tmp_path).hash)
+    source.chmod(0o755)
+    hashes.add(read_context(tmp_path).hash)
+    source.rename(tmp_path / "app/other.py")
+    hashes.add(read_context(tmp_path).hash)
+    assert len(hashes) == 4
+
+
+def test_traces_of_running_and_wheels_do_not_change_a_context(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("x==1\n")
+    before = read_context(tmp_path)
+    for name in ("__pycache__", "wheels"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("x")
+    assert read_context(tmp_path) == before
+    assert before.requirements
+
+
+def test_a_context_that_is_not_there_has_no_hash(tmp_path: Path) -> None:
+    assert read_context(tmp_path / "missing").hash == ""
+
+
+# --- recipes ---
+
+
+def test_a_changed_recipe_gets_another_tag(tmp_path: Path) -> None:
+    write_recipe(tmp_path / "a", Dockerfile="FROM scratch\n")
+    before = recipes(tmp_path)["a"]["tag"]
+    assert before == recipes(tmp_path)["a"]["tag"]
+    assert before.startswith("localhost/trade2026/a:1.2-")
+    (tmp_path / "a/Dockerfile").write_text("FROM other\n")
+    assert recipes(tmp_path)["a"]["tag"] != before
+
+
+def test_a_changed_base_changes_what_stands_on_it(tmp_path: Path) -> None:
+    write_recipe(tmp_path / "a", "title: T\nversion: 1\nbuilt_from: x\nfrom: b\n")
+    write_recipe(tmp_path / "b", Dockerfile="1")
+    before = recipes(tmp_path)["a"]["tag"]
+    (tmp_path / "b/Dockerfile").write_text("2")
+    assert recipes(tmp_path)["a"]["tag"] != before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title: T\n", "says nothing about version, built_from"),
+        ("title: T\nversion: 1\nbuilt_from: x\nfetch: [curl]\n", "not curl"),
+        ("title: T\nversion: 1\nbuilt_from: x\nfrom: nowhere\n", "stands on nowhere"),
+        ("title: T\nversion: 1\nbuilt_from: x\nfrom: a\n", "circle"),
+        ("a: [", "not a recipe"),
+    ],
+)
+def test_a_wrong_recipe_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    write_recipe(tmp_path / "a", text)
+    with pytest.raises(AnsibleError, match=message):
+        recipes(tmp_path)
+
+
+def test_every_service_of_the_project_has_a_recipe() -> None:
+    ours = recipes(PACKAGES)
+    assert {"nats", "valkey", "questdb", "clickhouse", "seaweedfs", "opensearch", "opa", "python", "probe"} <= set(ours)
+    for recipe in ours.values():
+        for kind in recipe["fetch"]:
+            assert (ROOT / f"roles/image/tasks/fetch_{kind}.yml").is_file()
+
+
+@pytest.mark.parametrize("requirements", sorted(PACKAGES.glob("*/requirements.txt")), ids=lambda path: path.parent.name)
+def test_every_wheel_is_pinned_and_hashed_for_both_architectures(requirements: Path) -> None:
+    text = requirements.read_text()
+    assert "==" in text
+    assert text.count("--hash=sha256:") == 2
+
+
+@pytest.mark.parametrize("sums", sorted(PACKAGES.glob("*/SHA256SUMS")), ids=lambda path: path.parent.name)
+def test_every_jar_is_checked_in_the_build(sums: Path) -> None:
+    assert (sums.parent / "pom.xml").is_file()
+    assert "sha256sum --check" in (sums.parent / "Dockerfile").read_text()
