@@ -13,6 +13,9 @@ INVENTORY ?= inventory/local
 ARGS ?=
 JOBS ?= $(shell nproc)
 
+# The services' files belong to their users, so the playbooks work as root: by sudo where make does not.
+BECOME := $(if $(filter 0,$(shell id -u)),,--become)
+
 # The linters; each can be run by itself.
 LINTERS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-docker
 # On a site of its own the services may run on other machines, and its own gate says what they lack.
@@ -28,11 +31,11 @@ setup: environment engine ## Set this machine up: the Python environment, a Dock
 
 .PHONY: core
 core: environment $(ENGINE) ## Run the main job: migrate, deploy and prove the core services (INVENTORY=, ARGS=)
-	ansible-playbook -i $(INVENTORY) core.yml $(ARGS)
+	ansible-playbook -i $(INVENTORY) $(BECOME) core.yml $(ARGS)
 
 .PHONY: check
 check: environment $(ENGINE) ## Say what `make core` would change, and change nothing (INVENTORY=, ARGS=)
-	ansible-playbook -i $(INVENTORY) core.yml --check --diff $(ARGS)
+	ansible-playbook -i $(INVENTORY) $(BECOME) core.yml --check --diff $(ARGS)
 
 .PHONY: drift
 drift: environment ## Say what differs between the declared and the running state (INVENTORY=, ARGS=)
@@ -74,17 +77,25 @@ authn: environment-test ## Run the tests of the sample's token issuer
 	PYTHONDONTWRITEBYTECODE=1 $(CURDIR)/scripts/step authn pytest -q -o cache_dir=$(CURDIR)/.cache/pytest-authn tests
 
 .PHONY: integration
-integration: environment-test engine ## Run the integration tests on real containers (ARGS=)
+integration: environment-test engine test-tools ## Run the integration tests on real containers (ARGS=)
 	pytest tests/integration -v --durations=10 $(ARGS)
 
 .PHONY: molecule
-molecule: environment-test engine ## Test one role by itself: make molecule ROLE=valkey
-	@[[ -n "$(ROLE)" ]] || { echo "error: say which role: make molecule ROLE=valkey" >&2; exit 2; }
-	molecule test --scenario-name $(ROLE) $(ARGS)
+molecule: environment-test engine ## Test one role by itself: make molecule ROLE=valkey; without ROLE, all of them
+	molecule test $(if $(ROLE),--scenario-name $(ROLE),--all --report) $(ARGS)
 
 .PHONY: bench-migrate
 bench-migrate: environment-test ## Measure the migration of a source tree (ARGS=)
 	python benchmarks/migrate/bench.py $(ARGS)
+
+.PHONY: test-tools
+test-tools:
+	@scripts/ensure-test-tools
+
+.PHONY: bench
+bench: environment-test ## Measure a run with nothing to do, beside a textbook playbook where there is one (ARGS=)
+	python benchmarks/converge/bench.py --compose /srv/trade2026/infrastructure/docker/docker-compose.core.yml \
+	    $(if $(wildcard ../shared/peers/textbook/make.py),--textbook ../shared/peers/textbook/make.py) $(ARGS)
 
 .PHONY: environment-test
 environment-test:

@@ -138,4 +138,4 @@ def test_pyjwt_verifies_a_token_and_refuses_a_tampered_one(deployed: Site) -> No
 
 
 def test_opa_decides(deployed: Site) -> None:
-    assert get(deployed, 8181, "/v1/data/example/allow", b"{}") == {"result": True}
+    assert get(deployed, 8181, "/v1/data/example/allow", b'{"input": {}}')["result"] is True

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -70,11 +70,11 @@ def serve_web() -> Iterator[Web]:
             if self.command != "HEAD":
                 self.wfile.write(data)
 
-        do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _handle  # noqa: N815
-
         def log_message(self, *args: Any) -> None:
             pass
 
+    for method in ("GET", "POST", "PUT", "DELETE", "HEAD"):
+        setattr(Handler, f"do_{method}", Handler._handle)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -95,11 +95,8 @@ def serve_socket(talk: Callable[[socket.socket], None]) -> Iterator[int]:
     done = threading.Event()
 
     def one(connection: socket.socket) -> None:
-        with connection:
-            try:
-                talk(connection)
-            except OSError:
-                pass
+        with connection, suppress(OSError):
+            talk(connection)
 
     def accept() -> None:
         while not done.is_set():

@@ -87,14 +87,14 @@ STARTING = {"Health": {"Status": "starting", "Log": []}}
 def test_it_is_waited_until_healthy() -> None:
     run, clock = FakeDocker(STARTING, STARTING, {}), FakeClock()
     waited = wait_healthy(Docker(run), "valkey", clock.now() + 60, clock)
-    assert (waited.phase, waited.seen_starting, run.asked) == (Phase.HEALTHY, True, 3)
+    assert (waited.phase, run.asked) == (Phase.HEALTHY, 3)
     assert clock.now() < 1002
 
 
 def test_a_healthy_container_costs_one_look() -> None:
     run, clock = FakeDocker({}), FakeClock()
     waited = wait_healthy(Docker(run), "valkey", clock.now() + 60, clock)
-    assert (waited.phase, waited.seen_starting, run.asked) == (Phase.HEALTHY, False, 1)
+    assert (waited.phase, run.asked) == (Phase.HEALTHY, 1)
     assert clock.now() == 1000
 
 
@@ -154,6 +154,19 @@ def test_dockers_time_has_nanoseconds() -> None:
 def test_the_first_passed_check_is_known_while_it_is_in_the_log(codes: list[int], expected: str) -> None:
     log = [{"ExitCode": code, "End": f"t{number}"} for number, code in enumerate(codes)]
     assert parse("x", {"State": {"Health": {"Log": log}}}).first_healthy_at == expected
+
+
+def test_checks_from_before_a_restart_do_not_count() -> None:
+    # From engine 20.10.24: `docker restart` keeps the log.
+    log = [
+        {"Start": "2026-11-23T01:31:50.816427042Z", "End": "2026-11-23T01:31:50.908309707Z", "ExitCode": 0},
+        {"Start": "2026-11-23T01:31:51.936416003Z", "End": "2026-11-23T01:31:52.029432848Z", "ExitCode": 0},
+        {"Start": "2026-11-23T01:31:54.357850995Z", "End": "2026-11-23T01:31:54.449237964Z", "ExitCode": 0},
+    ]
+    state = {"StartedAt": "2026-11-23T01:31:53.355715132Z", "Health": {"Log": log}}
+    seen = parse("x", {"State": state})
+    assert seconds_between(seen.started_at, seen.first_healthy_at) == 1.1
+    assert parse("x", {"State": {**state, "Health": {"Log": log[:2]}}}).first_healthy_at == ""
 
 
 def test_the_state_is_told_without_what_may_hold_secrets() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,5 +176,7 @@ def test_wrong_parameters_are_named(docker: Path, probe: Answer, changes: dict[s
 
 
 def test_an_engine_that_is_not_there_is_named(probe: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # What wraps every docker command is there, docker is not.
+    (tmp_path / "timeout").symlink_to(str(shutil.which("timeout")))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "Valkey cannot be asked: `docker` cannot be run" in probe()["msg"]
