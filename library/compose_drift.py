@@ -30,6 +30,11 @@ options:
     description: Folder against which Compose resolves the fragment's relative paths. It need not exist.
     type: path
     required: true
+  edited:
+    description: Configuration files that were not as last written, so that the service may have read something else.
+    type: list
+    elements: path
+    default: []
 attributes:
   check_mode:
     description: Changes nothing in either mode.
@@ -79,7 +84,6 @@ started_at:
 import os
 from typing import Any
 
-import yaml
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.core import drift
 from ansible.module_utils.core.docker_cli import Docker, DockerError
@@ -113,9 +117,16 @@ def main() -> None:
             "service": {"type": "str", "required": True},
             "project": {"type": "str", "required": True},
             "project_src": {"type": "path", "required": True},
+            "edited": {"type": "list", "elements": "path", "default": []},
         },
         supports_check_mode=True,
     )
+    try:
+        import yaml
+    except ImportError as error:
+        module.fail_json(
+            msg=f"the Python package {error.name} is missing; run `make setup`, or install it on this machine"
+        )
     params: dict[str, Any] = module.params
     docker = Docker(module.run_command)
     os.environ["COMPOSE_IGNORE_ORPHANS"] = "1"
@@ -139,7 +150,7 @@ def main() -> None:
         )
     except DockerError as error:
         module.fail_json(msg=str(error))
-    differences = drift.compare(want, have)
+    differences = drift.compare(want, have, params["edited"])
     module.exit_json(
         changed=False,
         differences=differences,

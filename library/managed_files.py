@@ -164,6 +164,11 @@ changes:
   type: list
   elements: dict
   sample: [{path: config/infrastructure/valkey/valkey.conf, what: content}]
+edited:
+  description: Files that were there and were not as declared.
+  returned: always
+  type: list
+  elements: str
 config_hash:
   description: SHA-256 over the final content of all files of the call and over the watched ones.
   returned: always
@@ -183,7 +188,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.core.docker_cli import Docker, DockerError
-from ansible.module_utils.core.files import FilesError, ManagedFiles
+from ansible.module_utils.core.files import DIFFERS, FilesError, ManagedFiles
 
 
 def main() -> None:
@@ -253,6 +258,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "changed": bool(plan.changes),
         "changes": plan.changes,
+        "edited": [change["path"] for change in plan.changes if change["why"] == DIFFERS],
         "config_hash": plan.config_hash,
         "texts": plan.texts,
         "copies": copies,

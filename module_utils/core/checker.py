@@ -71,7 +71,7 @@ def stage(live: Path, staged: Path, files: Iterable[StagedFile], group: int) -> 
             place = staged / file.path.relative_to(live)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(file.data)
-    for folder, _, names in os.walk(staged):
+    for folder, _folders, names in os.walk(staged):
         for path in [Path(folder), *(Path(folder) / name for name in names)]:
             if path.is_symlink():
                 continue

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 CONFIG_HASH_LABEL = "com.trade2026.config.sha256"
 COMPOSE_HASH_LABEL = "com.docker.compose.config-hash"
+CONFIG_FILES = "configuration files"
+EDITED_FILES = "configuration files edited on the disk"
 UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
 
 
@@ -82,8 +84,11 @@ def running(inspected: Mapping[str, Any]) -> Running:
     )
 
 
-def compare(want: Declared, have: Running | None) -> list[dict[str, str]]:
-    """Every difference as {what, current, desired}; empty when nothing has to be done."""
+def compare(want: Declared, have: Running | None, edited: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Every difference as {what, current, desired}; empty when nothing has to be done.
+
+    `edited` are configuration files that were not as last written: the service may have read them since.
+    """
     if have is None:
         return [_row("container", "absent", "running")]
     found: list[dict[str, str]] = []
@@ -98,7 +103,9 @@ def compare(want: Declared, have: Running | None) -> list[dict[str, str]]:
     note("image", have.image, want.image)
     if have.image == want.image and want.image_id:
         note("image content", have.image_id, want.image_id)
-    note("configuration files", have.labels.get(CONFIG_HASH_LABEL, "")[:12], want.config_hash[:12])
+    note(CONFIG_FILES, have.labels.get(CONFIG_HASH_LABEL, "")[:12], want.config_hash[:12])
+    if edited and not any(row["what"] == CONFIG_FILES for row in found):
+        found.append(_row(EDITED_FILES, ", ".join(edited), "as declared"))
     note("networks", ", ".join(sorted(have.networks)), ", ".join(sorted(want.networks)))
     note("memory limit (bytes)", have.memory, want.memory)
     note("processor limit", have.nano_cpus / 1e9, want.nano_cpus / 1e9)
@@ -112,10 +119,10 @@ def compare(want: Declared, have: Running | None) -> list[dict[str, str]]:
 def recreates(differences: list[dict[str, str]]) -> bool:
     """Whether the container must be made anew even where Compose sees the same definition.
 
-    Compose compares the definition and the image's name: neither a network that was taken away nor an unhealthy
-    container is a reason for it.
+    Compose compares the definition and the image's name: neither a network that was taken away, nor an unhealthy
+    container, nor a file that was edited on the disk is a reason for it.
     """
-    return any(row["what"] in {"health", "networks", "image content"} for row in differences)
+    return any(row["what"] in {"health", "networks", "image content", EDITED_FILES} for row in differences)
 
 
 def _row(what: str, current: object, desired: object) -> dict[str, str]:

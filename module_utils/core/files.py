@@ -14,6 +14,7 @@ from ansible.module_utils.core.checker import run_checker
 from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.core.ownership import Ownership, keeps_owners
 
+DIFFERS = "differs from the declared text"
 # Stands for a secret that does not exist yet, in a dry run only.
 UNBORN_SECRET = "created-by-the-real-run"
 
@@ -126,11 +127,7 @@ class ManagedFiles:
             return
         plan.writes.append(target)
         plan.changes.append(
-            {
-                "path": str(target.path),
-                "what": "content",
-                "why": "missing" if before is None else "differs from the declared text",
-            }
+            {"path": str(target.path), "what": "content", "why": "missing" if before is None else DIFFERS}
         )
         plan.diff.append(
             {

@@ -82,7 +82,7 @@ def scrypt_hash(secret: str) -> str:
 def verifies(secret: str, stored: str) -> bool:
     """Whether `stored` is a hash of `secret`."""
     try:
-        _, n, r, p, salt, digest = stored.split("$")
+        _kind, n, r, p, salt, digest = stored.split("$")
         made = hashlib.scrypt(
             secret.encode(), salt=_from_base64url(salt), n=int(n), r=int(r), p=int(p), maxmem=64 * 2**20, dklen=32
         )

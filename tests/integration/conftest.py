@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from site_under_test import SOURCE_TREE, Run, Site, engine_state, listing
+from site_under_test import SERVICES, SOURCE_TREE, Run, Site, docker_log, engine_state, listing
 
 # Where a short name matters: a socket path below it must not exceed 107 bytes.
 BASE = Path("/var/tmp/trade2026-test")
@@ -64,7 +64,14 @@ def first_run(site: Site, virgin: Virgin) -> Run:
 
 
 @pytest.fixture(scope="session")
-def deployed(site: Site, first_run: Run) -> Site:
-    """The site with its eight services running."""
+def first_logs(site: Site, first_run: Run) -> dict[str, str]:
+    """What the services had logged when they were proved, before any test asked them for what they refuse."""
     assert first_run.code == 0, first_run.output[-6000:]
+    return {service: docker_log(f"{site.prefix}{service}") for service in SERVICES}
+
+
+@pytest.fixture(scope="session")
+def deployed(site: Site, first_run: Run, first_logs: dict[str, str]) -> Site:
+    """The site with its eight services running."""
+    assert set(first_logs) == set(SERVICES)
     return site

@@ -144,6 +144,12 @@ def docker(*args: str) -> str:
     return subprocess.run(["docker", *args], check=True, capture_output=True, text=True).stdout
 
 
+def docker_log(container: str) -> str:
+    """Both streams of a container's log."""
+    done = subprocess.run(["docker", "logs", container], capture_output=True, text=True, check=True)
+    return done.stdout + done.stderr
+
+
 def listing(root: Path) -> list[tuple[str, int, int, str]]:
     """Every path below a folder with its mode, size and content hash: equal before and after means untouched."""
     found = []

@@ -12,7 +12,19 @@ def opa(site: Site, *args: str) -> str:
     image = site.inspect("opa")["opa"]["Config"]["Image"]
     role = PROJECT_ROOT / "roles/opa"
     done = subprocess.run(
-        ["docker", "run", "--rm", "--network", "none", "--volume", f"{role}:/role:ro", "--entrypoint", "/opa", image, *args],
+        [
+            "docker",
+            "run",
+            "--rm",
+            "--network",
+            "none",
+            "--volume",
+            f"{role}:/role:ro",
+            "--entrypoint",
+            "/opa",
+            image,
+            *args,
+        ],
         capture_output=True,
         text=True,
         check=False,

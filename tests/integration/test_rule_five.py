@@ -109,7 +109,10 @@ def test_data_survives_a_restart_of_every_container(deployed: Site) -> None:
     assert message.data == b"1"
     until(lambda: clickhouse(deployed).execute(f"SELECT x FROM {name}"), [(1,)])
     until(rows, [(1,)])
-    until(lambda: s3(deployed, deployed.secret("seaweedfs/s3_secret")).get_object(Bucket=bucket, Key="a")["Body"].read(), b"1")
+    until(
+        lambda: s3(deployed, deployed.secret("seaweedfs/s3_secret")).get_object(Bucket=bucket, Key="a")["Body"].read(),
+        b"1",
+    )
     until(lambda: http(deployed, 9200, f"/{name}/_doc/1")["_source"], {"x": 1})
 
     cache.delete(name)
@@ -169,7 +172,10 @@ def test_a_little_load_causes_no_errors(deployed: Site, service: str, port: int,
 
 
 def test_a_little_load_on_the_cache_causes_no_errors(deployed: Site) -> None:
-    with socket.create_connection((HOST, deployed.port(6379)), TIMEOUT_S) as connection, connection.makefile("rb") as answers:
+    with (
+        socket.create_connection((HOST, deployed.port(6379)), TIMEOUT_S) as connection,
+        connection.makefile("rb") as answers,
+    ):
         for _ in range(REQUESTS):
             connection.sendall(b"PING\r\n")
             assert answers.readline() == b"+PONG\r\n"

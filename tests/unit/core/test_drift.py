@@ -71,6 +71,14 @@ def test_each_difference_has_a_name_and_says_whether_compose_would_see_it(
     assert drift.recreates(rows) is recreate
 
 
+def test_a_file_edited_on_the_disk_makes_the_container_anew_once() -> None:
+    rows = drift.compare(WANT, HAVE, ["/srv/a.rego"])
+    assert [row["what"] for row in rows] == [drift.EDITED_FILES]
+    assert drift.recreates(rows)
+    changed = replace(HAVE, labels={**HAVE.labels, drift.CONFIG_HASH_LABEL: "f0"})
+    assert [row["what"] for row in drift.compare(WANT, changed, ["/srv/a.rego"])] == [drift.CONFIG_FILES]
+
+
 def test_an_explained_difference_is_not_told_twice() -> None:
     have = replace(HAVE, labels={drift.CONFIG_HASH_LABEL: "f0", drift.COMPOSE_HASH_LABEL: "c0"})
     assert names(WANT, have) == ["configuration files"]
@@ -82,7 +90,8 @@ def test_a_stopped_container_with_another_definition_tells_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("512m", 512 * 2**20), ("2gb", 2 * 2**30), ("1.5g", 3 * 2**29), ("820MiB", 820 * 2**20), ("100", 100), (7, 7)]
+    ("text", "expected"),
+    [("512m", 512 * 2**20), ("2gb", 2 * 2**30), ("1.5g", 3 * 2**29), ("820MiB", 820 * 2**20), ("100", 100), (7, 7)],
 )
 def test_sizes(text: str | int, expected: int) -> None:
     assert drift.size(text) == expected

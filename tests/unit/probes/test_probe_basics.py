@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,9 @@ from hypothesis import strategies as st
 from probe_fakes import Web, closed_port, serve_socket, target
 
 
-def failure(call: object) -> CheckError:
+def failure(call: Callable[[], object]) -> CheckError:
     with pytest.raises(CheckError) as caught:
-        call()  # type: ignore[operator]
+        call()
     return caught.value
 
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, unquote_plus
 
 import pytest
 from ansible.module_utils.probes import authn, clickhouse, nats, opa, opensearch, questdb, seaweedfs, valkey
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target
+from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, notes
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from probe_fakes import Reply, Request, Resp, Web, closed_port, target
@@ -282,26 +282,21 @@ def test_seaweedfs_s3_open_to_everybody_is_found_and_cleaned(web: Web, tmp_path:
 def test_seaweedfs_s3_with_an_unknown_key_is_a_matter_of_credentials(web: Web, tmp_path: Path) -> None:
     (tmp_path / "s3").write_text("secret-of-trade")
     web.routes = dict.fromkeys(("GET", "PUT", "DELETE"), Bucket())
-    assert (
-        failure(seaweedfs.S3(access_key="nobody", secret_file="s3"), target(tmp_path, s3=web.port)).kind
-        is Kind.PASSWORD
-    )
+    error = failure(seaweedfs.S3(access_key="nobody", secret_file="s3"), target(tmp_path, s3=web.port))
+    assert (error.kind, notes(error)) == (Kind.PASSWORD, [])
 
 
 # --- OpenSearch
 
 
 class Index:
-    """OpenSearch of one index; `fails` is the method and path end that answers 500."""
+    """OpenSearch of one index."""
 
-    def __init__(self, fails: str = "") -> None:
+    def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
         self.documents: dict[str, Any] = {}
-        self.fails = fails
 
     def __call__(self, request: Request) -> Reply:
-        if self.fails and f"{request.method} {request.path}".endswith(self.fails):
-            return 500, {"error": "disk usage exceeded flood-stage watermark"}
         index, _, rest = request.path.strip("/").partition("/")
         if request.method == "DELETE":
             return (200, {}) if self.settings.pop(index, None) and not self.documents.clear() else (404, {})
@@ -333,14 +328,11 @@ def test_opensearch_that_runs_passes_and_keeps_nothing(web: Web, tmp_path: Path)
     assert (index.settings, index.documents) == ({}, {})
 
 
-@pytest.mark.parametrize("fails", ["/_search", "refresh"])
-def test_opensearch_index_is_removed_when_it_fails(web: Web, tmp_path: Path, fails: str) -> None:
-    index = Index(fails)
-    web.routes = dict.fromkeys(("PUT", "POST", "DELETE"), index)
-    if fails == "refresh":
-        index.fails = ""
-        web.routes["POST"] = (200, {"hits": {"hits": []}})
-    assert failure(opensearch.RoundTrip(), target(tmp_path, http=web.port))
+@pytest.mark.parametrize("reply", [(500, {"error": "flood-stage watermark"}), (200, {"hits": {"hits": []}})])
+def test_opensearch_index_is_removed_when_its_document_is_not_found(web: Web, tmp_path: Path, reply: Reply) -> None:
+    index = Index()
+    web.routes = {"PUT": index, "DELETE": index, "POST": reply}
+    assert failure(opensearch.RoundTrip(), target(tmp_path, http=web.port)).kind is Kind.ANSWER
     assert index.settings == {}
 
 
@@ -348,10 +340,16 @@ def test_opensearch_index_of_an_earlier_attempt_is_used_and_removed(web: Web, tm
     index = Index()
     web.routes = dict.fromkeys(("PUT", "POST", "DELETE"), index)
     where = target(tmp_path, http=web.port)
-    index.settings[where.unique()] = {}
     index.settings[where.unique()] = {"left": True}
     assert opensearch.RoundTrip().run(where)
     assert index.settings == {}
+
+
+def test_opensearch_that_refuses_to_make_an_index_is_not_said_to_keep_one(web: Web, tmp_path: Path) -> None:
+    web.routes = {"PUT": (403, {"error": "no permissions"}), "DELETE": (403, {"error": "no permissions"})}
+    error = failure(opensearch.RoundTrip(), target(tmp_path, http=web.port))
+    assert (error.kind, notes(error)) == (Kind.PASSWORD, [])
+    assert [request.method for request in web.requests] == ["PUT"]
 
 
 def test_opensearch_faults_are_named(web: Web, tmp_path: Path) -> None:
