@@ -124,7 +124,9 @@ healthy:
   returned: always
   type: bool
 healthy_after_s:
-  description: Seconds from the container's start to its first passed health check; null when that was too long ago to be known.
+  description:
+    - Seconds from the container's start to the end of its first health check that passed, by the engine's own log.
+    - Null when that was too long ago to be in the log.
   returned: always
   type: float
 started_at:

@@ -43,6 +43,8 @@ class CheckError(Exception):
         super().__init__(message)
         self.message = message
         self.kind = kind
+        # False when the service refused to make what would have to be removed.
+        self.made = True
 
 
 @dataclass(frozen=True)
@@ -147,11 +149,23 @@ def removing(what: str, remove: Callable[[], object], by_hand: str, timeout_s: f
     try:
         yield
     except BaseException as error:
+        if isinstance(error, CheckError) and not error.made:
+            raise
         if left := _leftover(what, remove, by_hand, timeout_s):
             error.add_note(left)
         raise
     if left := _leftover(what, remove, by_hand, timeout_s):
         raise CheckError(left, Kind.SILENCE)
+
+
+@contextlib.contextmanager
+def making() -> Iterator[None]:
+    """Inside `removing`: when the service answers the body with a refusal, there is nothing to remove."""
+    try:
+        yield
+    except CheckError as error:
+        error.made = error.kind is Kind.SILENCE
+        raise
 
 
 def notes(error: BaseException | None) -> list[str]:

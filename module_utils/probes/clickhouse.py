@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, removing, unreachable
+from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, making, removing, unreachable
 from ansible.module_utils.probes.compare import demand, same_version
 
 # Codes of exceptions that mean that the credentials are wrong: unknown user, wrong password, required password,
@@ -104,7 +104,10 @@ class RoundTrip(QueryCheck):
         rows = {"HTTP": secrets.randbelow(2**40), "the native protocol": secrets.randbelow(2**40)}
         http, native = rows.values()
         with removing(f"the table {table}", lambda: self.query(target, drop), f"run {drop}", 2 * target.timeout_s):
-            self.query(target, f"CREATE TABLE IF NOT EXISTS {table} (value UInt64) ENGINE = MergeTree() ORDER BY value")
+            with making():
+                self.query(
+                    target, f"CREATE TABLE IF NOT EXISTS {table} (value UInt64) ENGINE = MergeTree() ORDER BY value"
+                )
             self.query(target, f"INSERT INTO {table} VALUES ({http})")
             self._native(target, f"INSERT INTO {table} (value) VALUES", [{"value": native}])
             select = f"SELECT value FROM {table} WHERE value IN ({http}, {native}) ORDER BY value"

@@ -6,7 +6,7 @@ import datetime
 import enum
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ from ansible.module_utils.core.docker_cli import Docker, DockerError
 
 # Seconds for one docker command; a loaded engine needs up to a few.
 DOCKER_TIMEOUT_S = 30
+# Exit codes of timeout(1): the time was up; the command cannot be run, or is not there.
+TIMED_OUT = 124
+NOT_RUN = (126, 127)
 # Restarts seen from outside that make a loop: one may be a dependency that came late.
 LOOP_RESTARTS = 3
 HEALTH_LOG_LENGTH = 300
@@ -81,16 +84,20 @@ def parse(name: str, document: Mapping[str, Any]) -> Container:
             f"exit code {entry.get('ExitCode')}: {' '.join(str(entry.get('Output') or '').split())[:HEALTH_LOG_LENGTH]}"
             for entry in health.get("Log") or []
         ),
-        first_healthy_at=first_success(health.get("Log") or []),
+        first_healthy_at=first_success(health.get("Log") or [], str(state.get("StartedAt") or "")),
     )
 
 
-def first_success(log: list[Mapping[str, Any]]) -> str:
-    """End of the first check that passed, from the engine's log of checks; "" when older ones may have left the log."""
-    for position, entry in enumerate(log):
+def first_success(log: Sequence[Mapping[str, Any]], started_at: str) -> str:
+    """End of the first check that passed since the start; "" when older ones may have left the engine's log of checks.
+
+    The log outlives a restart of the container, so it may begin with checks from before.
+    """
+    since = [entry for entry in log if (seconds_between(started_at, str(entry.get("Start") or "")) or 0) >= 0]
+    complete = len(since) < len(log) or len(log) < HEALTH_LOG_ENTRIES
+    for position, entry in enumerate(since):
         if entry.get("ExitCode") == 0:
-            known = position > 0 or len(log) < HEALTH_LOG_ENTRIES
-            return str(entry.get("End") or "") if known else ""
+            return str(entry.get("End") or "") if complete or position > 0 else ""
     return ""
 
 
@@ -124,9 +131,13 @@ def inspect(docker: Docker, name: str) -> Container | None:
     code, out, err = docker.attempt("container", "inspect", name, timeout_s=DOCKER_TIMEOUT_S)
     if code == 0:
         return parse(name, json.loads(out)[0])
-    if "no such" in err.lower():
+    if "no such container" in err.lower():
         return None
-    why = f"no answer within {DOCKER_TIMEOUT_S} s" if code == 124 else err.strip()
+    if code in NOT_RUN:
+        raise DockerError(
+            f"`docker` cannot be run ({err.strip()}). Install the Docker engine, or run `make setup` here."
+        )
+    why = f"no answer within {DOCKER_TIMEOUT_S} s" if code == TIMED_OUT else err.strip()
     raise DockerError(f"`docker container inspect {name}` failed: {why}")
 
 

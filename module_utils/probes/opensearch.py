@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Target, removing
+from ansible.module_utils.probes.check import Check, CheckError, Target, making, removing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +62,10 @@ class RoundTrip(OpenSearchCheck):
         with removing(f"the index {index}", lambda: self._remove(target, index), by_hand, 2 * target.timeout_s):
             # Hidden: a search of a live client over all indices does not meet it. No replica: one node stays green.
             settings = {"settings": {"index": {"number_of_shards": 1, "number_of_replicas": 0, "hidden": True}}}
-            created = self.ask(target, f"/{index}", "PUT", settings)
-            if not (created.status == 400 and "resource_already_exists" in created.text):
-                created.expect(200)
+            with making():
+                created = self.ask(target, f"/{index}", "PUT", settings)
+                if not (created.status == 400 and "resource_already_exists" in created.text):
+                    created.expect(200)
             self.ask(target, f"/{index}/_doc/{word}?refresh=true", "PUT", {"word": word}).expect(200, 201)
             found = self.ask(target, f"/{index}/_search", "POST", {"query": {"match": {"word": word}}}).expect(200)
             hits = found.mapping().get("hits", {}).get("hits", [])

@@ -62,8 +62,6 @@ class Wait:
     phase: Phase
     why: str
     container: Container | None
-    # Whether it was seen on the way, so that the time to healthy is known.
-    seen_starting: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def missing_libraries(checks: Sequence[Check]) -> list[str]:
 
 def wait_healthy(docker: Docker, name: str, until: float, clock: Clock) -> Wait:
     """Look at the container until it is healthy, has failed, or the time `until` has come; raises DockerError."""
-    pause, restarts, starting = FIRST_PAUSE_S, None, False
+    pause, restarts = FIRST_PAUSE_S, None
     while True:
         container = inspect(docker, name)
         if container is None:
@@ -109,8 +107,7 @@ def wait_healthy(docker: Docker, name: str, until: float, clock: Clock) -> Wait:
         phase, why = judge(container, restarts)
         left = until - clock.now()
         if phase is not Phase.STARTING or left <= 0:
-            return Wait(phase, why, container, starting)
-        starting = True
+            return Wait(phase, why, container)
         clock.sleep(min(pause, left))
         pause = min(pause * 1.5, LAST_LOOK_S)
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, removing, unreachable
+from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, making, removing, unreachable
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -87,37 +88,22 @@ class S3(Check):
 
     def run(self, target: Target) -> str:
         """Put, get, be refused three times, delete."""
-        from minio.error import MinioException, S3Error
-        from urllib3.exceptions import HTTPError
-
-        what = f"S3 on {target.address}:{target.port(self.port)}"
-        try:
-            self._exchange(target)
-        except S3Error as error:
-            kind = Kind.PASSWORD if _refused(error) else Kind.ANSWER
-            raise CheckError(f"{what} answers {error.code}: {error.message}", kind) from error
-        except MinioException as error:
-            raise CheckError(f"{what}: {error}") from error
-        except HTTPError as error:
-            raise unreachable(what, error, target.timeout_s) from error
-        return "an object was written, read and removed; wrong keys and no key are refused"
-
-    def _exchange(self, target: Target) -> None:
         client = self._client(target, self.access_key, target.secret(self.secret_file))
         if self.bucket:
             self._object(target, client, self.bucket)
-            return
-        bucket, limit_s = target.unique(), 2 * target.timeout_s
-        with removing(f"the bucket {bucket}", _quietly(lambda: client.remove_bucket(bucket)), "remove it", limit_s):
-            self._make_bucket(client, bucket)
-            self._object(target, client, bucket)
+        else:
+            bucket, limit_s = target.unique(), 2 * target.timeout_s
+            with removing(f"the bucket {bucket}", _quietly(lambda: client.remove_bucket(bucket)), "remove it", limit_s):
+                with making(), self._telling(target):
+                    self._make_bucket(client, bucket)
+                self._object(target, client, bucket)
+        return "an object was written, read and removed; wrong keys and no key are refused"
 
     def _object(self, target: Target, client: Minio, bucket: str) -> None:
         name, content = target.unique(), secrets.token_bytes(64)
         place = f"{bucket}/{name}"
-        with removing(
-            f"the object {place}", _quietly(lambda: client.remove_object(bucket, name)), "remove it", target.timeout_s
-        ):
+        remove = _quietly(lambda: client.remove_object(bucket, name))
+        with removing(f"the object {place}", remove, "remove it", target.timeout_s), self._telling(target):
             client.put_object(bucket, name, io.BytesIO(content), len(content))
             if self._read(client, bucket, name) != content:
                 raise CheckError(f"the object {place} does not read back as it was written")
@@ -127,6 +113,23 @@ class S3(Check):
                 ("no key", "", ""),
             ):
                 self._must_refuse(self._client(target, key, secret), bucket, name, who)
+
+    @contextlib.contextmanager
+    def _telling(self, target: Target) -> Iterator[None]:
+        """Turn the library's errors into CheckError."""
+        from minio.error import MinioException, S3Error
+        from urllib3.exceptions import HTTPError
+
+        what = f"S3 on {target.address}:{target.port(self.port)}"
+        try:
+            yield
+        except S3Error as error:
+            kind = Kind.PASSWORD if _refused(error) else Kind.ANSWER
+            raise CheckError(f"{what} answers {error.code}: {error.message}", kind) from error
+        except MinioException as error:
+            raise CheckError(f"{what}: {error}") from error
+        except HTTPError as error:
+            raise unreachable(what, error, target.timeout_s) from error
 
     def _must_refuse(self, client: Minio, bucket: str, name: str, who: str) -> None:
         from minio.error import S3Error

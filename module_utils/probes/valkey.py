@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, removing, unreachable
@@ -97,12 +97,12 @@ class Config(ValkeyCheck):
     """The server runs with the declared settings; sizes compare in any unit."""
 
     TYPE: ClassVar[str] = "valkey_config"
-    expect: dict[str, Any] = field(default_factory=dict)
+    expect: dict[str, Any]
 
     def run(self, target: Target) -> str:
         """CONFIG GET, and compare."""
         with self.client(target) as client:
-            actual: dict[str, str] = client.config_get(*self.expect) if self.expect else {}
+            actual: dict[str, str] = client.config_get(*self.expect)
         differences = []
         for name, value in self.expect.items():
             if name not in actual:

@@ -1,4 +1,4 @@
-"""The source text's rule 5 beyond health: data survives a restart, services reach each other by name, load causes no errors."""
+"""The source text's rule 5 beyond health: persistence, services that reach each other by name, and a little load."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import valkey
 from site_under_test import SERVICES, Site, docker
 from test_clients import HOST, TIMEOUT_S, s3
 
-# Bounded: a proof that nothing breaks under a little load, not a benchmark. Rates swing two- to fivefold on shared machines.
+# Bounded: a proof that nothing breaks, not a benchmark. Rates swing two- to fivefold on shared machines.
 REQUESTS = 200
 # Milliseconds for the slowest of twenty; a hundred times what a quiet machine shows.
 P95_LIMIT_MS = 500

@@ -137,7 +137,12 @@ def test_memory() -> None:
 
 @pytest.mark.parametrize(
     ("value", "limit", "fact"),
-    [("2gb", "3g", ""), ("4096", "4096", ""), ("4gb", "3g", "a_max=4gb exceeds a_limit=3g"), ("2 GBB", "3g", "not a size")],
+    [
+        ("2gb", "3g", ""),
+        ("4096", "4096", ""),
+        ("4gb", "3g", "a_max=4gb exceeds a_limit=3g"),
+        ("2 GBB", "3g", "not a size"),
+    ],
 )
 def test_settings_that_contradict_each_other(value: str, limit: str, fact: str) -> None:
     bound = {"name": "a_max", "value": value, "limit_name": "a_limit", "limit": limit}
