@@ -17,7 +17,7 @@ JOBS ?= $(shell nproc)
 BECOME := $(if $(filter 0,$(shell id -u)),,--become)
 
 # The linters; each can be run by itself.
-LINTERS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-docker
+LINTERS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-docker lint-secrets
 # On a site of its own the services may run on other machines, and its own gate says what they lack.
 ENGINE := $(if $(filter inventory/local inventory/local/,$(INVENTORY)),engine)
 
@@ -56,6 +56,7 @@ engine:
 test: environment-test engine ## Run every test: the fast ones, then the main job on real containers
 	@code=0
 	$(MAKE) test-fast || code=1
+	$(MAKE) lint-sanity || code=1
 	$(MAKE) integration || code=1
 	exit $$code
 
@@ -122,6 +123,13 @@ lint-shell:
 
 lint-docker:
 	@scripts/step hadolint scripts/lint-dockerfiles
+
+lint-secrets:
+	@scripts/step secrets scripts/lint-secrets
+
+.PHONY: lint-sanity
+lint-sanity: environment-test ## Judge modules and plugins as a collection's are: ansible-test sanity
+	@scripts/step sanity scripts/lint-sanity $(ARGS)
 
 ##@ Carry on
 

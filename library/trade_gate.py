@@ -153,7 +153,8 @@ options:
     default: data
 attributes:
   check_mode:
-    description: The same checks, but for the integration test, which starts a container and is only announced.
+    description: The same checks, but for one.
+    details: The integration test starts a container, so it is only announced.
     support: partial
   diff_mode:
     description: Changes nothing that could be shown.
@@ -266,7 +267,7 @@ def check_engine(docker: Docker, params: dict[str, Any]) -> list[Result]:
     results = engine.check_version(
         "Docker engine", docker.call("version", "--format", "{{.Server.Version}}"), params["min_engine"]
     )
-    code, out, _ = docker.attempt("compose", "version", "--short")
+    code, out, _error = docker.attempt("compose", "version", "--short")
     results += engine.check_version("Docker Compose", out if code == 0 else "", params["min_compose"])
     networks = docker.inspect("network", *(network["name"] for network in params["networks"]))
     results += engine.check_networks(params["networks"], networks, will_create=params["foundation"] == "ensure")

@@ -112,8 +112,7 @@ options:
     description: Processes that work at once; V(0) is one for each processor, four at most.
     type: int
     default: 0
-author:
-  - Trade2026 project
+author: [Trade2026 founders (@trade2026)]
 """
 
 EXAMPLES = r"""
@@ -198,7 +197,7 @@ conflicts:
   contains:
     path: {description: Path below O(dest)., type: str}
     reason: {description: What stands in the way., type: str}
-    action: {description: What was done about it, the value of O(on_conflict)., type: str}
+    action: {description: "What was done about it: the value of O(on_conflict).", type: str}
 conflicts_total:
   description: Number of conflicts.
   returned: always

@@ -133,9 +133,9 @@ _EXACT = re.compile(r"(?:.*[.\-])?(?:\d{8,}|\d{4}-\d{2}-\d{2}|[0-9a-f]{7,64})(?:
 
 def split_image(reference: str) -> tuple[str, str, str]:
     """Repository, tag and digest of an image's name; the last two may be empty."""
-    name, _, digest = reference.partition("@")
+    name, _sep, digest = reference.partition("@")
     head, slash, last = name.rpartition("/")
-    last, _, tag = last.partition(":")
+    last, _sep, tag = last.partition(":")
     return head + slash + last, tag, digest
 
 
@@ -210,7 +210,7 @@ def undefined_names(service: Service, project: Project, services: Mapping[str, S
 
     def defined(section: str) -> set[str]:
         node = project.model.get(section)
-        return {name for name, _ in node.items(f"`{section}`")} if node else set()
+        return {name for name, _node in node.items(f"`{section}`")} if node else set()
 
     networks = defined("networks")
     for name, node in service.networks.items():
@@ -268,14 +268,13 @@ _LACKS: dict[str, tuple[str, ...]] = {
 
 def healthcheck_tools(service: Service) -> Iterator[Finding]:
     """Health checks that are not there or that call a program which the image does not have."""
-    check = service.healthcheck
-    if check is None or check["disable"] or not check["test"]:
+    check, node = service.healthcheck, service.healthcheck_node
+    if check is None or node is None or check["disable"] or not check["test"]:
         why = "is switched off" if check is not None and check["disable"] else "is not defined"
         message = f"a health check {why}: Compose takes the service for ready as soon as it starts."
-        yield Finding(service.name, "no_healthcheck", message, str((service.healthcheck_node or service).where))
+        yield Finding(service.name, "no_healthcheck", message, str((node or service).where))
         return
-    assert service.healthcheck_node is not None
-    where = str(service.healthcheck_node.where)
+    where = str(node.where)
     words = _programs(check["test"])
     repository = ""
     if service.image is not None and service.build is None:

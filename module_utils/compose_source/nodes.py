@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -110,7 +111,7 @@ def scalar_text(value: Scalar) -> str:
 
 def _float_text(value: float) -> str:
     """Go's `%v`: no trailing `.0`, an exponent only from 1e21 up and below 1e-4."""
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")
     if value == int(value) and abs(value) < 1e21:
         return str(int(value))

@@ -67,7 +67,8 @@ def load(root: str, files: Sequence[str], environment: Mapping[str, str]) -> Pro
     reading = _Reading(root)
     known = _with_env_files(reading, environment, _default_env_file(directory))
     model = settle(_model(reading, paths, directory, known, ()))
-    assert model is not None
+    if model is None:
+        raise SourceError(f"{reading.shown(paths[0])}: `!reset` takes the whole file away. Put it on a part of it.")
     return Project(model, directory, known, reading.files, reading.unset)
 
 
@@ -183,10 +184,10 @@ def _resolved(path: str, directory: str) -> str:
 def _extended(reading: _Reading, model: Node, file: str, environment: Mapping[str, str]) -> Node:
     """The model with every service's `extends` carried out."""
     services = model.get("services")
-    if services is None or not any(service.get("extends") for _, service in services.items("`services`")):
+    if services is None or not any(service.get("extends") for _name, service in services.items("`services`")):
         return model
     work = _Extending(reading, environment)
-    done = {name: work.service(model, name, file, ()) for name, _ in services.items("`services`")}
+    done = {name: work.service(model, name, file, ()) for name, _service in services.items("`services`")}
     return Node({**dict(model.items("a Compose file")), "services": Node(dict(done), services.where)}, model.where)
 
 
@@ -202,7 +203,8 @@ class _Extending:
         """One service of `model`, with what it extends below it."""
         services = model.get("services")
         own = services.value.get(name) if services is not None and isinstance(services.value, dict) else None
-        assert own is not None
+        if own is None:
+            raise SourceError(f"{self.reading.shown(file)}: there is no service {name}. Define it or name another.")
         reference = own.get("extends")
         if reference is None:
             return own
@@ -218,7 +220,7 @@ class _Extending:
             other = model if other_file == file else self._other(other_file, file_node)
         step = (file, name)
         if step in chain:
-            circle = " -> ".join(service for _, service in (*chain, step))
+            circle = " -> ".join(service for _file, service in (*chain, step))
             raise SourceError(f"{reference.where}: the services extend each other in a circle: {circle}. Break it.")
         there = other.get("services")
         if there is None or not isinstance(there.value, dict) or base_name not in there.value:

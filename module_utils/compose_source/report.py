@@ -43,8 +43,7 @@ def read(
         "summary": dict(sorted(Counter(finding["kind"] for finding in findings).items())),
     }
     # A healthcheck or a command often repeats a secret of the environment, so all texts are masked with all secrets.
-    masked = mask.data(result)
-    assert isinstance(masked, dict)
+    masked = {key: mask.data(value) for key, value in result.items()}
     masked["report"] = lines(masked)
     return masked
 
@@ -155,7 +154,7 @@ def described(service: Service, networks: Mapping[str, Mapping[str, Any]], tree:
         "entrypoint": service.entrypoint,
         "ports": [
             {"host_ip": port.host_ip, "published": port.published, "target": port.target, "protocol": port.protocol}
-            for port, _ in service.ports
+            for port, _node in service.ports
         ],
         "volumes": [
             {
@@ -165,7 +164,7 @@ def described(service: Service, networks: Mapping[str, Mapping[str, Any]], tree:
                 "read_only": mount.read_only,
                 "in_tree": mount.kind == "bind" and is_below(mount.source, tree),
             }
-            for mount, _ in service.volumes
+            for mount, _node in service.volumes
         ],
         "networks": [
             {"key": key, "name": networks[key]["name"] if key in networks else key} for key in service.networks

@@ -36,11 +36,11 @@ class Mount:
 
 def parse_port(text: str) -> list[Port]:
     """The short form, ranges spelled out. Raises ValueError with what is wrong."""
-    address, _, protocol = text.partition("/")
+    address, _sep, protocol = text.partition("/")
     protocol = protocol.lower() or "tcp"
     if protocol not in ("tcp", "udp", "sctp"):
         raise ValueError(f"`{text}`: unknown protocol `{protocol}`, only tcp, udp and sctp exist")
-    head, _, target_text = address.rpartition(":")
+    head, _sep, target_text = address.rpartition(":")
     host_ip, published_text = "", head
     if head.startswith("["):
         host_ip, closed, rest = head[1:].partition("]")
@@ -48,7 +48,7 @@ def parse_port(text: str) -> list[Port]:
             raise ValueError(f"`{text}`: the bracket of the IPv6 address is not closed")
         published_text = rest.removeprefix(":")
     elif ":" in head:
-        host_ip, _, published_text = head.rpartition(":")
+        host_ip, _sep, published_text = head.rpartition(":")
     targets = _port_range(target_text, text)
     if not published_text:
         return [Port(host_ip, "", target, protocol) for target in targets]
@@ -76,7 +76,7 @@ def published_ports(published: str) -> range:
     """The host ports that a `published` value may take; empty for one that Docker chooses."""
     if not published:
         return range(0)
-    first, _, last = published.partition("-")
+    first, _sep, last = published.partition("-")
     return range(int(first), int(last or first) + 1)
 
 

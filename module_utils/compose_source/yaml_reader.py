@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import yaml
 from ansible.module_utils.compose_source.nodes import Node, Scalar, SourceError, Where
+
+try:
+    import yaml
+except ImportError:
+    yaml = None  # type: ignore[assignment]
 
 # More values than this after anchors are expanded is an attack or an accident, not a Compose file.
 MAX_VALUES = 500_000
@@ -19,17 +24,19 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$|[-+]?
 _MARKS = {"!reset": "reset", "!override": "override"}
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Plain words are typed as Compose types them: `yes` and `on` are text, `22:22` is no sexagesimal number."""
+@functools.cache
+def _loader() -> Any:
+    """A loader that types plain words as Compose does: `yes` and `on` are text, `22:22` is no sexagesimal number."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str | None, list[tuple[str, re.Pattern[str]]]]] = {}
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        yaml_implicit_resolvers: ClassVar[dict[str | None, list[tuple[str, re.Pattern[str]]]]] = {}
 
-
-_Loader.add_implicit_resolver(f"{_TAG}bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver(f"{_TAG}null", re.compile(r"(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
-_Loader.add_implicit_resolver(f"{_TAG}int", _INT, list("-+0123456789"))
-_Loader.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+.0123456789"))
-_Loader.add_implicit_resolver(f"{_TAG}merge", re.compile(r"<<$"), ["<"])
+    Loader.add_implicit_resolver(f"{_TAG}bool", re.compile(r"(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+    Loader.add_implicit_resolver(f"{_TAG}null", re.compile(r"(~|null|Null|NULL|)$"), ["~", "n", "N", ""])
+    Loader.add_implicit_resolver(f"{_TAG}int", _INT, list("-+0123456789"))
+    Loader.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+.0123456789"))
+    Loader.add_implicit_resolver(f"{_TAG}merge", re.compile(r"<<$"), ["<"])
+    return Loader
 
 
 def read_documents(file: Path, shown: str, base: str) -> list[Node]:
@@ -38,6 +45,8 @@ def read_documents(file: Path, shown: str, base: str) -> list[Node]:
     `shown` is the file's name in messages, `base` the folder that its relative paths start from.
     Raises SourceError when the file cannot be read or is not YAML.
     """
+    if yaml is None:
+        raise SourceError("the Python package yaml is missing; run `make setup`, or install it on this machine")
     try:
         data = file.read_bytes()
     except FileNotFoundError:
@@ -48,7 +57,7 @@ def read_documents(file: Path, shown: str, base: str) -> list[Node]:
         raise SourceError(f"{shown}: cannot be read: {error.strerror}. Make it readable.") from None
     try:
         _check_depth(data, shown)
-        loader = _Loader(data)
+        loader = _loader()(data)
         try:
             roots = []
             while loader.check_node():
@@ -68,7 +77,7 @@ def read_documents(file: Path, shown: str, base: str) -> list[Node]:
 def _check_depth(data: bytes, shown: str) -> None:
     """Refuse deep nesting before it is composed: PyYAML's C code composes recursively and would overrun the stack."""
     depth = 0
-    for event in yaml.parse(data, Loader=_Loader):
+    for event in yaml.parse(data, Loader=_loader()):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
@@ -115,7 +124,7 @@ class _Builder:
             value, size = self._mapping(node, depth)
         elif isinstance(node, yaml.SequenceNode):
             parts = [self._node(child, depth + 1) for child in node.value]
-            value, size = [part for part, _ in parts], 1 + sum(count for _, count in parts)
+            value, size = [part for part, _count in parts], 1 + sum(count for _part, count in parts)
         elif isinstance(node, yaml.ScalarNode):
             value = _scalar(node, where)
         self._open.discard(id(node))

@@ -186,11 +186,19 @@ class ManagedFiles:
         lines = [line if line in declared else "(not shown: this file holds secrets)" for line in text.splitlines()]
         return "".join(f"{line}\n" for line in lines)
 
+    def _can_check(self) -> bool:
+        """Whether a dry run has all that the checker needs: the image, and the secrets (docker would make their folders)."""
+        checker = self.checker or {}
+        secrets = [mount["source"] for mount in checker["mounts"] if mount["kind"] == "secret"]
+        if not all(((self.secrets_root or self.root) / source).is_dir() for source in secrets):
+            return False
+        return bool(self.docker.inspect("image", checker["image"]))
+
     def _check(self, plan: Plan) -> None:
         """Run the service's own checker on a copy of the configuration as it would be."""
         if self.checker is None:
             return
-        if self.dry and not self.docker.inspect("image", self.checker["image"]):
+        if self.dry and not self._can_check():
             return
         with tempfile.TemporaryDirectory(prefix="trade2026-staged-") as staged:
             refusal = run_checker(self.docker, self.checker, self.root, self.secrets_root, Path(staged), plan.targets)

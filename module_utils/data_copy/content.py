@@ -38,7 +38,7 @@ def hole_digest(size: int) -> bytes:
 
 
 def _zeros(told: hashlib._Hash, size: int) -> None:
-    for _ in range(size // BLOCK):
+    for _block in range(size // BLOCK):
         told.update(_ZEROS)
     told.update(_ZEROS[: size % BLOCK])
 

@@ -166,7 +166,7 @@ def space_problems(plans: list[Plan], margin: int) -> list[str]:
         while not place.exists():
             place = place.parent
         device = place.stat().st_dev
-        bytes_, names, _ = wanted.get(device, (0, 0, ""))
+        bytes_, names, _path = wanted.get(device, (0, 0, ""))
         wanted[device] = (bytes_ + made.wanted, names + len(made.left), str(place))
     found = []
     for bytes_, names, where in wanted.values():
@@ -198,8 +198,8 @@ class Copier:
     """Carries out one plan, until it is done or the deadline (of `time.monotonic`) is over."""
 
     def __init__(self, made: Plan, deadline: float, before_swap: Callable[[], None]) -> None:
-        assert made.tree is not None
-        assert made.journal is not None
+        if made.tree is None or made.journal is None:
+            raise ValueError(f"{made.data.service}: nothing was planned to copy")
         self._plan = made
         self._data = made.data
         self._tree: Tree = made.tree
@@ -253,7 +253,7 @@ class Copier:
     def _copy_files(self) -> bool:
         jobs = self._jobs()
         with ThreadPoolExecutor(WORKERS) as pool:
-            workers = [pool.submit(self._work, jobs) for _ in range(WORKERS)]
+            workers = [pool.submit(self._work, jobs) for _worker in range(WORKERS)]
             done = [worker.result() for worker in workers]
         return all(done)
 
@@ -308,15 +308,15 @@ class Copier:
                 finally:
                     os.close(source)
                 opened[-1] = (entry, dest, digest)
-            for entry, dest, _ in opened:
+            for entry, dest, _digest in opened:
                 self._own(dest, entry)
                 content.settle(dest, 0, entry.size)
             for entry, dest, digest in opened:
                 content.check_step(dest, 0, entry.size, digest, entry.path)
         finally:
-            for _, dest, _ in opened:
+            for _entry, dest, _digest in opened:
                 os.close(dest)
-        self._journal.add([(entry, {"whole": content.file_digest([digest])}) for entry, _, digest in opened])
+        self._journal.add([(entry, {"whole": content.file_digest([digest])}) for entry, _dest, digest in opened])
         self._count(sum(entry.size for entry in entries), len(entries))
         return True
 
@@ -440,7 +440,7 @@ class Copier:
 
 def _link(target: str, path: str) -> None:
     """Make a symlink with exactly this text, which `Path` would normalise."""
-    folder, _, name = path.rpartition("/")
+    folder, _sep, name = path.rpartition("/")
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.symlink(target, name, dir_fd=descriptor)

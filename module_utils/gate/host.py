@@ -31,7 +31,7 @@ def listeners(tables: Iterable[str]) -> list[Listener]:
         for line in table.splitlines()[1:]:
             fields = line.split()
             if fields[3] == LISTEN:
-                address, _, port = fields[1].rpartition(":")
+                address, port = fields[1].rsplit(":", 1)
                 found.append(Listener(_address(address), int(port, 16), fields[9]))
     return found
 

@@ -121,7 +121,7 @@ def plan(data: bytes, resolver: Resolver) -> Plan:
             indent = len(item["indent"]) if item else len(body) - len(body.lstrip(b" "))
             while stack and (stack[-1][0] > indent if item else stack[-1][0] >= indent):
                 stack.pop()
-        names = [name for _, name in stack]
+        names = [name for _indent, name in stack]
         if not _host_side(names):
             continue
         for found in _RELATIVE.finditer(body, key.end() if key else 0):

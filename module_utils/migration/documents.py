@@ -73,7 +73,7 @@ class Mentions:
         self._pattern = re.compile(b"|".join(patterns)) if patterns else None
         wide = []
         # In both byte orders the digits but the last read so: a search for them runs at memory speed.
-        self._wide_digits = {b"\x00".join(bytes((b,)) for b in digits) for _, digits in alternatives}
+        self._wide_digits = {b"\x00".join(bytes((b,)) for b in digits) for _word, digits in alternatives}
         for word, digits in alternatives:
             for first, second in ((b"", b"\\x00"), (b"\\x00", b"")):
                 wide.append(b"".join(first + re.escape(bytes((byte,))) + second for byte in word + digits))

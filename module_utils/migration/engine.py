@@ -165,7 +165,7 @@ class Report:
 
     def _diff(self) -> list[dict[str, str]]:
         lines: list[str] = []
-        for _, text in sorted(self.diff):
+        for _path, text in sorted(self.diff):
             lines += text.splitlines(keepends=True)
             if len(lines) > diffs.LINES_IN_ALL:
                 lines = [*lines[: diffs.LINES_IN_ALL], "… more files are not shown\n"]
@@ -523,7 +523,7 @@ class Migration:
         record = self._manifest.records.get(path, b"")
         if self._dest is None or not record:
             return False
-        directory, _, name = path.rpartition(b"/")
+        directory, _sep, name = path.rpartition(b"/")
         try:
             parent = tree.open_directory(self._dest, directory)
         except OSError:
@@ -554,7 +554,7 @@ class Migration:
     def _pass(self, found: _Found, candidates: list[Entry], report: Report, write: bool) -> None:
         self._carry.clear()
         self._pruned.clear()
-        self._firsts = {first for _, first in found.further}
+        self._firsts = {first for _entry, first in found.further}
         self._directories(found, report, write)
         self._links(found, report, write)
         for outcomes in self._handle(candidates, write):
@@ -633,7 +633,7 @@ class Migration:
 
     def _at_dest(self, path: bytes) -> tuple[int, bytes]:
         """Descriptor of the directory that holds `path` in the destination, to be closed, and the last name."""
-        directory, _, name = path.rpartition(b"/")
+        directory, _sep, name = path.rpartition(b"/")
         if self._dest is None:
             raise MigrationError("the destination vanished; run the migration again")
         return tree.open_directory(self._dest, directory), name
@@ -830,12 +830,12 @@ class Migration:
             listed = "; ".join(f"{path}: {reason}" for path, reason in sorted(report.failures)[:5])
             reasons.append(f"{len(report.failures)} files cannot be migrated: {listed}")
         if settings.on_conflict == "fail" and report.conflicts:
-            listed = "; ".join(f"{path}: {reason}" for path, reason, _ in sorted(report.conflicts)[:5])
+            listed = "; ".join(f"{path}: {reason}" for path, reason, _action in sorted(report.conflicts)[:5])
             reasons.append(
                 f"{len(report.conflicts)} conflicts in {settings.dest}: {listed}. "
                 "Set on_conflict to backup or overwrite, or bring them in line"
             )
-        directories = sorted(path for path, reason, _ in report.conflicts if reason == DIRECTORY_THERE)
+        directories = sorted(path for path, reason, _action in report.conflicts if reason == DIRECTORY_THERE)
         if settings.on_conflict == "overwrite" and directories:
             listed = ", ".join(directories[:5])
             reasons.append(f"a directory is never overwritten by a file: {listed}. Remove it, or choose backup")
@@ -871,7 +871,7 @@ def _stopped(reason: str) -> str:
 
 
 def _stands_below(root: int, path: bytes) -> bool:
-    directory, _, name = path.rpartition(b"/")
+    directory, _sep, name = path.rpartition(b"/")
     try:
         parent = tree.open_directory(root, directory)
     except OSError:

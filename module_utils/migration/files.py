@@ -193,7 +193,7 @@ class Worker:
 
     def handle(self, entry: Entry) -> Outcome:
         """Decide about a file, and write it unless the pass is dry. An error becomes an outcome."""
-        directory, _, name = entry.path.rpartition(b"/")
+        directory, _sep, name = entry.path.rpartition(b"/")
         try:
             self._enter(directory)
             return self._handle(entry, name)
@@ -317,8 +317,8 @@ class Worker:
 
         `renewed` tells that `first` was, or would be, written: then a name that is there now is of the old file.
         """
-        directory, _, name = entry.path.rpartition(b"/")
-        first_directory, _, first_name = first.rpartition(b"/")
+        directory, _sep, name = entry.path.rpartition(b"/")
+        first_directory, _sep, first_name = first.rpartition(b"/")
         record = state.parse_file_record(self.job.manifest.records.get(entry.path))
         try:
             self._enter(directory)

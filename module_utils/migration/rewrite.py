@@ -321,7 +321,7 @@ class Rules:
             default=0,
         )
         self.reach_back = _REACH_BACK
-        self.reach_on = max(longest, max(map(len, self.network_map), default=0)) + _TAIL_MAX + 64
+        self.reach_on = max(longest, 0, *map(len, self.network_map)) + _TAIL_MAX + 64
 
     def _needs_guard(self) -> bool:
         """Whether a rewritten text could be taken for a reference again, so that targets must be known as well."""
@@ -390,7 +390,7 @@ class Rules:
         self.stems: frozenset[str] = frozenset()
         self._heads: re.Pattern[bytes] | None = None
         self._stem_lengths: tuple[int, ...] = ()
-        heads = {part for _, part in places} | names
+        heads = {part for _drive, part in places} | names
         if not heads:
             return
         for run in sorted(re.findall(r"[0-9]{3,}", min(heads)), key=len, reverse=True):

@@ -79,7 +79,7 @@ class Manifest:
             return manifest
         data = _read(directory, _MANIFEST)
         if data is not None:
-            header_text, _, body = data.partition(b"\n")
+            header_text, _sep, body = data.partition(b"\n")
             try:
                 header = json.loads(header_text)
                 known = header["version"] == VERSION
@@ -92,7 +92,7 @@ class Manifest:
             manifest.same_rules = header["fingerprint"] == fingerprint
             manifest.leftovers = {path: (count, lines) for path, (count, lines) in header["leftovers"].items()}
         for line in (_read(directory, _JOURNAL) or b"").split(b"\0")[:-1]:
-            digest, _, path = line.partition(b"\t")
+            digest, _sep, path = line.partition(b"\t")
             manifest.journal.setdefault(path, set()).add(digest)
         return manifest
 

@@ -54,7 +54,7 @@ def run(pieces: Sequence[range], make: Callable[[], Callable[[range], list[Any]]
     read_number, write_number = os.pipe()
     children: dict[int, int] = {}
     try:
-        for _ in range(min(workers, len(pieces))):
+        for _worker in range(min(workers, len(pieces))):
             read_result, write_result = os.pipe()
             child = os.fork()
             if not child:
@@ -94,7 +94,7 @@ def _serve(
                 view = view[os.write(results, view) :]
         status = 0
     except BaseException as exc:  # the parent reports it
-        print(f"migration worker: {type(exc).__name__}: {exc}", file=sys.stderr)
+        sys.stderr.write(f"migration worker: {type(exc).__name__}: {exc}\n")
     finally:
         os._exit(status)
 
@@ -105,7 +105,7 @@ def _collect(children: dict[int, int], expected: int) -> Iterator[list[Any]]:
     for descriptor in children:
         poller.register(descriptor, select.POLLIN)
     while buffers and expected:
-        for descriptor, _ in poller.poll():
+        for descriptor, _event in poller.poll():
             data = os.read(descriptor, 1 << 18)
             if not data:
                 poller.unregister(descriptor)

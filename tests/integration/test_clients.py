@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import json
 import urllib.parse
 import urllib.request
@@ -69,9 +70,7 @@ def test_clickhouse_driver_writes_and_reads(deployed: Site) -> None:
     table = f"test_{uuid.uuid4().hex}"
     client.execute(f"CREATE TABLE {table} (day Date, x Int32) ENGINE = MergeTree ORDER BY x PARTITION BY toYYYYMM(day)")
     try:
-        client.execute(
-            f"INSERT INTO {table} (day, x) VALUES", [{"day": __import__("datetime").date(2026, 1, 2), "x": 7}]
-        )
+        client.execute(f"INSERT INTO {table} (day, x) VALUES", [{"day": datetime.date(2026, 1, 2), "x": 7}])
         assert client.execute(f"SELECT sum(x) FROM {table}") == [(7,)]
     finally:
         client.execute(f"DROP TABLE {table}")

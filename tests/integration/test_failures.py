@@ -36,7 +36,7 @@ def test_the_gate_reports_every_failure_at_once_and_deploys_nothing(other: Site)
             trade2026_foundation="verify",
             trade2026_min_free_gib=10**7,
             core_port_offset=other.offset,
-            questdb_port=8123,
+            questdb_http_port=8123,
         )
     assert_readable(run)
     for fact in (
@@ -110,13 +110,9 @@ def test_a_configuration_that_the_service_refuses_leaves_the_live_one(deployed: 
 
 
 def test_a_service_that_does_not_start_fails_alone_with_its_log_and_cause(deployed: Site) -> None:
-    # Valkey's data folder taken away from its user: the container starts and dies.
-    data = deployed.root / "data/valkey"
-    run = deployed.play(
-        "--limit", "valkey,opa", valkey_memory_limit="6m", valkey_maxmemory="4mb", core_deadline_factor=0.2
-    )
+    # Less memory than the server needs to start: the kernel ends it again and again.
+    run = deployed.play("--limit", "valkey,opa", valkey_memory_limit="6m", valkey_maxmemory="4mb")
     put_back = deployed.play("--limit", "valkey,opa")
-    assert data.is_dir()
     assert put_back.code == 0, put_back.output[-4000:]
     assert_readable(run)
     assert run.failed_hosts == {"valkey"}

@@ -174,6 +174,16 @@ def test_the_checker_runs_only_when_something_changes_and_in_a_dry_run_only_with
     assert second.calls == []
 
 
+def test_a_dry_run_without_the_secrets_runs_no_checker(tmp_path: Path) -> None:
+    mounts = [{"source": "v", "target": "/secrets", "kind": "secret"}]
+    docker = FakeDocker()
+    run(work(tmp_path, [CONF], dry=True, docker=docker, checker={**CHECKER, "mounts": mounts}))
+    assert docker.calls == []
+    (tmp_path / "secrets/v").mkdir(parents=True)
+    run(work(tmp_path, [CONF], dry=True, docker=docker, checker={**CHECKER, "mounts": mounts}))
+    assert [call for call in docker.calls if "run" in call]
+
+
 def test_a_checker_that_hangs_is_said_to(tmp_path: Path) -> None:
     with pytest.raises(FilesError, match="nothing within 5 s"):
         run(work(tmp_path, [CONF], docker=FakeDocker(code=124), checker=CHECKER))

@@ -1,0 +1,51 @@
+#!/usr/bin/python
+"""Documentation of the action plugin of this name: it runs on the controller, and there is no module to run."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: validate_variables
+short_description: Check what a site sets against what the roles take, and report all mistakes at once
+version_added: 1.0.0
+description:
+  - Reads the roles' C(meta/argument_specs.yml) on the controller and starts no process on any machine.
+  - Fails with one list of everything that is wrong in the variables of O(hosts) - values of the wrong type or out of
+    their choices, names that begin like a role's variables and are none (with the nearest right name), names that a
+    role derives itself, and names that no longer exist (with what replaced them).
+options:
+  roles_path:
+    description: Folder of the roles, on the controller.
+    type: path
+    required: true
+  hosts:
+    description: Names of the hosts whose variables are checked.
+    type: list
+    elements: str
+    required: true
+  removed:
+    description: Variables that no longer exist, each with a sentence that says what to set instead.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    description: Changes nothing in either mode.
+    support: full
+  diff_mode:
+    description: Changes nothing that could be shown.
+    support: none
+author: [Trade2026 founders (@trade2026)]
+"""
+
+EXAMPLES = r"""
+- name: Check the variables of all services before anything runs
+  validate_variables:
+    roles_path: "{{ playbook_dir }}/roles"
+    hosts: "{{ ansible_play_hosts_all }}"
+    removed:
+      valkey_max_memory: set `valkey_maxmemory`
+  run_once: true
+"""
+
+RETURN = r"""
+# Nothing besides what every task returns.
+"""
