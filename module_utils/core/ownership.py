@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Types of file systems, as /proc/self/mounts names them, on which chown and chmod answer 0 and change nothing.
-# 9p and drvfs: WSL's Windows drives; fuse and fuseblk: ntfs-3g. They keep owners where mounted with `metadata` or `permissions`.
+# 9p and drvfs: WSL's Windows drives; fuse and fuseblk: ntfs-3g. With the options below they keep owners.
 WITHOUT_OWNERS = {"9p", "drvfs", "fuse", "fuseblk", "ntfs", "ntfs3", "vfat", "exfat", "cifs", "smb3", "virtiofs"}
 KEPT_BY_OPTION = {"metadata", "permissions", "default_permissions", "acl"}
 
