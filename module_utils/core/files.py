@@ -187,7 +187,7 @@ class ManagedFiles:
         return "".join(f"{line}\n" for line in lines)
 
     def _can_check(self) -> bool:
-        """Whether a dry run has what the checker needs: the image, and the secrets (docker would make their folders)."""
+        """Whether a dry run has the image and the secrets that the checker needs; docker would make missing folders."""
         checker = self.checker or {}
         secrets = [mount["source"] for mount in checker["mounts"] if mount["kind"] == "secret"]
         if not all(((self.secrets_root or self.root) / source).is_dir() for source in secrets):
