@@ -54,10 +54,10 @@ engine:
 
 .PHONY: test
 test: environment-test engine ## Run every test: the fast ones, then the main job on real containers
-	@code=0
-	$(MAKE) test-fast || code=1
-	$(MAKE) lint-sanity || code=1
-	$(MAKE) integration || code=1
+	@code=0; \
+	$(MAKE) test-fast || code=1; \
+	$(MAKE) lint-sanity || code=1; \
+	$(MAKE) integration || code=1; \
 	exit $$code
 
 .PHONY: test-fast
@@ -74,8 +74,8 @@ unit: environment-test ## Run the unit tests (ARGS=)
 
 .PHONY: authn
 authn: environment-test ## Run the tests of the sample's token issuer
-	@cd $(AUTHN)
-	PYTHONDONTWRITEBYTECODE=1 $(CURDIR)/scripts/step authn pytest -q -o cache_dir=$(CURDIR)/.cache/pytest-authn tests
+	@PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$(AUTHN) \
+	    scripts/step authn pytest -q --rootdir=$(AUTHN) -o cache_dir=$(CURDIR)/.cache/pytest-authn $(AUTHN)/tests
 
 .PHONY: integration
 integration: environment-test engine test-tools ## Run the integration tests on real containers (ARGS=)
