@@ -98,7 +98,8 @@ def compare(want: Declared, have: Running | None, edited: Sequence[str] = ()) ->
             found.append(_row(what, current, desired))
 
     note("state", have.status, "running")
-    if have.health == "unhealthy":
+    # The engine calls a container that was stopped unhealthy as well.
+    if have.status == "running" and have.health == "unhealthy":
         found.append(_row("health", "unhealthy", "healthy"))
     note("image", have.image, want.image)
     if have.image == want.image and want.image_id:

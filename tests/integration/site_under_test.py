@@ -50,8 +50,8 @@ class Site:
     def __post_init__(self) -> None:
         self.project = f"trade2026-test{self.number}"
         self.prefix = f"t{self.number}-"
-        # Below the range from which the kernel takes outgoing ports, and a thousand apart.
-        self.offset = 20000 + 1000 * self.number
+        # Below the range from which the kernel takes outgoing ports, and no two sites' ports meet.
+        self.offset = 10000 + 1537 * self.number
         self.networks = {
             key: {"name": f"{self.project}-{key}", "subnet": f"172.{28 + self.number}.{third}.0/24"}
             for third, key in enumerate(("frontend", "lowlatency", "backend"))

@@ -51,6 +51,7 @@ def test_an_absent_container() -> None:
     ("have", "what", "recreate"),
     [
         (replace(HAVE, status="exited"), "state", False),
+        (replace(HAVE, status="exited", health="unhealthy"), "state", False),
         (replace(HAVE, status="paused"), "state", False),
         (replace(HAVE, health="unhealthy"), "health", True),
         (replace(HAVE, image="valkey:7"), "image", False),
