@@ -81,7 +81,6 @@ started_at:
   type: str
 """
 
-import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -91,8 +90,6 @@ from ansible.module_utils.core.docker_cli import Docker, DockerError
 
 def compose_hash(docker: Docker, definition: str, service: str, project: str, project_src: str) -> str:
     """Compose's own hash of the service, which it also puts on the container that it makes."""
-    # `--project-directory` must exist for Compose to enter it; in a dry run the nearest parent gives the same hash
-    # only when paths resolve alike, so the name is passed and only the working directory falls back.
     out = docker.call(
         "compose",
         "--project-name",
@@ -129,7 +126,6 @@ def main() -> None:
         )
     params: dict[str, Any] = module.params
     docker = Docker(module.run_command)
-    os.environ["COMPOSE_IGNORE_ORPHANS"] = "1"
     try:
         content = yaml.safe_load(params["definition"])
         service = content["services"][params["service"]]

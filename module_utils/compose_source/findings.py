@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from ansible.module_utils.compose_source.masking import MASK, secrets_of_text, secrets_of_variable
+from ansible.module_utils.compose_source.masking import secrets_of_text, secrets_of_variable
 from ansible.module_utils.compose_source.nodes import Node
 from ansible.module_utils.compose_source.project import Project
 from ansible.module_utils.compose_source.services import Service
 from ansible.module_utils.compose_source.syntax import Port, is_below, published_ports
 from ansible.module_utils.compose_source.variables import SubstitutionError, substitute
+from ansible.module_utils.core.masking import MASK
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
-MASK = "********"
+from ansible.module_utils.core.masking import MASK, mask_tree
 
 _SECRET_NAME = re.compile(
     r"(?:^|[_.\-])(?:pass|\w*(?:passwd|password|passphrase)|pwd|secret|secrets|token|credentials?|"
@@ -72,13 +72,7 @@ class Mask:
 
     def data(self, data: object) -> object:
         """Any data with every string in it masked; keys stay."""
-        if isinstance(data, str):
-            return self.text(data)
-        if isinstance(data, Mapping):
-            return {key: self.data(value) for key, value in data.items()}
-        if isinstance(data, list):
-            return [self.data(value) for value in data]
-        return data
+        return mask_tree(data, self.text)
 
 
 def all_secrets(pairs: Iterable[tuple[str, str]], texts: Iterable[str]) -> Iterator[str]:

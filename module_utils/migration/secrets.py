@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-HIDDEN = "********"
+from ansible.module_utils.core.masking import MASK
+
 _NAME = (
     r"[\w.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]*"
 )
@@ -29,11 +30,11 @@ def mask_line(line: str) -> str:
     """One line with the values of secret-like names, credentials in URLs and tokens hidden."""
     if not _SUSPECT.search(line):
         return line
-    line = _PEM_BEGIN.sub(HIDDEN, line) if _PEM_END.search(line) else line
-    line = _ASSIGNED.sub(lambda m: f"{m['name']}{m['quote']}{HIDDEN}{m['quote']}", line)
+    line = _PEM_BEGIN.sub(MASK, line) if _PEM_END.search(line) else line
+    line = _ASSIGNED.sub(lambda m: f"{m['name']}{m['quote']}{MASK}{m['quote']}", line)
     for pattern in (_OPTION, _URL, _BEARER, _JWK):
-        line = pattern.sub(lambda m: m["name"] + HIDDEN, line)
-    return _JWT.sub(HIDDEN, line)
+        line = pattern.sub(lambda m: m["name"] + MASK, line)
+    return _JWT.sub(MASK, line)
 
 
 def mask_lines(lines: list[str]) -> list[str]:
@@ -45,12 +46,12 @@ def mask_lines(lines: list[str]) -> list[str]:
         ending = line[len(body) :]
         if in_pem:
             in_pem = not _PEM_END.search(body)
-            masked.append((body if not in_pem else HIDDEN) + ending)
+            masked.append((body if not in_pem else MASK) + ending)
             continue
         if block_indent >= 0:
             indent = len(body) - len(body.lstrip())
             if not body.strip() or indent > block_indent:
-                masked.append((HIDDEN if body.strip() else body) + ending)
+                masked.append((MASK if body.strip() else body) + ending)
                 continue
             block_indent = -1
         if _PEM_BEGIN.search(body) and not _PEM_END.search(body):

@@ -6,6 +6,7 @@ writes, which library it needs and for how many questions it may take time.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import enum
 import secrets
@@ -91,7 +92,7 @@ class Target:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class Check(abc.ABC):
     """One question, or a few, put to a service. Subclasses add their keys as fields."""
 
     TYPE: ClassVar[str]
@@ -110,9 +111,9 @@ class Check:
         """The name in the results."""
         return self.name or self.TYPE
 
+    @abc.abstractmethod
     def run(self, target: Target) -> str:
         """Ask, and return what was seen in a few words; raises CheckError."""
-        raise NotImplementedError
 
 
 def nearest(word: str, known: Collection[str]) -> str:

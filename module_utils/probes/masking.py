@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-MASK = "********"
+from ansible.module_utils.core.masking import MASK, mask_tree
+
 # Shorter ones are masked only where they stand alone: "a" in every word would leave nothing to read.
 LEAST_LENGTH = 8
 # Of a secret key, these say nothing (RFC 7517 §4).
@@ -73,13 +74,7 @@ class Masker:
 
     def tree(self, value: Any) -> Any:
         """The same for every text in lists and mappings."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, dict):
-            return {key: self.tree(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.tree(item) for item in value]
-        return value
+        return mask_tree(value, self.text)
 
 
 def secret_values(content: str) -> set[str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.compose_source.masking import MASK, Mask, is_secret_name, secrets_of_text, secrets_of_variable
+from ansible.module_utils.compose_source.masking import Mask, is_secret_name, secrets_of_text, secrets_of_variable
 from ansible.module_utils.compose_source.nodes import SourceError, scalar_text
 from ansible.module_utils.compose_source.project import load
 from ansible.module_utils.compose_source.report import read
@@ -23,6 +23,7 @@ from ansible.module_utils.compose_source.syntax import (
     size_bytes,
 )
 from ansible.module_utils.compose_source.variables import SubstitutionError, parse_env, substitute
+from ansible.module_utils.core.masking import MASK
 from hypothesis import given
 from hypothesis import strategies as st
 
