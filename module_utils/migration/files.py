@@ -497,7 +497,7 @@ class Worker:
 
     def _write_across(self, descriptor: int, entry: Entry, name: bytes, result: _Result, temporary: bytes) -> bytes:
         """The same where a part of the destination is another file system: the temporary file stands beside."""
-        beside = b".trade_migrate-" + temporary
+        beside = state.beside(temporary)
         directory = entry.path.rpartition(b"/")[0]
         os.symlink(directory + b"/" + beside if directory else beside, temporary, dir_fd=self.job.staging)
         target = self._create(beside, self._dest, entry)

@@ -188,19 +188,33 @@ def lock(directory: int, exclusive: bool) -> int | None:
 def open_staging(directory: int, dest: int) -> int:
     """Open the folder for files being written, emptied of what an interrupted run left there.
 
-    A symlink in it names a temporary file elsewhere in `dest`, where the destination spans file systems.
+    Where the destination spans file systems, a pointer names a temporary file elsewhere in `dest`, which goes too.
+    Symlinks of the tree are staged here as well: what those name is the site's, and is never touched.
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(STAGING, 0o700, dir_fd=directory)
     staging = os.open(STAGING, _DIRECTORY, dir_fd=directory)
     with os.scandir(staging) as entries:
-        names = [(entry.name, entry.is_symlink()) for entry in entries]
-    for name, elsewhere in names:
-        if elsewhere:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.readlink(name, dir_fd=staging), dir_fd=dest)
+        names = [(os.fsencode(entry.name), entry.is_symlink()) for entry in entries]
+    for name, is_link in names:
+        if is_link:
+            target = os.readlink(name, dir_fd=staging)
+            if _is_pointer(name, target):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(target, dir_fd=dest)
         os.unlink(name, dir_fd=staging)
     return staging
+
+
+def beside(staged: bytes) -> bytes:
+    """Name of the temporary file for a staged name, in the folder of the file that it is to become."""
+    return b".trade_migrate-" + staged
+
+
+def _is_pointer(name: bytes, target: bytes) -> bool:
+    """Whether a staged symlink is one of ours to a temporary file below the destination."""
+    folder, _slash, last = target.rpartition(b"/")
+    return last == beside(name) and not target.startswith(b"/") and b".." not in folder.split(b"/")
 
 
 def open_journal(directory: int) -> int:

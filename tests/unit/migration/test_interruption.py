@@ -199,3 +199,32 @@ def test_a_full_disk_is_named(versions: dict[int, Any], tmp_path: Path) -> None:
 
     with pytest.raises(MigrationError, match=r"No space left on device.*run the migration again"):
         count_and(30, stop, functools.partial(migrate, versions[1][0], tmp_path / "dest", workers=1))
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_what_a_staged_symlink_names_is_the_sites_and_stays(tmp_path: Path, kind: str) -> None:
+    src, dest, site = tmp_path / "src", tmp_path / "dest", tmp_path / "site"
+    src.mkdir()
+    (src / "a").write_text("a", encoding="utf-8")
+    migrate(src, dest)
+    if kind == "file":
+        site.write_text("live data", encoding="utf-8")
+    else:
+        site.mkdir()
+    # As a kill between staging a symlink of the tree and renaming it leaves it.
+    (dest / ".trade_migrate/staging/link-1").symlink_to(site)
+    migrate(src, dest)
+    assert site.exists()
+    assert not list((dest / ".trade_migrate/staging").iterdir())
+
+
+def test_a_temporary_file_on_another_file_system_is_removed_by_the_next_run(tmp_path: Path) -> None:
+    src, dest = tmp_path / "src", tmp_path / "dest"
+    (src / "folder").mkdir(parents=True)
+    (src / "folder/a").write_text("a", encoding="utf-8")
+    migrate(src, dest)
+    (dest / "folder/.trade_migrate-7").write_text("half", encoding="utf-8")
+    (dest / ".trade_migrate/staging/7").symlink_to("folder/.trade_migrate-7")
+    migrate(src, dest)
+    assert not (dest / "folder/.trade_migrate-7").exists()
+    assert (dest / "folder/a").read_text(encoding="utf-8") == "a"
