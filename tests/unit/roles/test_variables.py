@@ -111,3 +111,23 @@ def test_the_reference_is_not_stale() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def dependencies(role: str) -> set[str]:
+    """The roles whose defaults a role sees: its own and those of the roles that it depends on."""
+    named = [entry["role"] for entry in load(ROOT / f"roles/{role}/meta/main.yml").get("dependencies", [])]
+    return {role}.union(*(dependencies(name) for name in named))
+
+
+@pytest.mark.parametrize("name", ["image", "core", *SERVICES])
+def test_an_included_role_sees_every_default_that_it_uses(name: str) -> None:
+    """What a play or an extra variable happens to set hides a missing dependency until a site has neither."""
+    owner = {option: role.name for role in ROLES for option in load(role / "defaults/main.yml")}
+    text = "\n".join(
+        re.sub(r"#.*", "", file.read_text(encoding="utf-8"))
+        for pattern in ("defaults/*.yml", "vars/*.yml", "tasks/*.yml", "templates/**/*.j2")
+        for file in sorted((ROOT / "roles" / name).glob(pattern))
+    )
+    used = {word for word in re.findall(r"\b[a-z]\w+\b", text) if word in owner}
+    unseen = sorted(word for word in used if owner[word] not in dependencies(name))
+    assert unseen == []
