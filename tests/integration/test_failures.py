@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import socket
 from collections.abc import Iterator
@@ -137,9 +139,22 @@ def test_a_registry_that_does_not_answer_is_named_with_the_remedy(other: Site) -
     assert not other.inspect()
 
 
-def test_removal_wants_its_consent_typed_out(deployed: Site) -> None:
-    before = deployed.started()
-    run = deployed.play(playbook="playbooks/remove.yml")
-    assert_readable(run)
-    assert f"remove the containers of {deployed.project}" in run.output
-    assert deployed.started() == before
+def test_removal_wants_its_consent_typed_out_and_tells_what_to_type(other: Site) -> None:
+    deployed = other.play("--limit", "nats")
+    assert deployed.code == 0, deployed.output[-4000:]
+    before = other.started()
+    refused = other.play("--limit", "nats", playbook="playbooks/remove.yml")
+    assert_readable(refused)
+    assert other.started() == before
+    to_type = re.search(r"-e remove_containers_of=.*", refused.output)
+    assert to_type, refused.output
+    files = listing(other.root)
+
+    removed = other.play(
+        "--limit", "nats", *shlex.split(to_type[0]), "-e", "remove_networks=true", playbook="playbooks/remove.yml"
+    )
+
+    assert removed.code == 0, removed.output[-4000:]
+    assert not other.inspect()
+    assert not set(engine_state()["networks"]) & {network["name"] for network in other.networks.values()}
+    assert {entry[0] for entry in files} <= {entry[0] for entry in listing(other.root)}
