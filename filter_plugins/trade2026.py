@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -32,11 +35,23 @@ def trade2026_gate_service(facts: Mapping[str, Any], prefix: str, offset: int) -
     }
 
 
+def trade2026_collection_version(name: str) -> str:
+    """The version of an installed collection; empty where it is not installed or does not say."""
+    try:
+        package = importlib.import_module(f"ansible_collections.{name}")
+    except ImportError:
+        return ""
+    manifests = [Path(folder) / "MANIFEST.json" for folder in package.__path__]
+    found = [json.loads(manifest.read_text(encoding="utf-8")) for manifest in manifests if manifest.is_file()]
+    return str(found[0]["collection_info"]["version"]) if found else ""
+
+
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
+            "trade2026_collection_version": trade2026_collection_version,
             "trade2026_directory": trade2026_directory,
             "trade2026_gate_service": trade2026_gate_service,
         }

@@ -131,6 +131,14 @@ options:
     description: Oldest version of Compose.
     type: str
     required: true
+  collection:
+    description: Version of the collection community.docker on the controller, whose C(docker_compose_v2) reads what Compose prints.
+    type: str
+    required: true
+  min_collection:
+    description: Oldest version of that collection.
+    type: str
+    required: true
   min_free_gib:
     description: Free disk space wanted under O(root), in GiB.
     type: float
@@ -174,6 +182,8 @@ EXAMPLES = r"""
     bind_address: 127.0.0.1
     min_engine: 20.10.0
     min_compose: 2.20.3
+    collection: 4.8.5
+    min_collection: 4.8.5
     min_free_gib: 5
     probe_image: alpine:3.22
     probe_network: trade2026-backend
@@ -269,6 +279,7 @@ def check_engine(docker: Docker, params: dict[str, Any]) -> list[Result]:
     )
     code, out, _error = docker.attempt("compose", "version", "--short")
     results += engine.check_version("Docker Compose", out if code == 0 else "", params["min_compose"])
+    results += engine.check_version("community.docker", params["collection"], params["min_collection"])
     networks = docker.inspect("network", *(network["name"] for network in params["networks"]))
     results += engine.check_networks(params["networks"], networks, will_create=params["foundation"] == "ensure")
     containers = docker.inspect("container", *(service["container"] for service in params["services"]))
@@ -335,6 +346,8 @@ def main() -> None:
             "accept_readable_secrets": {"type": "bool", "default": False},
             "min_engine": {"type": "str", "required": True},
             "min_compose": {"type": "str", "required": True},
+            "collection": {"type": "str", "required": True},
+            "min_collection": {"type": "str", "required": True},
             "min_free_gib": {"type": "float", "required": True},
             "memory_share": {"type": "float", "default": 1.0},
             "probe_image": {"type": "str", "required": True},
