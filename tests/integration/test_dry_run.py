@@ -1,15 +1,32 @@
-"""A dry run tells exactly what the real run then does, and the drift report says why."""
+"""A dry run tells exactly what the real run then does, and the drift report says why.
+
+Each change concerns a service of its own, so that one run of each kind judges all of them: who is predicted, who is
+changed, and that the other services stay as they are.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from site_under_test import SERVICES, Site, docker
+from site_under_test import Run, Site, docker
+
+# The one change that is planned; all others happened to the running site.
+PLANNED = {"valkey_maxmemory": "1gb"}
+
+# Service → what the dry run and the report must say of it.
+REASONS = {
+    "valkey": "maxmemory 1gb",
+    "nats": "state: exited -> running",
+    "opa": "# by hand",
+    "authn": "networks:",
+    "questdb": "image: localhost/trade2026-test/questdb:other ->",
+}
 
 
 def stop_nats(site: Site) -> None:
@@ -21,18 +38,18 @@ def edit_opa(site: Site) -> None:
     file.write_text(file.read_text(encoding="utf-8") + "\n# by hand\n", encoding="utf-8")
 
 
-def leave_network(site: Site) -> None:
+def take_authn_off_a_network(site: Site) -> None:
     docker("network", "disconnect", site.networks["backend"]["name"], f"{site.prefix}authn")
 
 
-def other_image(site: Site) -> None:
-    """Run valkey from another image under its name, as somebody in a hurry would."""
-    seen = site.inspect("valkey")["valkey"]
-    fragment = site.root / "infrastructure/docker/services/valkey.yml"
+def run_questdb_from_another_image(site: Site) -> None:
+    """The same image under another name, as somebody in a hurry would."""
+    seen = site.inspect("questdb")["questdb"]
+    fragment = site.root / "infrastructure/docker/services/questdb.yml"
     text = fragment.read_text(encoding="utf-8")
-    docker("tag", seen["Config"]["Image"], "localhost/trade2026-test/valkey:other")
+    docker("tag", seen["Config"]["Image"], "localhost/trade2026-test/questdb:other")
     fragment.write_text(
-        text.replace(seen["Config"]["Image"], "localhost/trade2026-test/valkey:other"), encoding="utf-8"
+        text.replace(seen["Config"]["Image"], "localhost/trade2026-test/questdb:other"), encoding="utf-8"
     )
     subprocess.run(
         ["docker", "compose", "--project-name", site.project, "--file", str(fragment), "up", "--detach"],
@@ -42,59 +59,91 @@ def other_image(site: Site) -> None:
     fragment.write_text(text, encoding="utf-8")
 
 
-def nothing(site: Site) -> None:
-    """The change is in the variables."""
+@dataclass(frozen=True)
+class Drifted:
+    """A site that something happened to, and what was said before and done after."""
+
+    site: Site
+    started: dict[str, tuple[str, str]]
+    clean: Run
+    report: dict[str, list[dict[str, str]]]
+    told: Run
+    asked_to_fail: Run
+    dry: Run
+    started_after_dry: dict[str, tuple[str, str]]
+    real: Run
+    started_after_real: dict[str, tuple[str, str]]
 
 
-CASES: dict[str, tuple[Callable[[Site], None], str, str, dict[str, Any]]] = {
-    "one variable": (nothing, "valkey", "maxmemory 1gb", {"valkey_maxmemory": "1gb"}),
-    "a stopped container": (stop_nats, "nats", "state: exited -> running", {}),
-    "a file edited by hand": (edit_opa, "opa", "# by hand", {}),
-    "a network left": (leave_network, "authn", "networks:", {}),
-    "another image": (other_image, "valkey", "image: localhost/trade2026-test/valkey:other ->", {}),
-}
-
-
-@pytest.fixture(autouse=True)
-def put_back(deployed: Site) -> Iterator[None]:
-    """Each test leaves the site as declared."""
-    yield
-    run = deployed.play()
-    assert run.code == 0, run.output[-4000:]
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_a_planned_change_is_predicted_with_its_reason_and_then_made(deployed: Site, case: str) -> None:
-    make, service, reason, variables = CASES[case]
-    make(deployed)
-    started = deployed.started()
-    dry = deployed.play("--check", "--diff", **variables)
-    assert dry.code == 0, dry.output[-4000:]
-    assert dry.changed_hosts == {service}, dry.output[-6000:]
-    assert reason in dry.output
-    assert deployed.started() == started
-
-    real = deployed.play(**variables)
-    assert real.code == 0, real.output[-4000:]
-    assert real.changed_hosts == {service}
-    after = deployed.started()
-    assert {name for name in SERVICES if started.get(name) != after[name]} == {service}
-
-
-def test_the_drift_report_names_what_drifted_and_fails_when_asked_to(deployed: Site, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def drifted(deployed: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drifted]:
+    """Everything in the order in which an operator meets it; the site is as declared again at the end."""
     clean = deployed.play(playbook="playbooks/drift.yml", drift_fail=True)
-    assert clean.code == 0, clean.output[-4000:]
-    assert set(clean.changed.values()) == {0}
-
     stop_nats(deployed)
-    output = tmp_path / "drift.json"
-    told = deployed.play(playbook="playbooks/drift.yml", drift_output=str(output))
-    assert told.code == 0
-    report = json.loads(output.read_text(encoding="utf-8"))
-    assert {service for service, rows in report.items() if rows} == {"nats"}
-    assert report["nats"] == [{"what": "state", "current": "exited", "desired": "running"}]
-    assert "exited" in told.output
+    edit_opa(deployed)
+    take_authn_off_a_network(deployed)
+    run_questdb_from_another_image(deployed)
+    started = deployed.started()
 
-    failing = deployed.play(playbook="playbooks/drift.yml", drift_fail=True)
-    assert failing.code != 0
-    assert failing.failed_hosts == {"nats"}
+    output = tmp_path_factory.mktemp("drift") / "drift.json"
+    told = deployed.play(playbook="playbooks/drift.yml", drift_output=str(output))
+    asked_to_fail = deployed.play("--limit", "nats,opensearch", playbook="playbooks/drift.yml", drift_fail=True)
+    dry = deployed.play("--check", "--diff", **PLANNED)
+    started_after_dry = deployed.started()
+    real = deployed.play(**PLANNED)
+    yield Drifted(
+        deployed,
+        started,
+        clean,
+        _report(output),
+        told,
+        asked_to_fail,
+        dry,
+        started_after_dry,
+        real,
+        deployed.started(),
+    )
+    put_back = deployed.play()
+    assert put_back.code == 0, put_back.output[-4000:]
+    assert put_back.changed_hosts == {"valkey"}
+
+
+def _report(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else {}
+
+
+def test_a_site_as_declared_has_no_drift(drifted: Drifted) -> None:
+    assert drifted.clean.code == 0, drifted.clean.output[-4000:]
+    assert set(drifted.clean.changed.values()) == {0}
+
+
+def test_the_drift_report_names_what_drifted_and_changes_nothing(drifted: Drifted) -> None:
+    assert drifted.told.code == 0, drifted.told.output[-4000:]
+    happened = set(REASONS) - {"valkey"}
+    assert {service for service, rows in drifted.report.items() if rows} == happened
+    assert drifted.report["nats"] == [{"what": "state", "current": "exited", "desired": "running"}]
+    assert "exited" in drifted.told.output
+    assert drifted.started_after_dry == drifted.started
+
+
+def test_the_drift_report_fails_the_drifted_services_when_asked_to(drifted: Drifted) -> None:
+    assert drifted.asked_to_fail.code != 0
+    assert drifted.asked_to_fail.failed_hosts == {"nats"}
+
+
+def test_a_dry_run_predicts_the_changed_services_and_starts_nothing(drifted: Drifted) -> None:
+    assert drifted.dry.code == 0, drifted.dry.output[-4000:]
+    assert drifted.dry.changed_hosts == set(REASONS), drifted.dry.output[-6000:]
+    assert drifted.started_after_dry == drifted.started
+
+
+@pytest.mark.parametrize("service", REASONS)
+def test_a_dry_run_gives_the_reason(drifted: Drifted, service: str) -> None:
+    assert REASONS[service] in drifted.dry.output
+
+
+def test_the_real_run_changes_what_was_predicted(drifted: Drifted) -> None:
+    assert drifted.real.code == 0, drifted.real.output[-4000:]
+    assert drifted.real.changed_hosts == drifted.dry.changed_hosts
+    before, after = drifted.started, drifted.started_after_real
+    assert {service for service in after if before.get(service) != after[service]} == set(REASONS)

@@ -106,9 +106,12 @@ def test_a_source_file_that_is_missing_or_malformed(other: Site, tmp_path: Path,
 def test_a_configuration_that_the_service_refuses_leaves_the_live_one(deployed: Site) -> None:
     files = listing(deployed.root / "config")
     started = deployed.started()
-    run = deployed.play("--limit", "nats", nats_max_payload="seven")
+    # Text, as the variable's type wants: only the server itself can tell that it is no duration.
+    run = deployed.play("--limit", "nats", nats_write_deadline="soon")
     assert_readable(run)
-    assert "nats" in run.failed_hosts
+    assert run.failed_hosts == {"nats"}
+    assert "the service's own checker refuses the new configuration" in run.output
+    assert "write_deadline" in run.output
     assert listing(deployed.root / "config") == files
     assert deployed.started() == started
 
