@@ -132,7 +132,8 @@ options:
     type: str
     required: true
   collection:
-    description: Version of the collection community.docker on the controller, whose C(docker_compose_v2) reads what Compose prints.
+    description:
+      - Version of the collection community.docker on the controller, which reads what Compose prints.
     type: str
     required: true
   min_collection:

@@ -76,7 +76,11 @@ class Resolver:
     def rewrite(self, path: str) -> str:
         """A relative path as it reads in the migrated file; as it was where that would not be the end of it."""
         new = self._rewrite(path)
-        return path if new is None or _plain(new) == _plain(path) or self._rewrite(new) != new else new
+        if new is None or _plain(new) == _plain(path):
+            return path
+        # A result that no entry of the map fits stays as it is the next time.
+        again = self._rewrite(new)
+        return new if again is None or again == new else path
 
 
 def _plain(path: str) -> str:
