@@ -20,7 +20,7 @@ from typing import Any
 
 from ansible.module_utils.data_copy import content
 from ansible.module_utils.data_copy.journal import Journal
-from ansible.module_utils.data_copy.tree import DataCopyError, Entry, Tree, allocated, scan
+from ansible.module_utils.data_copy.tree import DataCopyError, Entry, Tree, allocated, is_mount_point, scan
 
 # Small files are forced to the disk and journalled together: the first of a batch pays for all.
 BATCH_FILES = 128
@@ -81,7 +81,7 @@ class Plan:
 
 def holds_files(folder: str) -> bool:
     """Whether anything but folders is below: an engine leaves empty ones for its mounts."""
-    return any(not entry.is_directory for entry in scan(folder).entries)
+    return scan(folder).holds_files
 
 
 def plan(data: DataSet, on_conflict: str) -> Plan:
@@ -91,11 +91,14 @@ def plan(data: DataSet, on_conflict: str) -> Plan:
     _check_places(data)
     tree = scan(data.source)
     fresh = Plan(data, "copy", tree)
-    occupied = Path(data.dest).exists() and holds_files(data.dest)
+    present = Path(data.dest).exists()
+    occupied = present and holds_files(data.dest)
     done = _record(data)
-    if done is not None and occupied:
-        if done.get("fingerprint") == tree.fingerprint():
-            return Plan(data, "current", tree)
+    same = done is not None and done.get("fingerprint") == tree.fingerprint()
+    # The record is written just before the rename: while the copy is staged, what is there is not the copy.
+    if same and not data.staged.exists() and (occupied or (present and not tree.holds_files)):
+        return Plan(data, "current", tree)
+    if occupied and done is not None and not same:
         fresh.blocked = (
             f"Trade2025's data changed since it was copied on {done.get('finished_at')}, and {data.dest} is in use"
         )
@@ -119,7 +122,7 @@ def _check_places(data: DataSet) -> None:
         raise DataCopyError(f"{data.dest}: is a symlink. Name its target {dest} as the data folder, or remove it.")
     if f"{dest}/".startswith(f"{source}/") or f"{source}/".startswith(f"{dest}/"):
         raise DataCopyError(f"{data.source} and {data.dest} lie in each other. Set trade2026_root to a folder outside.")
-    if os.path.ismount(data.dest):
+    if is_mount_point(data.dest):
         raise DataCopyError(
             f"{data.dest}: is a mount of its own, so a finished copy cannot be put in its place at once. "
             f"Mount {Path(data.dest).parent} instead, or unmount it while copying."
@@ -419,7 +422,17 @@ class Copier:
                 self.kept = str(aside)
             else:
                 shutil.rmtree(dest)
+        _force(self._data.state)
+        _force(dest.parent)
+        # Before the rename: a run that ends in between must not take its own copy for a stranger's data.
+        self._record(now)
         self._data.staged.rename(dest)
+        _force(self._data.state)
+        _force(dest.parent)
+        (self._data.state / "journal.jsonl").unlink(missing_ok=True)
+
+    def _record(self, now: datetime) -> None:
+        """Say what was copied, for the runs that follow."""
         record = {
             "source": self._data.source,
             "fingerprint": self._tree.fingerprint(),
@@ -434,8 +447,6 @@ class Copier:
         _force(fresh)
         fresh.replace(self._data.record)
         _force(self._data.state)
-        _force(dest.parent)
-        (self._data.state / "journal.jsonl").unlink(missing_ok=True)
 
 
 def _link(target: str, path: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class DataCopyError(Exception):
@@ -58,6 +60,11 @@ class Tree:
     @property
     def files(self) -> list[Entry]:
         return [entry for entry in self.entries if entry.is_file]
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether there is anything but folders: an engine leaves empty ones for its mounts."""
+        return any(not entry.is_directory for entry in self.entries)
 
     @property
     def size(self) -> int:
@@ -136,6 +143,19 @@ def _walk(top: str, below: str) -> Iterator[Entry]:
         finally:
             os.close(descriptor)
         stack.extend(reversed(deeper))
+
+
+def is_mount_point(path: str, table: Path = Path("/proc/self/mountinfo")) -> bool:
+    """Whether something is mounted at a folder: `ismount` alone does not see a folder of the same file system there."""
+    if os.path.ismount(path):
+        return True
+    try:
+        places = [line.split()[4] for line in table.read_bytes().splitlines()]
+    except OSError:
+        return False
+    # The kernel writes blanks and the like as octal numbers.
+    names = {re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), place) for place in places}
+    return os.fsencode(os.path.realpath(path)) in names
 
 
 def allocated(tree: Tree) -> int:

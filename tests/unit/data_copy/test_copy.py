@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -19,7 +20,7 @@ import pytest
 from ansible.module_utils.data_copy import content, copier
 from ansible.module_utils.data_copy.copier import Copier, DataSet, Plan, plan, space_problems
 from ansible.module_utils.data_copy.journal import Journal
-from ansible.module_utils.data_copy.tree import DataCopyError, allocated, scan
+from ansible.module_utils.data_copy.tree import DataCopyError, allocated, is_mount_point, scan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -310,6 +311,76 @@ def test_without_time_nothing_is_finished_and_nothing_lost(data: DataSet) -> Non
     assert _tree(data.dest) == _tree(data.source)
 
 
+class Killed(BaseException):
+    """The end of a run that nothing can catch."""
+
+
+@pytest.mark.parametrize("steps", range(6))
+@pytest.mark.parametrize("on_conflict", ["fail", "backup"])
+def test_ended_between_any_steps_of_the_swap_the_next_run_knows_whose_data_it_is(
+    data: DataSet, monkeypatch: pytest.MonkeyPatch, on_conflict: str, steps: int
+) -> None:
+    left = steps
+    own = Path(data.dest) / "own"
+    if on_conflict == "backup":
+        own.parent.mkdir(parents=True)
+        own.write_text("of the new service")
+
+    def mortal(name: str) -> Any:
+        real = getattr(Path, name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            nonlocal left
+            if left == 0:
+                raise Killed
+            left -= 1
+            return real(*args, **more)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "replace", "write_text", "unlink"):
+            patch.setattr(Path, name, mortal(name))
+        with contextlib.suppress(Killed):
+            _copy(data, on_conflict=on_conflict)
+    made = plan(data, on_conflict)
+    assert not made.blocked
+    if made.state == "copy":
+        Copier(made, NEVER, _nothing).run()
+    assert _tree(data.dest) == _tree(data.source)
+    kept = [file.read_text() for file in data.state.glob("replaced-*/own")]
+    assert kept == (["of the new service"] if on_conflict == "backup" else [])
+    assert plan(data, "fail").state == "current"
+
+
+def test_what_a_service_wrote_before_the_copy_took_its_place_is_a_conflict(
+    data: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.rename
+
+    def rename(path: Path, target: Path) -> Path:
+        if target == Path(data.dest):
+            raise Killed
+        return real(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        with pytest.raises(Killed):
+            _copy(data)
+    Path(data.dest).mkdir()
+    (Path(data.dest) / "own").write_text("of the new service")
+    assert "already holds data" in plan(data, "fail").blocked
+
+
+@pytest.mark.parametrize("folder", ["", "empty/deeper"])
+def test_a_source_without_files_is_copied_once(tmp_path: Path, folder: str) -> None:
+    data = DataSet("x", str(tmp_path / "old"), str(tmp_path / "new/data/x"), os.getuid(), os.getgid())
+    (Path(data.source) / folder).mkdir(parents=True)
+    _copy(data)
+    assert (Path(data.dest) / folder).is_dir()
+    assert plan(data, "fail").state == "current"
+
+
 def test_two_runs_at_once_are_refused(data: DataSet) -> None:
     data.staged.mkdir(parents=True)
     with (data.state / "lock").open("w") as lock:
@@ -349,6 +420,17 @@ def test_places_in_each_other_and_symlinks_are_refused(data: DataSet, tmp_path: 
     (tmp_path / "ln").symlink_to(tmp_path)
     with pytest.raises(DataCopyError, match="is a symlink"):
         plan(DataSet("x", data.source, str(tmp_path / "ln"), 0, 0), "fail")
+
+
+def test_a_folder_that_something_is_mounted_at_is_found_also_where_the_file_system_is_the_same(tmp_path: Path) -> None:
+    folder = tmp_path / "with space"
+    folder.mkdir()
+    table = tmp_path / "mountinfo"
+    shown = str(folder).replace(" ", "\\040")
+    table.write_text(f"29 1 254:0 / / rw - ext4 /dev/vda rw\n61 29 254:0 /else {shown} rw - ext4 /dev/vda rw\n")
+    assert is_mount_point(str(folder), table)
+    assert not is_mount_point(str(tmp_path), table)
+    assert not is_mount_point(str(folder), tmp_path / "none")
 
 
 def test_a_source_that_is_not_there_is_absent(tmp_path: Path) -> None:
