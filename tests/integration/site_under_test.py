@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,8 +54,10 @@ class Site:
         self.prefix = f"t{self.number}-"
         # Below the range from which the kernel takes outgoing ports, and no two sites' ports meet.
         self.offset = 10000 + 1537 * self.number
+        # Private addresses end at 172.31.
+        row, column = divmod(self.number - 1, 3)
         self.networks = {
-            key: {"name": f"{self.project}-{key}", "subnet": f"172.{28 + self.number}.{third}.0/24"}
+            key: {"name": f"{self.project}-{key}", "subnet": f"172.{29 + column}.{3 * row + third}.0/24"}
             for third, key in enumerate(("frontend", "lowlatency", "backend"))
         }
 
@@ -69,10 +73,10 @@ class Site:
             **self.variables,
         }
 
-    def play(self, *args: str, playbook: str = "core.yml", **variables: Any) -> Run:
-        """Run a playbook as a user would, with this site's variables."""
+    def begin(self, *args: str, playbook: str = "core.yml", **variables: Any) -> subprocess.Popen[str]:
+        """Start a playbook run as a user would, with this site's variables."""
         extra = json.dumps({**self.extra_vars, **variables})
-        done = subprocess.run(
+        return subprocess.Popen(
             ["ansible-playbook", playbook, "--extra-vars", extra, *args],
             cwd=PROJECT_ROOT,
             env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
@@ -80,10 +84,17 @@ class Site:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-            timeout=2400,
         )
-        return Run(done.returncode, done.stdout)
+
+    def play(self, *args: str, playbook: str = "core.yml", **variables: Any) -> Run:
+        """A playbook run from its beginning to its end."""
+        process = self.begin(*args, playbook=playbook, **variables)
+        try:
+            output, _ = process.communicate(timeout=2400)
+        except BaseException:
+            kill_with_children(process)
+            raise
+        return Run(process.returncode, output)
 
     def inspect(self, *services: str) -> dict[str, Any]:
         """Service → `docker inspect` of its container, for those that exist."""
@@ -137,6 +148,19 @@ def _leaves(value: Any) -> list[str]:
     if isinstance(value, list):
         return [leaf for item in value for leaf in _leaves(item)]
     return [str(value)]
+
+
+def kill_with_children(process: subprocess.Popen[str]) -> None:
+    """End a run at once with all that it started, as a power cut does: Ansible's workers outlive their parent."""
+    family = [process.pid]
+    for parent in family:
+        with contextlib.suppress(OSError):
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                family += [int(child) for child in (task / "children").read_text(encoding="ascii").split()]
+    for member in family:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
+    process.communicate()
 
 
 def docker(*args: str) -> str:
