@@ -79,7 +79,7 @@ authn: environment-test ## Run the tests of the sample's token issuer
 
 .PHONY: integration
 integration: environment-test engine test-tools ## Run the integration tests on real containers (ARGS=)
-	pytest tests/integration -v --durations=10 $(ARGS)
+	pytest $(if $(filter tests/%,$(ARGS)),,tests/integration) -v --durations=10 $(ARGS)
 
 .PHONY: molecule
 molecule: environment-test engine ## Test one role by itself: make molecule ROLE=valkey; without ROLE, all of them
