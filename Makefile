@@ -53,11 +53,12 @@ engine:
 ##@ Test
 
 .PHONY: test
-test: environment-test engine ## Run every test: the fast ones, then the main job on real containers
+test: environment-test engine ## Run every test: the fast ones, the main job on real containers, each role by itself
 	@code=0; \
 	$(MAKE) test-fast || code=1; \
 	$(MAKE) lint-sanity || code=1; \
 	$(MAKE) integration || code=1; \
+	$(MAKE) molecule || code=1; \
 	exit $$code
 
 .PHONY: test-fast
@@ -83,7 +84,7 @@ integration: environment-test engine test-tools ## Run the integration tests on 
 
 .PHONY: molecule
 molecule: environment-test engine ## Test one role by itself: make molecule ROLE=valkey; without ROLE, all of them
-	molecule test $(if $(ROLE),--scenario-name $(ROLE),--all --report) $(ARGS)
+	@scripts/molecule $(ROLE)
 
 .PHONY: bench-migrate
 bench-migrate: environment-test ## Measure the migration of a source tree (ARGS=)
