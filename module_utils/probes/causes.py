@@ -146,7 +146,12 @@ TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
             "the image cannot run here",
             "look for its platform and its entrypoint (`docker image inspect`), and build or pull it again",
         ),
-        (r"exec format error", r"executable file not found", r"no such file or directory: unknown"),
+        (
+            r"exec format error",
+            r"executable file not found",
+            r"no such file or directory: unknown",
+            r"exec \S+ failed: no such file",  # tini, which `init: true` puts before the program
+        ),
     ),
 )
 

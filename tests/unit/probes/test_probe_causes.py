@@ -39,6 +39,7 @@ EXITED = replace(RUNNING, status="exited", health="", exit_code=1)
         ("max virtual memory areas vm.max_map_count [65530] is too low", "memory maps"),
         ("accept tcp: too many open files", "too few files"),
         ("exec /usr/local/bin/x: exec format error", "cannot run here"),
+        ("[FATAL tini (7)] exec busybox failed: No such file or directory", "cannot run here"),
     ],
 )
 def test_a_line_of_the_log_tells_the_cause(line: str, cause: str) -> None:
