@@ -18,8 +18,10 @@ def read_context(folder: Path) -> Context:
         return Context("")
     total = hashlib.sha256()
     for parent, names, files in os.walk(folder):
-        names[:] = sorted(name for name in names if name not in IGNORED)
-        for name in sorted(files):
+        # A symlink to a folder counts as what it is, whether or not its target is there yet.
+        links = [name for name in names if Path(parent, name).is_symlink()]
+        names[:] = sorted(name for name in names if name not in IGNORED and name not in links)
+        for name in sorted(files + links):
             path = Path(parent, name)
             content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
             executable = not path.is_symlink() and os.access(path, os.X_OK)

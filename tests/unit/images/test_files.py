@@ -107,6 +107,18 @@ def test_traces_of_running_and_wheels_do_not_change_a_context(tmp_path: Path) ->
     assert before.requirements
 
 
+def test_a_link_counts_the_same_before_and_after_its_target_is_there(tmp_path: Path) -> None:
+    context, settings = tmp_path / "context", tmp_path / "settings"
+    context.mkdir()
+    (context / "live").symlink_to(settings)
+    before = read_context(context)
+    settings.mkdir()
+    (settings / "config.yaml").write_text("audience: trade2026\n", encoding="utf-8")
+    assert read_context(context) == before
+    (context / "live").unlink()
+    assert read_context(context) != before
+
+
 def test_a_context_that_is_not_there_has_no_hash(tmp_path: Path) -> None:
     assert read_context(tmp_path / "missing").hash == ""
 
