@@ -6,7 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-from ansible.module_utils.migration.rewrite import Edit, Plan, _apply
+from ansible.module_utils.migration.edits import Edit, Plan, apply_edits
 from ansible.module_utils.migration.roots import PathRule, Root
 
 _FILE_NAME = re.compile(rb"(?i)(?:.*[._-])?compose(?:[._-].*)?\.ya?ml\Z")
@@ -138,7 +138,7 @@ def plan(data: bytes, resolver: Resolver) -> Plan:
             if new != plain:
                 spelled = new.replace("/", separator).encode("utf-8", "surrogateescape")
                 edits.append(Edit(start + found.start("path"), start + found.end("path"), spelled, counts=True))
-    return _apply(data, edits)
+    return apply_edits(data, edits)
 
 
 def _host_side(names: list[str]) -> bool:

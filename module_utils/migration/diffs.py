@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from ansible.module_utils.migration.documents import printable
+from ansible.module_utils.migration.leftovers import printable
 from ansible.module_utils.migration.secrets import mask_lines
 
 LINES_PER_FILE = 120

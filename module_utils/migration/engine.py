@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.migration import diffs, state, tree, workers
-from ansible.module_utils.migration.documents import Mentions, printable
 from ansible.module_utils.migration.files import (
     CONFLICT,
     CREATE,
@@ -35,6 +34,7 @@ from ansible.module_utils.migration.files import (
     digest_at,
     link_digest,
 )
+from ansible.module_utils.migration.leftovers import Mentions, printable
 from ansible.module_utils.migration.rewrite import Rules
 from ansible.module_utils.migration.roots import PathRule, Root
 from ansible.module_utils.migration.secrets import mask_line

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ansible.module_utils.migration import compose_references, diffs, state
-from ansible.module_utils.migration.documents import Document, DocumentStream, Mentions, kind_of, plan_document
+from ansible.module_utils.migration.documents import Document, DocumentStream, kind_of, plan_document
+from ansible.module_utils.migration.leftovers import Mentions
 from ansible.module_utils.migration.rewrite import Rules
 from ansible.module_utils.migration.roots import Root
 from ansible.module_utils.migration.tree import Entry, open_directory

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from ansible.module_utils.migration import files
-from ansible.module_utils.migration.documents import Mentions, plan_document
+from ansible.module_utils.migration.documents import plan_document
+from ansible.module_utils.migration.leftovers import Mentions
 from migration_case import DOCUMENTED, migrate
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible.module_utils.migration.documents import DocumentStream, Mentions, plan_document
-from ansible.module_utils.migration.rewrite import Rules, StreamRewriter
+from ansible.module_utils.migration.documents import DocumentStream, plan_document
+from ansible.module_utils.migration.leftovers import Mentions
+from ansible.module_utils.migration.rewrite import Rules
+from ansible.module_utils.migration.streaming import StreamRewriter
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from migration_case import DOCUMENTED, rules_of

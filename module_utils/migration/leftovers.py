@@ -1,0 +1,196 @@
+"""What still mentions the old name: finding it in texts, binary files, compressed files and names."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+from ansible.module_utils.migration.rewrite import Rules
+from ansible.module_utils.migration.secrets import mask_line
+
+# Per file; what is beyond is counted, not listed.
+LINES_PER_FILE = 20
+_TEXT_BEFORE, _TEXT_AFTER = 60, 140
+# As much of a compressed file is looked into.
+_EXPANDED_MAX = 64 * 1024 * 1024
+
+
+class Leftover(NamedTuple):
+    """A mention of the old name: line 0 stands for the name of a file, a symlink's target, or a binary file."""
+
+    line: int
+    text: str
+
+
+class Mentions:
+    """Finds the old name in any case, and with a space, dot, dash or underscore before its digits.
+
+    Args:
+        names: what must not be left over, for instance `trade2025`.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        alternatives = []
+        self._names = tuple(name.lower() for name in names)
+        for name in names:
+            word, digits = re.fullmatch(r"(.*?)([0-9]*)", name.encode().decode("ascii", "replace"), re.S).groups()  # type: ignore[union-attr]
+            alternatives.append((word.encode(), digits.encode()))
+        patterns = []
+        for word, digits in alternatives:
+            if word and digits:
+                # Digits first: a pattern that begins with bytes that have no case is searched for at memory speed.
+                w, d = re.escape(word), re.escape(digits)
+                patterns.append(
+                    # Behind a space or dash the digits may begin a date: `trade 2025-03-14`.
+                    d + rb"(?:(?<=(?i:" + w + rb")" + d + rb")|(?:(?<=(?i:" + w + rb")[ ._-]" + d + rb")"
+                    rb"|(?<=(?i:" + w + rb")%20" + d + rb"))(?![-/.]?[0-9]))"
+                )
+            else:
+                patterns.append(rb"(?i:" + re.escape(word + digits) + rb")")
+        self._pattern = re.compile(b"|".join(patterns)) if patterns else None
+        wide = []
+        # In both byte orders the digits but the last read so: a search for them runs at memory speed.
+        self._wide_digits = {b"\x00".join(bytes((b,)) for b in digits) for _word, digits in alternatives}
+        for word, digits in alternatives:
+            for first, second in ((b"", b"\\x00"), (b"\\x00", b"")):
+                wide.append(b"".join(first + re.escape(bytes((byte,))) + second for byte in word + digits))
+        self._wide = re.compile(rb"(?i:" + b"|".join(wide) + rb")") if wide else None
+        self.reach = max((len(name) for name in names), default=0) * 2 + 8
+
+    def find(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """The ranges of `data` that mention a name; a range may be shorter at its start than the name."""
+        if self._pattern:
+            for found in self._pattern.finditer(data):
+                yield found.span()
+
+    def find_wide(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """The same in UTF-16, for bytes that are no text."""
+        if self._wide and any(digits in data for digits in self._wide_digits):
+            for found in self._wide.finditer(data):
+                yield found.span()
+
+    def covers(self, rules: Rules) -> bool:
+        """Whether bytes without a mention cannot hold a reference either, so that one search tells both."""
+        return bool(rules.stems) and all(stem.endswith(self._names) for stem in rules.stems)
+
+    def in_name(self, name: bytes) -> bool:
+        """Whether a file's name or a symlink's target mentions a name."""
+        return bool(self._pattern and self._pattern.search(name))
+
+
+def _excerpt(data: bytes, start: int, end: int) -> str:
+    begin = max(data.rfind(b"\n", 0, start) + 1, start - _TEXT_BEFORE)
+    stop = data.find(b"\n", end, end + _TEXT_AFTER)
+    return mask_line(data[begin : stop if stop >= 0 else end + _TEXT_AFTER].decode("utf-8", "replace").strip())
+
+
+def printable(data: bytes) -> str:
+    """Bytes of a name or of a binary file as text that any terminal and any JSON takes."""
+    text = data.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class _Decompressor(Protocol):
+    def decompress(self, data: bytes, max_length: int = ...) -> bytes: ...
+
+
+COMPRESSED: dict[bytes, tuple[str, Callable[[], Any]]] = {
+    b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(31)),
+    b"BZh": ("bzip2", bz2.BZ2Decompressor),
+    b"\xfd7zXZ\x00": ("xz", lzma.LZMADecompressor),
+}
+
+
+class LeftoverScanner:
+    """Collects mentions from a result that comes in pieces."""
+
+    def __init__(self, mentions: Mentions, rules: Rules, binary: bool) -> None:
+        self._mentions, self._rules, self._binary = mentions, rules, binary
+        self._carry = b""
+        self._lines = 0
+        self._last_line = -1
+        self._first = True
+        self._expander: tuple[str, Any] | None = None
+        self._expanded = 0
+        self._expanded_carry = b""
+        self.count = 0
+        self.found: list[Leftover] = []
+
+    def feed(self, piece: bytes, final: bool) -> None:
+        """Look at the next piece; text is bytes in UTF-8 or in an unknown superset of ASCII."""
+        if self._first and piece:
+            self._first = False
+            self._expander = next(
+                ((name, make()) for magic, (name, make) in COMPRESSED.items() if piece.startswith(magic)), None
+            )
+        if self._expander:
+            self._expand(piece)
+        data = self._carry + piece
+        # A mention that ends in what is kept back is found with the next piece.
+        reach = 0 if final else max(self._rules.reach_back, self._mentions.reach) + _TEXT_AFTER
+        settled = len(data) - reach
+        if settled <= 0 and not final:
+            self._carry = data
+            return
+        done = self._done
+        spans = list(self._mentions.find(data))
+        if self._binary:
+            spans += list(self._mentions.find_wide(data))
+        spans = [span for span in spans if done < span[1] <= settled]
+        if spans and not self._binary:
+            protected = self._rules.protected(data)
+            spans = [s for s in spans if not any(start <= s[0] < end for start, end in protected)]
+        position, line = 0, self._lines
+        for start, end in spans:
+            if self._binary:
+                kept = printable(data[max(0, start - 40) : end + 40].replace(b"\x00", b""))
+                self._add(0, f"binary file: …{mask_line(kept)}…")
+                continue
+            line += data.count(b"\n", position, start)
+            position = start
+            if line != self._last_line:
+                self._last_line = line
+                self._add(line + 1, _excerpt(data, start, end))
+        if final:
+            return
+        keep = max(0, settled - max(self._rules.reach_on, self._rules.reach_back, _TEXT_BEFORE))
+        if not self._binary:
+            self._lines += data.count(b"\n", 0, keep)
+        self._done = settled - keep
+        self._carry = data[keep:]
+
+    _done = 0
+
+    def _add(self, line: int, text: str) -> None:
+        self.count += 1
+        if len(self.found) < LINES_PER_FILE:
+            self.found.append(Leftover(line, text))
+
+    def _expand(self, piece: bytes) -> None:
+        """Look into a compressed file: an archive's member names stand in its expanded bytes."""
+        name, expander = self._expander  # type: ignore[misc]
+        data = piece
+        try:
+            while (data or not getattr(expander, "needs_input", True)) and self._expanded < _EXPANDED_MAX:
+                text = expander.decompress(data, 1 << 20)
+                data = getattr(expander, "unconsumed_tail", b"")
+                self._expanded += len(text)
+                joined = self._expanded_carry + text
+                for start, end in self._mentions.find(joined):
+                    if end > len(self._expanded_carry):
+                        kept = printable(joined[max(0, start - 40) : end + 40].replace(b"\x00", b""))
+                        self._add(0, f"inside the {name} file: …{mask_line(kept)}…")
+                self._expanded_carry = joined[-self._mentions.reach :]
+                if expander.eof or not text:
+                    break
+            if not expander.eof and self._expanded < _EXPANDED_MAX:
+                return
+        except (zlib.error, OSError, lzma.LZMAError, EOFError):
+            pass
+        self._expander = None
