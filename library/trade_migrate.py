@@ -252,10 +252,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration.engine import Migration, Settings, infer_base
-from ansible.module_utils.migration.files import MigrationError
+from ansible.module_utils.migration.engine import Migration
+from ansible.module_utils.migration.errors import MigrationError
 from ansible.module_utils.migration.rewrite import Rules
 from ansible.module_utils.migration.roots import MapError, check_network_map, parse_path_map, parse_root
+from ansible.module_utils.migration.settings import Settings, infer_base
 from ansible.module_utils.migration.tree import DEFAULT_EXCLUDES
 
 ARGUMENTS: dict[str, dict[str, Any]] = {

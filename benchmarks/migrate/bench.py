@@ -60,9 +60,10 @@ def load_engine() -> None:
 def migrate(src: Path, dest: Path, workers: int = 0) -> dict[str, float]:
     """Run the engine once in this process; returns seconds and counts."""
     load_engine()
-    from ansible.module_utils.migration.engine import Migration, Settings, infer_base
+    from ansible.module_utils.migration.engine import Migration
     from ansible.module_utils.migration.rewrite import Rules
     from ansible.module_utils.migration.roots import parse_path_map
+    from ansible.module_utils.migration.settings import Settings, infer_base
 
     start = time.perf_counter()
     rules = Rules(parse_path_map(PATH_MAP), NETWORK_MAP)

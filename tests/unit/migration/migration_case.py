@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.module_utils.migration.engine import Migration, Report, Settings, infer_base
+from ansible.module_utils.migration.engine import Migration
+from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.rewrite import Rules
 from ansible.module_utils.migration.roots import check_network_map, parse_path_map
+from ansible.module_utils.migration.settings import Settings, infer_base
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "migration.md").read_text()
 

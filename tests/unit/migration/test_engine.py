@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.migration.engine import Report
-from ansible.module_utils.migration.files import MigrationError
+from ansible.module_utils.migration.errors import MigrationError
+from ansible.module_utils.migration.report import Report
 from migration_case import migrate, rules_of, snapshot
 
 COUNTS = (

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible.module_utils.migration import files
 from ansible.module_utils.migration.documents import plan_document
+from ansible.module_utils.migration.file_access import PIECE
 from ansible.module_utils.migration.leftovers import Mentions
 from migration_case import DOCUMENTED, migrate
 
@@ -18,7 +18,7 @@ REFERENCE = b"C:\\\\trade2025\\\\trading\\\\nats\\\\deep\\\\er trade2025-backend
 def straddling(size: int) -> bytes:
     """Text with a reference across every boundary of a piece, each at another offset."""
     data = bytearray(b"0123456789abcdef" * (size // 16))
-    for number, boundary in enumerate(range(files._PIECE, size, files._PIECE)):
+    for number, boundary in enumerate(range(PIECE, size, PIECE)):
         start = boundary - (number * 7) % (len(REFERENCE) + 1)
         data[start - 1 : start + len(REFERENCE) + 1] = b"\n" + REFERENCE + b"\n"
     return bytes(data)
@@ -27,8 +27,8 @@ def straddling(size: int) -> bytes:
 def test_references_across_the_boundaries_of_pieces(tmp_path: Path) -> None:
     src, dest = tmp_path / "trade2025", tmp_path / "dest"
     src.mkdir()
-    text = straddling(12 * files._PIECE)
-    wide = ("\ufeff" + text[: 5 * files._PIECE].decode()).encode("utf-16-le")
+    text = straddling(12 * PIECE)
+    wide = ("\ufeff" + text[: 5 * PIECE].decode()).encode("utf-16-le")
     (src / "text").write_bytes(text)
     (src / "wide").write_bytes(wide)
     (src / "binary").write_bytes(text + b"\x00")

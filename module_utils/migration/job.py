@@ -1,0 +1,32 @@
+"""What the handling of every file shares, in whichever process it happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ansible.module_utils.migration import state
+from ansible.module_utils.migration.leftovers import Mentions
+from ansible.module_utils.migration.rewrite import Rules
+from ansible.module_utils.migration.roots import Root
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Descriptors are of open directories; `staging` and `journal` are -1 in a dry pass."""
+
+    source: int
+    dest: int | None
+    staging: int
+    journal: int
+    rules: Rules
+    mentions: Mentions
+    compose_base: Root | None
+    on_conflict: str
+    with_diff: bool
+    stamp: str
+    manifest: state.Manifest
+
+    @property
+    def writes(self) -> bool:
+        """False in a dry pass, which decides and computes the same and writes nothing."""
+        return self.staging >= 0
