@@ -9,7 +9,7 @@ import stat
 from typing import Any, NamedTuple
 
 from ansible.module_utils.migration import compose_references
-from ansible.module_utils.migration.documents import Document, DocumentStream, kind_of, plan_document
+from ansible.module_utils.migration.documents import Document, DocumentStream, has_nul_unit, kind_of, plan_document
 from ansible.module_utils.migration.errors import MigrationError
 from ansible.module_utils.migration.file_access import PIECE, read_all, write_all
 from ansible.module_utils.migration.job import Job
@@ -18,6 +18,8 @@ from ansible.module_utils.migration.tree import Entry
 
 # Up to this size a file is handled in one piece.
 WHOLE_MAX = 4 * 1024 * 1024
+# A hole in a smaller file is not worth a thing, and as zeros it is no less binary.
+_HOLE_MIN = 65536
 _ZEROS = bytes(PIECE)
 
 
@@ -35,8 +37,18 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).hexdigest().encode()
 
 
-def result_of(job: Job, descriptor: int, entry: Entry, name: bytes, sink: int | None) -> Result:
+def result_of(
+    job: Job, descriptor: int, entry: Entry, name: bytes, sink: int | None = None, kind: str | None = None
+) -> Result:
     """Read a file of the source and compute its result, which goes to `sink` too where it is not held in memory.
+
+    Args:
+        job: what all files share.
+        descriptor: the file, open for reading.
+        entry: what the look at the source saw.
+        name: the file's name without its folder.
+        sink: an empty file, open for writing.
+        kind: what an earlier reading found out about the file.
 
     Raises:
         MigrationError: the file is not what it was when the source was looked at.
@@ -44,15 +56,27 @@ def result_of(job: Job, descriptor: int, entry: Entry, name: bytes, sink: int | 
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns):
         raise MigrationError("changed while the migration was looking at it; run the migration again")
-    if status.st_size <= WHOLE_MAX and status.st_blocks * 512 >= min(status.st_size, 65536):
-        old = read_all(descriptor, entry.size)
-        if len(old) != entry.size:
-            raise MigrationError("changes while it is read; stop what writes to the source and run again")
-        document = plan_document(old, job.rules, job.mentions, _resolver(job, entry.path, name))
-        return Result(_digest(document.new), document, old, document.new)
-    if status.st_blocks * 512 < status.st_size:
+    if _has_holes(descriptor, status):
         return _sparse_result(job, descriptor, entry, sink)
-    return _stream_result(job, descriptor, entry, sink)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    if status.st_size > WHOLE_MAX:
+        return _stream_result(job, descriptor, entry, sink, kind)
+    old = read_all(descriptor, entry.size)
+    if len(old) != entry.size:
+        raise MigrationError("changes while it is read; stop what writes to the source and run again")
+    document = plan_document(old, job.rules, job.mentions, _resolver(job, entry.path, name))
+    return Result(_digest(document.new), document, old, document.new)
+
+
+def _has_holes(descriptor: int, status: os.stat_result) -> bool:
+    """Whether a file has holes that are worth keeping.
+
+    Few blocks alone prove nothing: file systems that compress, or allocate late, count few for any file.
+    """
+    size = status.st_size
+    if status.st_blocks * 512 >= (min(size, _HOLE_MIN) if size <= WHOLE_MAX else size):
+        return False
+    return os.lseek(descriptor, 0, os.SEEK_HOLE) < size
 
 
 def _resolver(job: Job, path: bytes, name: bytes) -> compose_references.Resolver | None:
@@ -69,26 +93,35 @@ def _check_size(entry: Entry, seen: int) -> None:
         raise MigrationError("changes while it is read; stop what writes to the source and run again")
 
 
-def _stream_result(job: Job, descriptor: int, entry: Entry, sink: int | None) -> Result:
-    """A large file: one pass finds out what it is, the second rewrites; memory stays at a few pieces."""
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    has_nul, head, wide_nul, seen = False, b"", False, 0
-    while piece := os.read(descriptor, PIECE):
-        head = head or piece[:4]
-        seen += len(piece)
-        has_nul = has_nul or b"\x00" in piece
-        wide_nul = wide_nul or (len(head) > 1 and kind_of(head, True) != "binary" and _nul_unit(piece))
-        if has_nul and (kind_of(head, True) == "binary" or wide_nul):
-            break
-    else:
-        _check_size(entry, seen)
-    kind = "binary" if wide_nul else kind_of(head, has_nul)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    digest, seen = hashlib.sha256(), 0
+def _stream_result(job: Job, descriptor: int, entry: Entry, sink: int | None, kind: str | None) -> Result:
+    """A large file: it is taken for text until a NUL says otherwise, and then read once more as binary."""
+    kind = kind or kind_of(os.pread(descriptor, 4, 0), has_nul=False)
+    result = _read_as(kind, job, descriptor, entry, sink)
+    if result is None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        if sink is not None:
+            os.lseek(sink, 0, os.SEEK_SET)
+            os.ftruncate(sink, 0)
+        result = _read_as("binary", job, descriptor, entry, sink)
+    if result is None:
+        raise MigrationError("changes while it is read; stop what writes to the source and run again")
+    return result
+
+
+def _read_as(kind: str, job: Job, descriptor: int, entry: Entry, sink: int | None) -> Result | None:
+    """The result of a file of this kind; None where a NUL shows that it is binary."""
+    digest, seen, odd = hashlib.sha256(), 0, b""
     stream = DocumentStream(kind, job.rules, job.mentions)
     while True:
         piece = os.read(descriptor, PIECE)
         seen += len(piece)
+        if kind == "text" and b"\x00" in piece:
+            return None
+        if kind.startswith("utf-16"):
+            units = odd + piece
+            if has_nul_unit(units):
+                return None
+            odd = units[len(units) // 2 * 2 :]
         result = stream.feed(piece, final=not piece)
         digest.update(result)
         if sink is not None and result:
@@ -129,15 +162,6 @@ def _sparse_result(job: Job, descriptor: int, entry: Entry, sink: int | None) ->
     if sink is not None:
         os.ftruncate(sink, entry.size)
     return Result(digest.hexdigest().encode(), stream.document(), None, None, sparse=True)
-
-
-def _nul_unit(piece: bytes) -> bool:
-    position = piece.find(b"\x00\x00")
-    while position >= 0:
-        if position % 2 == 0:
-            return True
-        position = piece.find(b"\x00\x00", position + 1)
-    return False
 
 
 def _digest_zeros(digest: Any, count: int) -> None:

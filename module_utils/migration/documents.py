@@ -37,7 +37,7 @@ def kind_of(head: bytes, has_nul: bool) -> str:
     return "binary" if has_nul else "text"
 
 
-def _has_nul_unit(data: bytes) -> bool:
+def has_nul_unit(data: bytes) -> bool:
     """Whether UTF-16 data holds the character NUL, which no text does."""
     position = data.find(b"\x00\x00")
     while position >= 0:
@@ -62,7 +62,7 @@ def plan_document(
     plain = kind == "text" and not compose and not data.startswith(tuple(COMPRESSED))
     if plain and mentions.covers(rules) and not mentions.in_name(data):
         return Document(data, kind)
-    if kind.startswith("utf-16") and _has_nul_unit(data):
+    if kind.startswith("utf-16") and has_nul_unit(data):
         kind = "binary"
     scanner = LeftoverScanner(mentions, rules, kind == "binary")
     if kind == "binary":

@@ -59,7 +59,7 @@ class Migration:
             MigrationError: nothing was done, or it stopped half-way with whole files only.
         """
         settings = self._run.settings
-        check_places(settings.src, settings.dest)
+        check_places(settings.src, settings.dest, settings.state_dir)
         umask = os.umask(0)
         try:
             return self._migrate()
@@ -88,6 +88,7 @@ class Migration:
         found = look(self._run, report)
         if settings.dry or self._may_be_refused(found):
             rehearsal = deepcopy(report)
+            rehearsal.failures += self._run.unreadable
             # Where nothing stands yet, nothing can be in the way.
             rehearsed = found.candidates if settings.dry or settings.strict else found.existing
             self._pass(found, rehearsed, rehearsal, write=False)
@@ -131,6 +132,8 @@ class Migration:
             raise MigrationError(f"dest={settings.dest} vanished; run the migration again")
         if self._run.state_dir is None:
             self._open_state(create=True)
+            if self._run.state_dir is not None and state.is_used(self._run.state_dir):
+                raise MigrationError(_overtaken(settings.dest))
         if self._run.state_dir is None:
             raise MigrationError(f"state directory {printable(self._state_path)} vanished; run the migration again")
         self._run.staging = self._keep_open(state.open_staging(self._run.state_dir, self._run.dest))
@@ -141,7 +144,10 @@ class Migration:
         missing = [parent for parent in dest.parents if not parent.exists()]
         for parent in reversed(missing):
             parent.mkdir(0o755)
-        dest.mkdir(0o700)
+        try:
+            dest.mkdir(0o700)
+        except FileExistsError as exc:
+            raise MigrationError(_overtaken(self._run.settings.dest)) from exc
 
     def _load_manifest(self) -> None:
         settings = self._run.settings
@@ -159,7 +165,7 @@ class Migration:
     def _may_be_refused(self, found: Found) -> bool:
         """Whether only a rehearsal can tell that the run must change nothing."""
         settings = self._run.settings
-        if settings.strict:
+        if settings.strict or self._run.unreadable:
             return True
         actions = {item.action for item in found.directories} | {item.action for item in found.links}
         return settings.on_conflict != "backup" and bool(found.existing or found.further or CONFLICT in actions)
@@ -257,3 +263,7 @@ class Migration:
         manifest.records, manifest.leftovers = records, leftovers
         if self._run.state_dir is not None:
             manifest.save(self._run.state_dir)
+
+
+def _overtaken(dest: str) -> str:
+    return f"another migration into {dest} began in the meantime; when it has ended, run this one again"

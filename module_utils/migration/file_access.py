@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+from pathlib import Path
 
 from ansible.module_utils.migration.errors import MigrationError
 
@@ -64,3 +66,15 @@ def backup_name(name: bytes, directory: int, stamp: str) -> bytes:
         except FileNotFoundError:
             return candidate
     raise MigrationError("a thousand backups of one second stand beside it; remove some")
+
+
+def file_system_of(directory: int) -> tuple[int, int]:
+    """What two directories must have in common for a file to be renamed or linked from one into the other.
+
+    That is the mount and the device: a bind mount has the device of what surrounds it, a subvolume the mount.
+    """
+    mount = -1
+    with contextlib.suppress(OSError, ValueError):
+        lines = Path(f"/proc/self/fdinfo/{directory}").read_text(encoding="ascii").splitlines()
+        mount = next((int(line.split()[1]) for line in lines if line.startswith("mnt_id:")), -1)
+    return mount, os.fstat(directory).st_dev

@@ -10,7 +10,7 @@ from ansible.module_utils.migration import diffs, state
 from ansible.module_utils.migration.contents import Result, result_of
 from ansible.module_utils.migration.documents import kind_of
 from ansible.module_utils.migration.errors import MigrationError
-from ansible.module_utils.migration.file_access import FILE_MODE, backup_name, digest_at, open_source, read_all
+from ansible.module_utils.migration.file_access import FILE_MODE, digest_at, file_system_of, open_source, read_all
 from ansible.module_utils.migration.job import Job
 from ansible.module_utils.migration.outcomes import (
     CONFLICT,
@@ -24,7 +24,7 @@ from ansible.module_utils.migration.outcomes import (
     UPDATE,
     Outcome,
 )
-from ansible.module_utils.migration.staging import Stager
+from ansible.module_utils.migration.staging import Stager, link_digest
 from ansible.module_utils.migration.tree import Entry, open_directory
 
 
@@ -54,12 +54,10 @@ class Worker:
             return
         self.close()
         self._source = open_directory(self.job.source, directory)
-        if self.job.dest is not None:
-            try:
-                self._dest = open_directory(self.job.dest, directory)
-            except OSError as exc:
-                if self.job.writes or exc.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                    raise
+        if self.job.dest is not None and (self.job.writes or directory not in self.job.absent):
+            self._dest = open_directory(self.job.dest, directory)
+        if self.job.writes:
+            self._stager.enter(self._dest)
         self._directory = directory
 
     def handle(self, entry: Entry) -> Outcome:
@@ -90,7 +88,12 @@ class Worker:
             return self._unchanged_source(entry, name, record, status)
         descriptor = open_source(name, self._source)
         try:
-            result = result_of(job, descriptor, entry, name, None)
+            if status is None and job.writes:
+                # Nothing to compare with: the result is written as it comes, so that a large file is read but once.
+                result, key = self._stager.write(descriptor, entry, name, None, backup=False)
+                diff = self._diff(entry, name, CREATE, result) if job.with_diff else ""
+                return self._outcome(entry, CREATE, key, result, diff, "")
+            result = result_of(job, descriptor, entry, name)
             action, message = CREATE, ""
             if status:
                 action, message = self._decide(entry, name, record, result.digest, status)
@@ -101,9 +104,7 @@ class Worker:
                 return self._outcome(entry, CONFLICT, b"", result, diff, message)
             key = b""
             if job.writes:
-                if action == REPLACE:
-                    self._keep_backup(name)
-                key = self._stager.write(self._dest, descriptor, entry, name, result)
+                result, key = self._stager.write(descriptor, entry, name, result, self._keeps_backup(action))
             return self._outcome(entry, action, key, result, diff, message)
         finally:
             os.close(descriptor)
@@ -127,10 +128,11 @@ class Worker:
         if stat.S_ISDIR(status.st_mode):
             return CONFLICT if job.on_conflict == "overwrite" else conflict, DIRECTORY_THERE
         if not stat.S_ISREG(status.st_mode):
-            known = job.manifest.records.get(entry.path, b"")
-            is_link = stat.S_ISLNK(status.st_mode)
-            if is_link and known == b"L" + os.readlink(name, dir_fd=self._dest):
-                return UPDATE, ""
+            if stat.S_ISLNK(status.st_mode):
+                target = os.readlink(name, dir_fd=self._dest)
+                written = job.manifest.records.get(entry.path) == b"L" + target
+                if written or link_digest(target) in job.manifest.journal.get(entry.path, ()):
+                    return UPDATE, ""
             return conflict, "something that is no regular file stands at its place"
         untouched = record is not None and record.dest == state.stat_key_of(status)
         current = record.digest if record and untouched else digest_at(name, self._dest)
@@ -144,11 +146,8 @@ class Worker:
             return conflict, "changed by hand since the last migration, and its source changed too"
         return conflict, "exists with other content, and no migration wrote it"
 
-    def _keep_backup(self, name: bytes) -> None:
-        """Move what is to be replaced aside, where the site said so."""
-        if self.job.on_conflict == "backup":
-            spare = backup_name(name, self._dest, self.job.stamp)
-            os.rename(name, spare, src_dir_fd=self._dest, dst_dir_fd=self._dest)
+    def _keeps_backup(self, action: str) -> bool:
+        return action == REPLACE and self.job.on_conflict == "backup"
 
     def _unwritten(
         self,
@@ -197,6 +196,8 @@ class Worker:
         first_directory, _sep, first_name = first.rpartition(b"/")
         record = state.parse_file_record(self.job.manifest.records.get(entry.path))
         try:
+            if directory != first_directory and self._file_system(directory) != self._file_system(first_directory):
+                return self.handle(entry)
             self._enter(directory)
             status = self._dest_status(name)
             beside = -1
@@ -211,9 +212,12 @@ class Worker:
                     if action == SAME and (not linked or (renewed and not self.job.writes)):
                         action = UPDATE
                 if action in (CREATE, UPDATE, REPLACE) and self.job.writes:
-                    if action == REPLACE:
-                        self._keep_backup(name)
-                    self._stager.link(self._dest, entry, name, first_name, beside, digest)
+                    try:
+                        self._stager.link(entry, name, first_name, beside, digest, self._keeps_backup(action))
+                    except OSError as exc:
+                        if exc.errno != errno.EXDEV:
+                            raise
+                        return self.handle(entry)
             finally:
                 if beside >= 0:
                     os.close(beside)
@@ -224,6 +228,18 @@ class Worker:
             key = state.stat_key_of(os.stat(name, dir_fd=self._dest, follow_symlinks=False))
         text = state.file_record(_key_of(entry), key, digest, mentions)
         return Outcome(entry.path, action, text, digest, 0, 0, (), "", message)
+
+    def _file_system(self, directory: bytes) -> tuple[int, int]:
+        """The file system of a directory of the destination; where it is yet to be made, of the one above it."""
+        if self.job.dest is None:
+            return -1, -1
+        while directory and not self.job.writes and directory in self.job.absent:
+            directory = directory.rpartition(b"/")[0]
+        descriptor = open_directory(self.job.dest, directory)
+        try:
+            return file_system_of(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _diff(self, entry: Entry, name: bytes, action: str, result: Result) -> str:
         if result.old is None or result.new is None or result.document.kind == "binary":

@@ -25,6 +25,8 @@ class Job:
     with_diff: bool
     stamp: str
     manifest: state.Manifest
+    # Directories of the source without a counterpart in the destination, for a dry pass: symlinks count as none.
+    absent: set[bytes]
 
     @property
     def writes(self) -> bool:

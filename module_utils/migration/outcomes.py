@@ -8,7 +8,7 @@ from typing import NamedTuple
 # `REPLACE` is a conflict that the site said how to settle, `CONFLICT` one that is open.
 SAME, TOUCH, KEPT, FAILED = "same", "touch", "kept", "failed"
 CREATE, UPDATE, REPLACE, CONFLICT = "create", "update", "replace", "conflict"
-DIRECTORY_THERE = "a directory stands where the source has a file"
+DIRECTORY_THERE = "a directory stands where the source has none"
 
 
 class Outcome(NamedTuple):

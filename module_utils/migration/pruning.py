@@ -46,7 +46,7 @@ class Pruner:
         if self._run.dest is None:
             return
         try:
-            descriptor = tree.open_directory(self._run.dest, path)
+            descriptor = tree.open_strictly(self._run.dest, path)
         except OSError:
             return
         try:

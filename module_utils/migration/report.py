@@ -141,7 +141,7 @@ def failure_of(report: Report, settings: Settings) -> str:
     directories = sorted(path for path, reason, _action in report.conflicts if reason == DIRECTORY_THERE)
     if settings.on_conflict == "overwrite" and directories:
         listed = ", ".join(directories[:5])
-        reasons.append(f"a directory is never overwritten by a file: {listed}. Remove it, or choose backup")
+        reasons.append(f"a directory is never overwritten: {listed}. Remove it, or choose backup")
     if settings.strict and report.leftovers_total:
         first = min(report.leftovers)
         line, text = report.leftovers[first][0]

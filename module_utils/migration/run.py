@@ -13,6 +13,7 @@ from ansible.module_utils.migration.job import Job
 from ansible.module_utils.migration.leftovers import Mentions
 from ansible.module_utils.migration.rewrite import Rules
 from ansible.module_utils.migration.settings import Settings
+from ansible.module_utils.migration.staging import link_digest
 
 
 @dataclass(slots=True)
@@ -33,39 +34,48 @@ class Run:
     # What the next manifest will say; an empty record marks a file that is still to be handled.
     records: dict[bytes, bytes] = field(default_factory=dict)
     written_into: set[bytes] = field(default_factory=set)
+    # Files of the source that this user may not read, and what is to be said of them.
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    # Directories of the source in whose place no directory stands.
+    absent: set[bytes] = field(default_factory=set)
 
     def at_dest(self, path: bytes) -> tuple[int, bytes]:
         """Descriptor of the directory that holds `path` in the destination, to be closed, and the last name."""
         directory, _sep, name = path.rpartition(b"/")
         if self.dest is None:
             raise MigrationError("the destination vanished; run the migration again")
-        return tree.open_directory(self.dest, directory), name
+        return tree.open_strictly(self.dest, directory), name
 
     def move_aside(self, name: bytes, parent: int) -> None:
-        """Make room: to a backup beside, or away where the site said `overwrite`; a directory is never removed."""
+        """Make room for a directory: to a backup beside, or away where the site said `overwrite`."""
         if self.settings.on_conflict == "backup":
             os.rename(name, backup_name(name, parent, self.stamp), src_dir_fd=parent, dst_dir_fd=parent)
         else:
             os.unlink(name, dir_fd=parent)
 
     def is_unchanged(self, path: bytes) -> bool:
-        """Whether the destination's `path` is what the manifest says that a migration wrote."""
+        """Whether the destination's `path` is what a migration wrote, as manifest or journal say."""
         record = self.manifest.records.get(path, b"")
-        if self.dest is None or not record:
+        begun = self.manifest.journal.get(path, set())
+        if self.dest is None or not (record or begun):
             return False
         directory, _sep, name = path.rpartition(b"/")
         try:
-            parent = tree.open_directory(self.dest, directory)
+            parent = tree.open_strictly(self.dest, directory)
         except OSError:
             return False
         try:
             status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            if record.startswith(b"L"):
-                return stat.S_ISLNK(status.st_mode) and os.readlink(name, dir_fd=parent) == record[1:]
+            if stat.S_ISLNK(status.st_mode):
+                target = os.readlink(name, dir_fd=parent)
+                return record == b"L" + target or link_digest(target) in begun
             parsed = state.parse_file_record(record)
-            if not parsed or not stat.S_ISREG(status.st_mode):
+            if not stat.S_ISREG(status.st_mode) or not (parsed or begun):
                 return False
-            return parsed.dest == state.stat_key_of(status) or digest_at(name, parent) == parsed.digest
+            if parsed and parsed.dest == state.stat_key_of(status):
+                return True
+            digest = digest_at(name, parent)
+            return digest in begun or bool(parsed and parsed.digest == digest)
         except FileNotFoundError:
             return False
         finally:
@@ -86,6 +96,7 @@ class Run:
             with_diff=settings.with_diff,
             stamp=self.stamp,
             manifest=self.manifest,
+            absent=self.absent,
         )
 
 
@@ -93,7 +104,7 @@ def stands_below(root: int, path: bytes) -> bool:
     """Whether anything stands at `path` below a directory."""
     directory, _sep, name = path.rpartition(b"/")
     try:
-        parent = tree.open_directory(root, directory)
+        parent = tree.open_strictly(root, directory)
     except OSError:
         return False
     try:

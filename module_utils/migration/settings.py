@@ -48,7 +48,7 @@ def infer_base(src: str, rules: Iterable[PathRule]) -> Root | None:
     return None
 
 
-def check_places(src: str, dest: str) -> None:
+def check_places(src: str, dest: str, state_dir: str | None = None) -> None:
     """Refuse a source and a destination between which nothing can be migrated safely.
 
     Raises:
@@ -72,6 +72,11 @@ def check_places(src: str, dest: str) -> None:
         raise MigrationError(f"dest={dest} is inside src={src}, which must not be written to; choose another dest")
     if real_src.startswith(real_dest.rstrip("/") + "/"):
         raise MigrationError(f"src={src} is inside dest={dest}; choose a dest beside it")
+    real_state = os.path.realpath(state_dir) if state_dir else real_dest
+    if (real_state + "/").startswith(real_src.rstrip("/") + "/"):
+        raise MigrationError(
+            f"state_dir={state_dir} is inside src={src}, which must not be written to; choose a directory beside dest"
+        )
     parent = target
     while not os.path.lexists(parent):
         parent = parent.parent

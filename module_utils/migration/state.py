@@ -98,7 +98,7 @@ class Manifest:
 
     def save(self, directory: int) -> None:
         """Write the manifest, after everything that it speaks of is on the disk, and end the journal."""
-        _sync_file_system(directory)
+        sync_file_system(directory)
         header = {
             "version": VERSION,
             "fingerprint": self.fingerprint,
@@ -135,7 +135,7 @@ def _read(directory: int, name: bytes) -> bytes | None:
         return file.read()
 
 
-def _sync_file_system(descriptor: int) -> None:
+def sync_file_system(descriptor: int) -> None:
     """Flush the file system that holds `descriptor`: one call for all files instead of one each."""
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "syncfs"):
@@ -185,6 +185,11 @@ def lock(directory: int, exclusive: bool) -> int | None:
     return descriptor
 
 
+def is_used(directory: int) -> bool:
+    """Whether a migration has ever written with this state directory."""
+    return any(name in (_MANIFEST, _JOURNAL) for name in map(os.fsencode, os.listdir(directory)))
+
+
 def open_staging(directory: int, dest: int) -> int:
     """Open the folder for files being written, emptied of what an interrupted run left there.
 
@@ -220,9 +225,14 @@ def _is_pointer(name: bytes, target: bytes) -> bool:
 def open_journal(directory: int) -> int:
     """Open the journal for appending; records are appended whole, also by several processes."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.open(_JOURNAL, flags, 0o600, dir_fd=directory)
+    journal = os.open(_JOURNAL, flags, 0o600, dir_fd=directory)
+    # A record that a full disk or a power cut left without its end must not swallow the first one of this run.
+    os.write(journal, b"\0")
+    return journal
 
 
 def note(journal: int, digest: bytes, path: bytes) -> None:
     """Append to the journal what `path` is about to become."""
-    os.write(journal, b"%s\t%s\0" % (digest, path))
+    record = b"%s\t%s\0" % (digest, path)
+    if os.write(journal, record) != len(record):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -10,7 +10,7 @@ from ansible.module_utils.migration.leftovers import printable
 from ansible.module_utils.migration.outcomes import CONFLICT, KEPT, SAME, TOUCH, UPDATE
 from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.run import Run
-from ansible.module_utils.migration.staging import link_digest
+from ansible.module_utils.migration.staging import Stager
 from ansible.module_utils.migration.survey import Found
 
 
@@ -52,7 +52,12 @@ def make_directories(run: Run, found: Found, report: Report, write: bool) -> Non
 
 
 def finish_directories(run: Run, found: Found) -> None:
-    """Give the directories that were made or written into the source's time, children first."""
+    """Give the directories that were made or written into the source's time, children first.
+
+    Then flush every file system that was written to, but for the manifest's own, which is flushed with it.
+    """
+    flushed = {os.fstat(run.state_dir).st_dev} if run.state_dir is not None else set()
+    others: list[int] = []
     for item in reversed(found.directories):
         entry = item.entry
         if entry.path not in run.written_into or run.dest is None:
@@ -62,12 +67,22 @@ def finish_directories(run: Run, found: Found) -> None:
             if item.action != SAME:
                 os.fchmod(descriptor, entry.mode & DIRECTORY_MODE)
             os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+            device = os.fstat(descriptor).st_dev
+            if device not in flushed:
+                flushed.add(device)
+                others.append(os.dup(descriptor))
+        finally:
+            os.close(descriptor)
+    for descriptor in others:
+        try:
+            state.sync_file_system(descriptor)
         finally:
             os.close(descriptor)
 
 
 def make_links(run: Run, found: Found, report: Report, write: bool) -> None:
     """Count the symlinks that are to be written, and write them where the pass does."""
+    stager = Stager(run.job(write))
     for item in found.links:
         path, name = item.entry.path, printable(item.entry.path)
         if item.action == KEPT:
@@ -82,13 +97,8 @@ def make_links(run: Run, found: Found, report: Report, write: bool) -> None:
             continue
         parent, last = run.at_dest(path)
         try:
-            if item.action == CONFLICT:
-                run.move_aside(last, parent)
-            state.note(run.journal, link_digest(item.target), path)
-            staged = b"link-%d" % report.links_written
-            os.symlink(item.target, staged, dir_fd=run.staging)
-            times = (item.entry.mtime_ns, item.entry.mtime_ns)
-            os.utime(staged, ns=times, dir_fd=run.staging, follow_symlinks=False)
-            os.rename(staged, last, src_dir_fd=run.staging, dst_dir_fd=parent)
+            stager.enter(parent)
+            backup = item.action == CONFLICT and run.settings.on_conflict == "backup"
+            stager.symlink(item.entry, last, item.target, backup)
         finally:
             os.close(parent)

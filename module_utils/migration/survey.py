@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ansible.module_utils.migration import tree
 from ansible.module_utils.migration.file_access import DIRECTORY_MODE
 from ansible.module_utils.migration.leftovers import printable
-from ansible.module_utils.migration.outcomes import CONFLICT, CREATE, KEPT, SAME, TOUCH, UPDATE
+from ansible.module_utils.migration.outcomes import CONFLICT, CREATE, DIRECTORY_THERE, KEPT, SAME, TOUCH, UPDATE
 from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.run import Run
 from ansible.module_utils.migration.secrets import mask_line
@@ -59,13 +59,13 @@ def look(run: Run, report: Report) -> Found:
     same_rules, in_name = run.manifest.same_rules, run.mentions.in_name
     excluder = tree.Excluder(list(run.settings.exclude))
     firsts: dict[tuple[int, int], bytes] = {}
-    missing: set[bytes] = set()
     for directory, files, links, skipped in tree.walk(run.source, excluder):
         report.directories_total += 1
         report.files_total += len(files)
-        report.skipped += [(printable(item.path), item.reason) for item in skipped]
+        report.skipped += [(printable(item.path), item.reason) for item in skipped if item.reason]
+        run.unreadable += [(printable(item.path), "Permission denied") for item in skipped if not item.reason]
         _look_at_name(run, directory.path, report)
-        dest = _open_dest_directory(run, directory, missing, found)
+        dest = _open_dest_directory(run, directory, found)
         start = len(directory.path) + 1 if directory.path else 0
         try:
             for entry in files:
@@ -120,7 +120,7 @@ def _look_at_name(run: Run, path: bytes, report: Report) -> None:
         report.add_leftovers(printable(path), 1, [[0, "the name itself"]])
 
 
-def _open_dest_directory(run: Run, entry: Entry, missing: set[bytes], found: Found) -> int:
+def _open_dest_directory(run: Run, entry: Entry, found: Found) -> int:
     """Open the destination's counterpart of a directory and note what it needs; -1 where there is none."""
     path = entry.path
     mode = entry.mode & DIRECTORY_MODE
@@ -128,7 +128,7 @@ def _open_dest_directory(run: Run, entry: Entry, missing: set[bytes], found: Fou
     run.records[path] = b"D%o" % mode
     action, reason, dest = CREATE, "", -1
     parent = path.rpartition(b"/")[0] if path else None
-    if run.dest is not None and not (parent is not None and parent in missing):
+    if run.dest is not None and not (parent is not None and parent in run.absent):
         try:
             dest = tree.open_directory(run.dest, path)
             action = SAME
@@ -142,7 +142,7 @@ def _open_dest_directory(run: Run, entry: Entry, missing: set[bytes], found: Fou
             else:
                 action = UPDATE
     if dest < 0:
-        missing.add(path)
+        run.absent.add(path)
     elif b"D" in run.manifest.journal.get(path, ()):
         # An interrupted run made it and had not come to its mode and time.
         action = TOUCH if stat.S_IMODE(os.fstat(dest).st_mode) != mode else SAME
@@ -182,6 +182,8 @@ def _look_at_link(run: Run, entry: Entry, name: bytes, dest: int, found: Found, 
                 action = UPDATE
             elif record == b"L" + target:
                 action = KEPT
+            elif stat.S_ISDIR(status.st_mode):
+                action, reason = CONFLICT, DIRECTORY_THERE
             else:
                 action, reason = CONFLICT, "exists with another target or as something else"
     run.records[entry.path] = b"L" + target

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import stat
@@ -50,7 +51,7 @@ class Entry(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """Something of the source that is not copied, and why."""
+    """Something of the source that is not copied, and why; no reason for a file that may not be read."""
 
     path: bytes
     reason: str
@@ -123,8 +124,17 @@ def open_directory(root: int, path: bytes) -> int:
     """Open a directory below `root` (a descriptor) without following a symlink at its end, however deep it is."""
     if len(path) < _PATH_STEP:
         return os.open(path or b".", _DIRECTORY, dir_fd=root)
+    return open_strictly(root, path)
+
+
+def open_strictly(root: int, path: bytes) -> int:
+    """Open a directory below `root` without following a symlink anywhere on the way.
+
+    For places of the destination that no walk has just passed through: a site may have moved a folder elsewhere and
+    left a symlink, and what is behind it is not ours.
+    """
     current = os.dup(root)
-    for name in path.split(b"/"):
+    for name in path.split(b"/") if path else ():
         try:
             following = os.open(name, _DIRECTORY, dir_fd=current)
         finally:
@@ -152,6 +162,8 @@ def walk(root: int, excluder: Excluder) -> Iterator[tuple[Entry, list[Entry], li
     top = os.fstat(root)
     stack = [Entry(b"", 0, top.st_mtime_ns, top.st_ctime_ns, top.st_mode)]
     match, encode, is_link = excluder.match, os.fsencode, stat.S_ISLNK
+    # Asked only where the mode does not say that everybody may, and so that nothing is written if one file is missing.
+    may_read = functools.partial(os.access, mode=os.R_OK, effective_ids=True)
     while stack:
         directory = stack.pop()
         prefix = directory.path + b"/" if directory.path else b""
@@ -172,10 +184,15 @@ def walk(root: int, excluder: Excluder) -> Iterator[tuple[Entry, list[Entry], li
                     status = item.stat(follow_symlinks=False)
                     mode = status.st_mode
                     if mode & 0o170000 == 0o100000:
+                        if mode & 0o444 != 0o444 and not may_read(item.name, dir_fd=descriptor):
+                            skipped.append(Skipped(path, ""))
+                            continue
                         link = (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
                         files.append(Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, mode, link))
                     elif mode & 0o170000 == 0o040000:
-                        if path != STATE_NAME:
+                        if path == STATE_NAME:
+                            skipped.append(Skipped(path, "the state of a migration is not copied"))
+                        else:
                             below.append(Entry(path, 0, status.st_mtime_ns, status.st_ctime_ns, mode))
                     elif is_link(mode):
                         links.append(Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, mode))

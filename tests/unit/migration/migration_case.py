@@ -72,3 +72,37 @@ def snapshot(root: Path) -> dict[bytes, tuple[Any, ...]]:
                 content = "special"
             found[os.path.relpath(path, os.fsencode(root))] = (oct(status.st_mode), status.st_mtime_ns, content)
     return found
+
+
+COUNTS = (
+    "changed",
+    "directories_created",
+    "files_total",
+    "files_copied",
+    "files_rewritten",
+    "files_touched",
+    "links_written",
+    "replacements",
+    "leftovers",
+    "leftovers_total",
+    "conflicts",
+    "kept",
+    "pruned",
+    "skipped_paths",
+    "diff",
+)
+
+
+def told(report: Report) -> dict[str, Any]:
+    result = report.as_dict()
+    return {name: result[name] for name in COUNTS} | {"failure": report.failure}
+
+
+def check_then_run(src: Path, dest: Path, **options: Any) -> Report:
+    """Dry run, real run: the dry one made nothing and told what the real one did."""
+    before = snapshot(dest) if dest.exists() else None
+    dry = migrate(src, dest, dry=True, with_diff=True, **options)
+    assert (snapshot(dest) if dest.exists() else None) == before
+    real = migrate(src, dest, with_diff=True, **options)
+    assert told(real) == told(dry)
+    return real

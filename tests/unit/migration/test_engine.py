@@ -9,35 +9,10 @@ import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ansible.module_utils.migration.errors import MigrationError
-from ansible.module_utils.migration.report import Report
-from migration_case import migrate, rules_of, snapshot
-
-COUNTS = (
-    "changed",
-    "directories_created",
-    "files_total",
-    "files_copied",
-    "files_rewritten",
-    "files_touched",
-    "links_written",
-    "replacements",
-    "leftovers",
-    "leftovers_total",
-    "conflicts",
-    "kept",
-    "pruned",
-    "skipped_paths",
-    "diff",
-)
-
-
-def told(report: Report) -> dict[str, Any]:
-    result = report.as_dict()
-    return {name: result[name] for name in COUNTS} | {"failure": report.failure}
+from migration_case import check_then_run, migrate, rules_of, snapshot, told
 
 
 @pytest.fixture
@@ -54,16 +29,6 @@ def src(tmp_path: Path) -> Path:
     (root / "trading" / "empty").chmod(0o711)
     os.utime(root / "trading" / "run", ns=(1_600_000_000_123_456_789, 1_600_000_000_123_456_789))
     return root
-
-
-def check_then_run(src: Path, dest: Path, **options: Any) -> Report:
-    """Dry run, real run: the dry one made nothing and told what the real one did."""
-    before = snapshot(dest) if dest.exists() else None
-    dry = migrate(src, dest, dry=True, with_diff=True, **options)
-    assert (snapshot(dest) if dest.exists() else None) == before
-    real = migrate(src, dest, with_diff=True, **options)
-    assert told(real) == told(dry)
-    return real
 
 
 def test_a_first_and_a_second_run(src: Path, tmp_path: Path) -> None:
