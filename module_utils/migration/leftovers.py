@@ -37,7 +37,7 @@ class Mentions:
         alternatives = []
         self._names = tuple(name.lower() for name in names)
         for name in names:
-            word, digits = re.fullmatch(r"(.*?)([0-9]*)", name.encode().decode("ascii", "replace"), re.S).groups()  # type: ignore[union-attr]
+            word, digits = re.fullmatch(r"(.*?)([0-9]*)", name, re.S).groups()  # type: ignore[union-attr]
             alternatives.append((word.encode(), digits.encode()))
         patterns = []
         for word, digits in alternatives:
@@ -82,10 +82,26 @@ class Mentions:
         return bool(self._pattern and self._pattern.search(name))
 
 
+def _outside(spans: list[tuple[int, int]], ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans that begin in none of the sorted ranges; in one pass, as a text may have many of both."""
+    found, last, covered = [], 0, 0
+    for span in spans:
+        while last < len(ranges) and ranges[last][0] <= span[0]:
+            covered = max(covered, ranges[last][1])
+            last += 1
+        if span[0] >= covered:
+            found.append(span)
+    return found
+
+
 def _excerpt(data: bytes, start: int, end: int) -> str:
     begin = max(data.rfind(b"\n", 0, start) + 1, start - _TEXT_BEFORE)
     stop = data.find(b"\n", end, end + _TEXT_AFTER)
     return mask_line(data[begin : stop if stop >= 0 else end + _TEXT_AFTER].decode("utf-8", "replace").strip())
+
+
+def _glimpse(data: bytes, start: int, end: int) -> str:
+    return f"…{mask_line(printable(data[max(0, start - 40) : end + 40].replace(bytes(1), b'')))}…"
 
 
 def printable(data: bytes) -> str:
@@ -144,19 +160,21 @@ class LeftoverScanner:
             spans += list(self._mentions.find_wide(data))
         spans = [span for span in spans if done < span[1] <= settled]
         if spans and not self._binary:
-            protected = self._rules.protected(data)
-            spans = [s for s in spans if not any(start <= s[0] < end for start, end in protected)]
+            spans = _outside(spans, sorted(self._rules.protected(data)))
         position, line = 0, self._lines
         for start, end in spans:
             if self._binary:
-                kept = printable(data[max(0, start - 40) : end + 40].replace(b"\x00", b""))
-                self._add(0, f"binary file: …{mask_line(kept)}…")
+                self.count += 1
+                if len(self.found) < LINES_PER_FILE:
+                    self.found.append(Leftover(0, f"binary file: {_glimpse(data, start, end)}"))
                 continue
             line += data.count(b"\n", position, start)
             position = start
             if line != self._last_line:
                 self._last_line = line
-                self._add(line + 1, _excerpt(data, start, end))
+                self.count += 1
+                if len(self.found) < LINES_PER_FILE:
+                    self.found.append(Leftover(line + 1, _excerpt(data, start, end)))
         if final:
             return
         keep = max(0, settled - max(self._rules.reach_on, self._rules.reach_back, _TEXT_BEFORE))
@@ -166,11 +184,6 @@ class LeftoverScanner:
         self._carry = data[keep:]
 
     _done = 0
-
-    def _add(self, line: int, text: str) -> None:
-        self.count += 1
-        if len(self.found) < LINES_PER_FILE:
-            self.found.append(Leftover(line, text))
 
     def _expand(self, piece: bytes) -> None:
         """Look into a compressed file: an archive's member names stand in its expanded bytes."""
@@ -184,12 +197,18 @@ class LeftoverScanner:
                 joined = self._expanded_carry + text
                 for start, end in self._mentions.find(joined):
                     if end > len(self._expanded_carry):
-                        kept = printable(joined[max(0, start - 40) : end + 40].replace(b"\x00", b""))
-                        self._add(0, f"inside the {name} file: …{mask_line(kept)}…")
+                        self.count += 1
+                        if len(self.found) < LINES_PER_FILE:
+                            self.found.append(Leftover(0, f"inside the {name} file: {_glimpse(joined, start, end)}"))
                 self._expanded_carry = joined[-self._mentions.reach :]
-                if expander.eof or not text:
+                if expander.eof:
+                    # Such files may hold several streams one after the other: pigz, pbzip2 and `cat` make them.
+                    data = expander.unused_data
+                    expander = next(make() for kind, make in COMPRESSED.values() if kind == name)
+                    self._expander = (name, expander)
+                elif not text:
                     break
-            if not expander.eof and self._expanded < _EXPANDED_MAX:
+            if self._expanded < _EXPANDED_MAX:
                 return
         except (zlib.error, OSError, lzma.LZMAError, EOFError):
             pass

@@ -46,6 +46,7 @@ class ScanState:
     position: int = 0
     floor: int = 0
     behind_token: bool = False
+    tail_start: int = 0
     tail_end: int = 0
     edits: list[Edit] = field(default_factory=list)
     protected: list[tuple[int, int]] = field(default_factory=list)
@@ -266,7 +267,8 @@ class Rules:
         rule = core.places[(found.lastindex or 1) - 1].rule
         end = found.end()
         state.floor, state.behind_token = end, True
-        state.edits = [edit for edit in state.edits if edit.start < start] if state.tail_end > start else state.edits
+        if state.tail_end > start:
+            self._end_tail(state, start)
         if rule is None:
             state.protected.append((start, end))
             return end
@@ -284,8 +286,16 @@ class Rules:
         state.edits.append(Edit(start, end, rendering.new, True))
         if rendering.tail and end < len(data) and data[end] in TAIL_BEGINS:
             tail = rendering.tail[start > 0 and data[start - 1] in b"\"'`"]
+            state.tail_start = end
             state.tail_end = turn_tail(data, end, tail, state.edits)
         return end
+
+    def _end_tail(self, state: ScanState, start: int) -> None:
+        """Let a path that went on end at `start`, where a reference begins: only its own edits are looked at."""
+        edits, kept = state.edits, len(state.edits)
+        while kept and edits[kept - 1].start >= state.tail_start:
+            kept -= 1
+        edits[kept:] = [edit for edit in edits[kept:] if edit.start < start]
 
     def _network_at(self, data: bytes, head: int, state: ScanState) -> int:
         """Handle a network name at `head`; returns its end, 0 when there is none."""

@@ -47,6 +47,7 @@ class StreamRewriter:
         ]
         state.protected.clear()
         state.position -= keep
+        state.tail_start = max(0, state.tail_start - keep)
         state.tail_end = max(0, state.tail_end - keep)
         if state.floor < keep:
             state.behind_token = False
