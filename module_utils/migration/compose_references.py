@@ -7,7 +7,9 @@ import re
 from dataclasses import dataclass
 
 from ansible.module_utils.migration.edits import Edit, Plan, apply_edits
+from ansible.module_utils.migration.leftovers import Leftover
 from ansible.module_utils.migration.roots import PathRule, Root
+from ansible.module_utils.migration.secrets import mask_line
 
 _FILE_NAME = re.compile(rb"(?i)(?:.*[._-])?compose(?:[._-].*)?\.ya?ml\Z")
 # Keys whose values Compose resolves on the machine; `path` and `source` count only below these lists or by themselves.
@@ -58,7 +60,8 @@ class Resolver:
             return None
         return best.target.text_drive, (*best.target.text_parts, *parts[len(best.source.parts) :])
 
-    def _rewrite(self, path: str) -> str | None:
+    def _place(self, path: str) -> tuple[str, ...] | None:
+        """The folders of the place that a relative path names before the migration; None above the drive's root."""
         steps = list(self.folder.parts)
         for step in path.split("/"):
             if step == "..":
@@ -67,7 +70,13 @@ class Resolver:
                 steps.pop()
             elif step not in ("", "."):
                 steps.append(step)
-        here, there = self._mapped(self.folder.parts), self._mapped(tuple(steps))
+        return tuple(steps)
+
+    def _rewrite(self, path: str) -> str | None:
+        place = self._place(path)
+        if place is None:
+            return None
+        here, there = self._mapped(self.folder.parts), self._mapped(place)
         if here is None or there is None or here[0].lower() != there[0].lower():
             return None
         relative = posixpath.relpath("/" + "/".join(there[1]), "/" + "/".join(here[1]))
@@ -81,6 +90,13 @@ class Resolver:
         # A result that no entry of the map fits stays as it is the next time.
         again = self._rewrite(new)
         return new if again is None or again == new else path
+
+    def is_lost(self, path: str) -> bool:
+        """Whether a relative path stays as it is although the map moves the place that it names."""
+        place = self._place(path)
+        new = self._rewrite(path)
+        moves = place is not None and self._mapped(place) is not None
+        return moves and self.rewrite(path) == path and (new is None or _plain(new) != _plain(path))
 
 
 def _plain(path: str) -> str:
@@ -97,18 +113,21 @@ def resolver(folder: Root, rules: tuple[PathRule, ...]) -> Resolver:
     return Resolver(folder, rules)
 
 
-def plan(data: bytes, resolver: Resolver) -> Plan:
+def plan(data: bytes, resolver: Resolver) -> tuple[Plan, list[Leftover]]:
     """Rewrite the relative paths of host files in a Compose file; its layout is not touched.
+
+    What has to stay although its place moves is returned besides: nothing in its text would tell.
 
     The keys above a value are read from the indentation, so that a path in a command line, which is the container's,
     stays.
     """
     if b"./" not in data and b".\\" not in data:
-        return Plan(data, 0)
+        return Plan(data, 0), []
     edits: list[Edit] = []
+    lost: list[Leftover] = []
     stack: list[tuple[int, str]] = []
     position = 0
-    for line in data.splitlines(keepends=True):
+    for number, line in enumerate(data.splitlines(keepends=True), 1):
         start, position = position, position + len(line)
         body = line.split(b" #")[0] if b" #" in line else line
         stripped = body.strip()
@@ -138,7 +157,9 @@ def plan(data: bytes, resolver: Resolver) -> Plan:
             if new != plain:
                 spelled = new.replace("/", separator).encode("utf-8", "surrogateescape")
                 edits.append(Edit(start + found.start("path"), start + found.end("path"), spelled, counts=True))
-    return apply_edits(data, edits)
+            elif resolver.is_lost(plain):
+                lost.append(Leftover(number, mask_line(body.decode("utf-8", "replace").strip())))
+    return apply_edits(data, edits), lost
 
 
 def _host_side(names: list[str]) -> bool:

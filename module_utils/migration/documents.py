@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 
 from ansible.module_utils.migration import compose_references
 from ansible.module_utils.migration.edits import Plan
-from ansible.module_utils.migration.leftovers import COMPRESSED, Leftover, LeftoverScanner, Mentions
+from ansible.module_utils.migration.leftovers import (
+    COMPRESSED,
+    LINES_PER_FILE,
+    Leftover,
+    LeftoverScanner,
+    Mentions,
+)
 from ansible.module_utils.migration.rewrite import Rules
 from ansible.module_utils.migration.streaming import StreamRewriter
 
@@ -73,14 +79,16 @@ def plan_document(
         odd = data[len(data) // 2 * 2 :]
         text = data[: len(data) - len(odd)].decode(kind, "surrogatepass").encode("utf-8", "surrogatepass")
     plan = rules.plan(text)
+    lost: list[Leftover] = []
     if compose:
-        relative = compose_references.plan(plan.new, compose)
+        relative, lost = compose_references.plan(plan.new, compose)
         plan = Plan(relative.new, plan.replacements + relative.replacements)
     scanner.feed(plan.new, final=True)
     new = plan.new if plan.replacements else data
     if kind != "text" and plan.replacements:
         new = plan.new.decode("utf-8", "surrogatepass").encode(kind, "surrogatepass") + odd
-    return Document(new, kind, plan.replacements, scanner.count, scanner.found)
+    leftovers = (scanner.found + lost)[:LINES_PER_FILE]
+    return Document(new, kind, plan.replacements, scanner.count + len(lost), leftovers)
 
 
 class DocumentStream:

@@ -196,6 +196,17 @@ def _write(text: str) -> Callable[[Path], None]:
     return write
 
 
+def test_a_relative_path_that_cannot_follow_its_place_is_left_over(tmp_path: Path) -> None:
+    src = tmp_path / "trade2025/trading"
+    src.mkdir(parents=True)
+    (src / "compose.yml").write_text("services:\n  nats:\n    volumes:\n      - ./nats:/data\n      - ./logs:/logs\n")
+    # No path leads from one drive to another.
+    rules = rules_of({"C:/trade2025/trading": "D:/Trade2026", "C:/trade2025/trading/nats": "E:/nats"})
+    report = migrate(src, tmp_path / "dest", rules)
+    assert report.leftovers == {"compose.yml": [[4, "- ./nats:/data"]]}
+    assert (tmp_path / "dest/compose.yml").read_bytes() == (src / "compose.yml").read_bytes()
+
+
 @pytest.mark.parametrize("on_conflict", ["fail", "backup", "overwrite"])
 def test_a_conflict(src: Path, tmp_path: Path, on_conflict: str) -> None:
     dest = tmp_path / "dest"
