@@ -87,7 +87,7 @@ class Stager:
         self._on_its_file_system(symlink)
 
     def _on_its_file_system(self, write: Callable[[], Written]) -> Written:
-        """Write; once more where only the rename tells that the directory takes nothing from elsewhere, as quotas have it."""
+        """Write; once more where only the rename tells that the directory is apart, as quotas make it."""
         try:
             return write()
         except OSError as exc:

@@ -96,8 +96,8 @@ class Excluder:
     """
 
     def __init__(self, globs: list[str]) -> None:
-        self._by_name: dict[bytes, str] = {}
-        self._by_pattern: list[tuple[re.Pattern[bytes], bool, str]] = []
+        self._by_name: dict[str, str] = {}
+        self._by_pattern: list[tuple[re.Pattern[str], bool, str]] = []
         for glob in dict.fromkeys(globs):
             plain = glob.rstrip("/").removeprefix("./")
             anchored = "/" in plain
@@ -105,17 +105,17 @@ class Excluder:
             if not plain:
                 continue
             if not anchored and not re.search(r"[*?\[]", plain):
-                self._by_name[os.fsencode(plain)] = glob
+                self._by_name[plain] = glob
             else:
-                self._by_pattern.append((re.compile(os.fsencode(_translate(plain)), re.S), anchored, glob))
+                self._by_pattern.append((re.compile(_translate(plain), re.S), anchored, glob))
 
-    def match(self, name: bytes, path: bytes) -> str | None:
-        """The glob that excludes the entry, or None."""
+    def match(self, name: str, path: bytes) -> str | None:
+        """The glob that excludes the entry, or None. A `?` stands for a character, however many bytes that has."""
         glob = self._by_name.get(name)
         if glob is not None:
             return glob
         for pattern, anchored, glob in self._by_pattern:
-            if pattern.fullmatch(path if anchored else name):
+            if pattern.fullmatch(os.fsdecode(path) if anchored else name):
                 return glob
         return None
 
@@ -175,9 +175,8 @@ def walk(root: int, excluder: Excluder) -> Iterator[tuple[Entry, list[Entry], li
         try:
             with os.scandir(descriptor) as entries:
                 for item in entries:
-                    name = encode(item.name)
-                    path = prefix + name
-                    glob = match(name, path)
+                    path = prefix + encode(item.name)
+                    glob = match(item.name, path)
                     if glob is not None:
                         skipped.append(Skipped(path, f"excluded by {glob!r}"))
                         continue
