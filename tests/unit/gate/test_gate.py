@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,13 @@ def test_a_services_own_container_is_no_clash_and_another_one_is_named() -> None
     assert one(host.check_ports([service("valkey", 6379)], "127.0.0.1", listening, {6379: "valkey"})).ok
     clash = one(host.check_ports([service("valkey", 6379)], "127.0.0.1", listening, {6379: "old-redis"}))
     assert "old-redis" in clash.message
+
+
+def test_the_process_that_holds_a_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        inode = str(os.fstat(server.fileno()).st_ino)
+        assert host.process_of(inode).endswith(f"(pid {os.getpid()})")
+    assert host.process_of(inode) == "another process"
 
 
 def test_memory() -> None:
