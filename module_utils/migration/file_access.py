@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from pathlib import Path
 
 from ansible.module_utils.migration.errors import MigrationError
 
@@ -68,13 +67,17 @@ def backup_name(name: bytes, directory: int, stamp: str) -> bytes:
     raise MigrationError("a thousand backups of one second stand beside it; remove some")
 
 
-def file_system_of(directory: int) -> tuple[int, int]:
+def file_system_of(directory: int) -> tuple[bytes, int]:
     """What two directories must have in common for a file to be renamed or linked from one into the other.
 
     That is the mount and the device: a bind mount has the device of what surrounds it, a subvolume the mount.
     """
-    mount = -1
-    with contextlib.suppress(OSError, ValueError):
-        lines = Path(f"/proc/self/fdinfo/{directory}").read_text(encoding="ascii").splitlines()
-        mount = next((int(line.split()[1]) for line in lines if line.startswith("mnt_id:")), -1)
+    mount = b""
+    with contextlib.suppress(OSError):
+        # By plain calls: it is asked for every directory.
+        descriptor = os.open(b"/proc/self/fdinfo/%d" % directory, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            mount = os.read(descriptor, 1024).partition(b"mnt_id:")[2].partition(b"\n")[0].strip()
+        finally:
+            os.close(descriptor)
     return mount, os.fstat(directory).st_dev

@@ -229,10 +229,10 @@ class Worker:
         text = state.file_record(_key_of(entry), key, digest, mentions)
         return Outcome(entry.path, action, text, digest, 0, 0, (), "", message)
 
-    def _file_system(self, directory: bytes) -> tuple[int, int]:
+    def _file_system(self, directory: bytes) -> tuple[bytes, int]:
         """The file system of a directory of the destination; where it is yet to be made, of the one above it."""
         if self.job.dest is None:
-            return -1, -1
+            return b"", -1
         while directory and not self.job.writes and directory in self.job.absent:
             directory = directory.rpartition(b"/")[0]
         descriptor = open_directory(self.job.dest, directory)
