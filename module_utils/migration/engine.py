@@ -230,7 +230,7 @@ class Migration:
             count, lines = self._run.manifest.leftovers.get(os.fsdecode(path), (0, []))
             report.add_content_leftovers(path, count, lines)
         if outcome.diff:
-            report.diff.append((name, outcome.diff))
+            report.add_diff(name, outcome.diff)
         if write:
             self._run.records[path] = outcome.record
 

@@ -16,7 +16,7 @@ LIST_MAX = 500
 
 @dataclass(slots=True)
 class Report:
-    """What a migration did, or would do. Lists are sorted by path and hold everything; `as_dict` caps them."""
+    """What a migration did, or would do. Lists hold everything but the diffs; `as_dict` sorts and caps them."""
 
     directories_total: int = 0
     directories_created: int = 0
@@ -36,6 +36,7 @@ class Report:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     metadata_changes: int = 0
     diff: list[tuple[str, str]] = field(default_factory=list)
+    diff_lines: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     # The part of the leftovers that stands in files, by undecorated path, for the manifest.
     content_leftovers: dict[str, tuple[int, list[list[Any]]]] = field(default_factory=dict)
@@ -51,6 +52,19 @@ class Report:
         if count:
             self.content_leftovers[os.fsdecode(path)] = (count, lines)
             self.add_leftovers(printable(path), count, lines)
+
+    def add_diff(self, path: str, text: str) -> None:
+        """Note what a file's change looks like. What will not be shown is not kept: a tree has many files."""
+        self.diff.append((path, text))
+        self.diff_lines += text.count("\n")
+        if self.diff_lines > 4 * diffs.LINES_IN_ALL:
+            self.diff.sort()
+            lines = shown = 0
+            while lines <= diffs.LINES_IN_ALL:
+                lines += self.diff[shown][1].count("\n")
+                shown += 1
+            del self.diff[shown:]
+            self.diff_lines = lines
 
     def without_changes(self) -> Report:
         """The same findings, for a run that was refused: it changed nothing."""

@@ -13,6 +13,7 @@ from ansible.module_utils.migration import diffs
 from ansible.module_utils.migration.documents import plan_document
 from ansible.module_utils.migration.file_access import PIECE
 from ansible.module_utils.migration.leftovers import Mentions
+from ansible.module_utils.migration.report import Report
 from migration_case import DOCUMENTED, migrate, rules_of
 
 GUARDED = rules_of({"C:/trade2025": "C:/trade2025/new"})
@@ -79,3 +80,12 @@ def test_a_diff_is_what_it_was_however_many_lines_there_are() -> None:
         assert all(line in text.splitlines() for line in hunk)
     shifted = diffs.unified(b"name", b"\n".join(lines), b"\n".join([*lines[:5], b"more", *lines[5:]]), "text")
     assert [line for line in shifted.splitlines() if line[0] in "+-"][2:] == ["+more"]
+
+
+def test_diffs_that_are_not_shown_are_not_kept() -> None:
+    entries = [(f"f{number * 7919 % 1000:03}", f"line of {number}\n" * 100) for number in range(1000)]
+    report = Report()
+    for path, text in entries:
+        report.add_diff(path, text)
+    assert len(report.diff) < 100
+    assert report.as_dict()["diff"] == Report(diff=entries).as_dict()["diff"]
