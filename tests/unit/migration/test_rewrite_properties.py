@@ -90,14 +90,14 @@ texts = st.lists(
 ).map(lambda pieces: "".join(pieces).encode("utf-8", "surrogateescape"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(maps(), texts)
 def test_applying_a_map_twice_equals_applying_it_once(rules: Rules, text: bytes) -> None:
     once = rules.plan(text).new
     assert rules.plan(once).new == once
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(maps(), texts, st.lists(st.integers(0, 300), max_size=6))
 def test_pieces_of_any_size_give_the_same(rules: Rules, text: bytes, cuts: list[int]) -> None:
     filler = b"".join(b"line %d of filler, C:/trade2025/trading/x\n" % number for number in range(200))
@@ -111,7 +111,7 @@ def test_pieces_of_any_size_give_the_same(rules: Rules, text: bytes, cuts: list[
         assert stream.replacements == whole.replacements
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(("utf-16-le", "utf-16-be")), texts, st.integers(1, 97), st.booleans())
 def test_utf16_in_pieces_equals_utf16_in_one(encoding: str, text: bytes, size: int, odd: bool) -> None:
     mentions = Mentions(["trade2025"])
@@ -131,7 +131,7 @@ def test_utf16_in_pieces_equals_utf16_in_one(encoding: str, text: bytes, size: i
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(max_size=400))
 def test_bytes_without_a_reference_do_not_change(data: bytes) -> None:
     assert DOCUMENTED.plan(data).new == data

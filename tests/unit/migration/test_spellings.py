@@ -185,8 +185,8 @@ COMPOSE = rules_of({"C:/t": "/srv/n", "C:/t/nats": "/srv/n/data/nats", "C:/t/far
         ),
         ("build: ../other\n", "build: ./other\n"),
         ("build: ./nats/../nats\n", "build: ./data/nats\n"),
-        # Read once more, the new path would not lead back: it stays.
-        ("source: ./far\n", "source: ./far\n"),
+        # Read once more, the new path leads above the drive, where no entry of the map fits.
+        ("source: ./far\n", "source: ../../far\n"),
         ("source: ./natsx\n", "source: ./natsx\n"),
         ("command: [run, ./nats]\n", "command: [run, ./nats]\n"),
         ("# volumes: ./nats\n", "# volumes: ./nats\n"),
