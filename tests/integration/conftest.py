@@ -66,7 +66,7 @@ def first_run(site: Site, virgin: Virgin) -> Run:
 @pytest.fixture(scope="session")
 def first_logs(site: Site, first_run: Run) -> dict[str, str]:
     """What the services had logged when they were proved, before any test asked them for what they refuse."""
-    assert first_run.code == 0, first_run.output[-6000:]
+    assert first_run.code == 0, first_run.errors
     return {service: docker_log(f"{site.prefix}{service}") for service in SERVICES}
 
 

@@ -37,6 +37,12 @@ class Run:
         return {host for host, count in self.changed.items() if count}
 
     @property
+    def errors(self) -> str:
+        """What failed, in the run's own words: in a talkative run it stands far from the end."""
+        found = re.findall(r"^(?:\[ERROR\]|fatal): .*\n(?:.+\n|\n(?!PLAY|TASK)){0,40}", self.output, re.MULTILINE)
+        return "\n".join(found)[:8000] or self.output[-4000:]
+
+    @property
     def failed_hosts(self) -> set[str]:
         return {match[1] for match in RECAP.finditer(self.output) if int(match[5]) or int(match[4])}
 

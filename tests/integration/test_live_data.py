@@ -69,7 +69,7 @@ def trade2025(trade2026: Site) -> Iterator[Trade2025]:
     platform.remove()
     written = BASE / "images.json"
     run = trade2026.play(*SERVICES, playbook="tests/integration/core_images.yml", written_to=str(written))
-    assert run.code == 0, run.output[-4000:]
+    assert run.code == 0, run.errors
     try:
         platform.lay_out(json.loads(written.read_text(encoding="utf-8")))
         platform.start()
@@ -136,7 +136,7 @@ def again(trade2026: Site, copied: Run) -> Attempt:
 def target(trade2026: Site, again: Attempt) -> Site:
     """The main job over what was copied."""
     run = trade2026.play(*SERVICES)
-    assert run.code == 0, run.output[-6000:]
+    assert run.code == 0, run.errors
     return trade2026
 
 
@@ -152,7 +152,7 @@ def test_nothing_is_copied_while_a_service_of_trade2025_runs(trade2025: Trade202
 
 
 def test_a_dry_run_tells_what_a_run_would_copy_and_makes_nothing(dry: Attempt, copied: Run) -> None:
-    assert dry.run.code == 0, dry.run.output[-4000:]
+    assert dry.run.code == 0, dry.run.errors
     assert dry.run.changed_hosts == copied.changed_hosts
     for service in STORED:
         assert f"{service}: would copy" in dry.run.output
@@ -169,7 +169,7 @@ def test_after_a_kill_a_service_has_all_of_its_data_or_none(trade2025: Trade2025
 def test_the_next_run_copies_what_is_missing_and_that_alone(
     trade2025: Trade2025, trade2026: Site, killed: dict[str, Any], copied: Run, again: Attempt
 ) -> None:
-    assert copied.code == 0, copied.output[-4000:]
+    assert copied.code == 0, copied.errors
     for service, folder in FOLDERS.items():
         assert f"{service}: {'current' if service in killed else 'copied'}" in copied.output
         name = f"data/{folder}/"
@@ -192,7 +192,7 @@ def test_what_was_copied_belongs_to_the_service_and_nobody_else_may_read_it(trad
 
 
 def test_a_further_run_changes_nothing(again: Attempt) -> None:
-    assert again.run.code == 0, again.run.output[-4000:]
+    assert again.run.code == 0, again.run.errors
     assert not again.run.changed_hosts
     assert again.after == again.before
 
