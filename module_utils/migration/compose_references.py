@@ -82,21 +82,19 @@ class Resolver:
         relative = posixpath.relpath("/" + "/".join(there[1]), "/" + "/".join(here[1]))
         return relative if relative.startswith("..") else "." if relative == "." else f"./{relative}"
 
-    def rewrite(self, path: str) -> str:
-        """A relative path as it reads in the migrated file; as it was where that would not be the end of it."""
-        new = self._rewrite(path)
-        if new is None or _plain(new) == _plain(path):
-            return path
-        # A result that no entry of the map fits stays as it is the next time.
-        again = self._rewrite(new)
-        return new if again is None or again == new else path
-
-    def is_lost(self, path: str) -> bool:
-        """Whether a relative path stays as it is although the map moves the place that it names."""
+    def rewrite(self, path: str) -> str | None:
+        """A relative path as it reads in the migrated file; None where it has to stay although its place moves."""
         place = self._place(path)
+        if place is None or self._mapped(place) is None:
+            return path
         new = self._rewrite(path)
-        moves = place is not None and self._mapped(place) is not None
-        return moves and self.rewrite(path) == path and (new is None or _plain(new) != _plain(path))
+        if new is None:
+            return None
+        if _plain(new) == _plain(path):
+            return path
+        # A result that no entry of the map fits stays as it is the next time; any other would not be the end of it.
+        again = self._rewrite(new)
+        return new if again is None or again == new else None
 
 
 def _plain(path: str) -> str:
@@ -154,11 +152,11 @@ def plan(data: bytes, resolver: Resolver) -> tuple[Plan, list[Leftover]]:
             separator = "\\" if "\\" in old and "/" not in old else "/"
             plain = old.replace("\\", "/")
             new = resolver.rewrite(plain)
-            if new != plain:
+            if new is None:
+                lost.append(Leftover(number, mask_line(body.decode("utf-8", "replace").strip())))
+            elif new != plain:
                 spelled = new.replace("/", separator).encode("utf-8", "surrogateescape")
                 edits.append(Edit(start + found.start("path"), start + found.end("path"), spelled, counts=True))
-            elif resolver.is_lost(plain):
-                lost.append(Leftover(number, mask_line(body.decode("utf-8", "replace").strip())))
     return apply_edits(data, edits), lost
 
 
