@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import random
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import boto3
 import botocore.exceptions
 import clickhouse_driver
 import nats
 import nats.errors
 import psycopg
 import valkey
-from botocore.config import Config
+from clients import HOST, TIMEOUT_S, http_json, s3
 
-HOST = "127.0.0.1"
-TIMEOUT_S = 20
 NOT_YET = (
     OSError,
     EOFError,
@@ -161,19 +156,7 @@ def read_fills(door: Door) -> Any:
 
 
 def objects(door: Door) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=f"http://{HOST}:{door.port}",
-        aws_access_key_id=door.user,
-        aws_secret_access_key=door.password,
-        region_name="us-east-1",
-        config=Config(
-            retries={"max_attempts": 1},
-            connect_timeout=TIMEOUT_S,
-            read_timeout=TIMEOUT_S,
-            s3={"addressing_style": "path"},
-        ),
-    )
+    return s3(door.port, door.user, door.password)
 
 
 def write_objects(door: Door) -> None:
@@ -196,27 +179,16 @@ def read_objects(door: Door) -> Any:
     return small["Body"].read(), small["Metadata"], hashlib.sha256(large).hexdigest()
 
 
-def search(door: Door, path: str, body: Any = None, method: str | None = None) -> Any:
-    request = urllib.request.Request(
-        f"http://{HOST}:{door.port}{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-        method=method,
-    )
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-        return json.load(answer)
-
-
 def write_documents(door: Door) -> None:
-    patiently(lambda: search(door, "/_cluster/health?wait_for_status=yellow&timeout=5s"))
-    search(door, "/notes", {"mappings": {"properties": {"desk": {"type": "keyword"}}}}, "PUT")
-    search(door, "/notes/_doc/1?refresh=true", {"text": "the exchange halts at noon", "desk": "eu"}, "PUT")
-    search(door, "/notes/_doc/2?refresh=true", {"text": "nothing to tell", "desk": "us"}, "PUT")
+    patiently(lambda: http_json(door.port, "/_cluster/health?wait_for_status=yellow&timeout=5s"))
+    http_json(door.port, "/notes", {"mappings": {"properties": {"desk": {"type": "keyword"}}}}, "PUT")
+    http_json(door.port, "/notes/_doc/1?refresh=true", {"text": "the exchange halts at noon", "desk": "eu"}, "PUT")
+    http_json(door.port, "/notes/_doc/2?refresh=true", {"text": "nothing to tell", "desk": "us"}, "PUT")
 
 
 def read_documents(door: Door) -> Any:
-    found = search(door, "/notes/_search", {"query": {"match": {"text": "halts"}}})
-    mapping = search(door, "/notes/_mapping")["notes"]["mappings"]["properties"]["desk"]
+    found = http_json(door.port, "/notes/_search", {"query": {"match": {"text": "halts"}}})
+    mapping = http_json(door.port, "/notes/_mapping")["notes"]["mappings"]["properties"]["desk"]
     return [hit["_source"]["desk"] for hit in found["hits"]["hits"]], mapping
 
 

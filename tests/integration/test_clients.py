@@ -10,7 +10,6 @@ import urllib.request
 import uuid
 from typing import Any
 
-import boto3
 import botocore.exceptions
 import clickhouse_driver
 import jwt
@@ -18,11 +17,8 @@ import nats
 import psycopg
 import pytest
 import valkey
-from botocore.config import Config
+from clients import HOST, TIMEOUT_S, s3
 from site_under_test import Site
-
-HOST = "127.0.0.1"
-TIMEOUT_S = 20
 
 
 def get(site: Site, port: int, path: str, data: bytes | None = None) -> Any:
@@ -83,31 +79,15 @@ def test_clickhouse_refuses_who_has_no_password(deployed: Site) -> None:
             client.execute("SELECT 1")
 
 
-def s3(site: Site, secret: str) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=f"http://{HOST}:{site.port(8333)}",
-        aws_access_key_id="trade2026",
-        aws_secret_access_key=secret,
-        region_name="us-east-1",
-        config=Config(
-            retries={"max_attempts": 1},
-            connect_timeout=TIMEOUT_S,
-            read_timeout=TIMEOUT_S,
-            s3={"addressing_style": "path"},
-        ),
-    )
-
-
 def test_boto3_stores_and_fetches_and_a_wrong_key_is_refused(deployed: Site) -> None:
-    client = s3(deployed, deployed.secret("seaweedfs/s3_secret"))
+    client = s3(deployed.port(8333), "trade2026", deployed.secret("seaweedfs/s3_secret"))
     bucket = f"test-{uuid.uuid4().hex}"
     client.create_bucket(Bucket=bucket)
     try:
         client.put_object(Bucket=bucket, Key="a", Body=b"object")
         assert client.get_object(Bucket=bucket, Key="a")["Body"].read() == b"object"
         with pytest.raises(botocore.exceptions.ClientError, match=r"SignatureDoesNotMatch|AccessDenied|403"):
-            s3(deployed, "wrong").get_object(Bucket=bucket, Key="a")
+            s3(deployed.port(8333), "trade2026", "wrong").get_object(Bucket=bucket, Key="a")
         client.delete_object(Bucket=bucket, Key="a")
     finally:
         client.delete_bucket(Bucket=bucket)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import json
 import socket
 import statistics
 import subprocess
@@ -19,24 +18,13 @@ import nats
 import psycopg
 import pytest
 import valkey
+from clients import HOST, TIMEOUT_S, http_json, s3
 from site_under_test import SERVICES, Site, docker
-from test_clients import HOST, TIMEOUT_S, s3
 
 # Bounded: a proof that nothing breaks, not a benchmark. Rates swing two- to fivefold on shared machines.
 REQUESTS = 200
 # Milliseconds for the slowest of twenty; a hundred times what a quiet machine shows.
 P95_LIMIT_MS = 500
-
-
-def http(site: Site, port: int, path: str, body: Any = None, method: str | None = None) -> Any:
-    request = urllib.request.Request(
-        f"http://{HOST}:{site.port(port)}{path}",
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"Content-Type": "application/json"},
-        method=method,
-    )
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-        return json.load(answer)
 
 
 def clickhouse(site: Site) -> Any:
@@ -92,10 +80,10 @@ def test_data_survives_a_restart_of_every_container(deployed: Site) -> None:
     with questdb(deployed) as connection:
         connection.execute(f"CREATE TABLE {name} (x INT, ts TIMESTAMP) TIMESTAMP(ts) PARTITION BY DAY WAL")
         connection.execute(f"INSERT INTO {name} VALUES (1, now())")
-    store = s3(deployed, deployed.secret("seaweedfs/s3_secret"))
+    store = s3(deployed.port(8333), "trade2026", deployed.secret("seaweedfs/s3_secret"))
     store.create_bucket(Bucket=bucket)
     store.put_object(Bucket=bucket, Key="a", Body=b"1")
-    http(deployed, 9200, f"/{name}/_doc/1?refresh=true", {"x": 1}, "PUT")
+    http_json(deployed.port(9200), f"/{name}/_doc/1?refresh=true", {"x": 1}, "PUT")
 
     containers = [f"{deployed.prefix}{service}" for service in SERVICES]
     docker("restart", "--time", "60", *containers)
@@ -112,10 +100,14 @@ def test_data_survives_a_restart_of_every_container(deployed: Site) -> None:
     until(lambda: clickhouse(deployed).execute(f"SELECT x FROM {name}"), [(1,)])
     until(rows, [(1,)])
     until(
-        lambda: s3(deployed, deployed.secret("seaweedfs/s3_secret")).get_object(Bucket=bucket, Key="a")["Body"].read(),
+        lambda: (
+            s3(deployed.port(8333), "trade2026", deployed.secret("seaweedfs/s3_secret"))
+            .get_object(Bucket=bucket, Key="a")["Body"]
+            .read()
+        ),
         b"1",
     )
-    until(lambda: http(deployed, 9200, f"/{name}/_doc/1")["_source"], {"x": 1})
+    until(lambda: http_json(deployed.port(9200), f"/{name}/_doc/1")["_source"], {"x": 1})
 
     cache.delete(name)
     asyncio.run(with_stream(deployed, lambda js: js.delete_stream(name)))
@@ -124,7 +116,7 @@ def test_data_survives_a_restart_of_every_container(deployed: Site) -> None:
         connection.execute(f"DROP TABLE {name}")
     store.delete_object(Bucket=bucket, Key="a")
     store.delete_bucket(Bucket=bucket)
-    http(deployed, 9200, f"/{name}", method="DELETE")
+    http_json(deployed.port(9200), f"/{name}", method="DELETE")
 
 
 @pytest.mark.parametrize(
