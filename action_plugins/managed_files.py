@@ -12,6 +12,7 @@ from ansible._internal._templating import _template_vars
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
+from jinja2 import TemplateSyntaxError
 
 
 class ActionModule(ActionBase):
@@ -42,7 +43,7 @@ class ActionModule(ActionBase):
         try:
             file["content"] = self._render(source, str(file.get("dest", "")), task_vars)
         except Exception as error:
-            raise AnsibleActionFail(f"{source}: cannot be rendered: {error}") from error
+            raise AnsibleActionFail(f"{_place(source, error)}: cannot be rendered: {error}") from error
         return file
 
     def _render(self, source: Path, dest: str, task_vars: dict[str, Any]) -> str:
@@ -59,10 +60,19 @@ class ActionModule(ActionBase):
         templar = self._templar.copy_with_new_env(
             searchpath=[str(source.parent), str(source.parent.parent)], available_variables=variables
         )
-        text = trust_as_template(source.read_text(encoding="utf-8"))
+        # The loader's text knows which file it came from, and Ansible's message says so.
+        text = trust_as_template(self._loader.get_text_file_contents(str(source)))
         rendered = templar.template(
             text,
             escape_backslashes=False,
             overrides={"trim_blocks": True, "lstrip_blocks": True, "newline_sequence": "\n"},
         )
         return "" if rendered is None else str(rendered)
+
+
+def _place(source: Path, error: BaseException) -> str:
+    """The template, with the line where Jinja's parser stopped."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, TemplateSyntaxError):
+        cause = cause.__cause__
+    return str(source) if cause is None else f"{source}:{cause.lineno}"
