@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from site_under_test import SERVICES, SOURCE_TREE, Run, Site, docker_log, engine
 
 # Where a short name matters: a socket path below it must not exceed 107 bytes.
 BASE = Path("/var/tmp/trade2026-test")
+LOCK = Path("/run/lock/trade2026-integration")
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,17 @@ class Virgin:
     run: Run
     before: dict[str, Any]
     after: dict[str, Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine() -> Iterator[None]:
+    """The machine for this run alone: a second one, from another clone, would take away the sites of the first."""
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit(f"The integration tests run already, and hold {LOCK}: wait until they end.", returncode=1)
+        yield
 
 
 @pytest.fixture(scope="session")
