@@ -12,7 +12,6 @@ from ansible._internal._templating import _template_vars
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
-from jinja2 import TemplateSyntaxError
 
 
 class ActionModule(ActionBase):
@@ -71,8 +70,8 @@ class ActionModule(ActionBase):
 
 
 def _place(source: Path, error: BaseException) -> str:
-    """The template, with the line where Jinja's parser stopped."""
+    """The template, with the line where Jinja's parser stopped: its error alone has one."""
     cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, TemplateSyntaxError):
+    while cause is not None and not hasattr(cause, "lineno"):
         cause = cause.__cause__
     return str(source) if cause is None else f"{source}:{cause.lineno}"
