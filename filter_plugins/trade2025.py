@@ -9,17 +9,10 @@ from typing import Any
 NOTHING = "\u2013"
 SAME = "As in Trade2025."
 
+_IMAGES_SIGNAL = "the image's signal"
+
 # Names that the services' own lines give to settings which a row of the table is about.
-_ROWS = {
-    "image": "image",
-    "command line": "command line",
-    "health check": "health check",
-    "volumes": "volumes",
-    "memory": "memory",
-    "networks": "networks",
-    "stop": "stop",
-    "stop signal": "stop",
-}
+_ROWS = {"stop signal": "stop"}
 
 
 def trade2025_glob(name: str) -> str:
@@ -66,7 +59,8 @@ def trade2025_rows(
     """One row a setting: what it was, what it is, and why.
 
     `service` is the service dictionary, `source` the service as `trade_source_info` returns it (None where the source
-    has none), `site` what the values depend on: bind_address, port_offset, root, networks (key to name).
+    has none), `site` what the values depend on: bind_address, port_offset, networks (as
+    trade2026_networks) and secrets (their folder).
     """
     reasons = _reasons(service)
     before, after = _before(source), _after(service, site)
@@ -115,11 +109,12 @@ def _before(source: Mapping[str, Any] | None) -> dict[str, object]:
         "health check times": _old_times(source),
         "restart": source["restart"] or "no",
         "user": source["user"] or "the image's",
-        "rights": "all of Docker's",
+        "rights": _old_rights(source["rights"]),
         "memory": _old_limit(source, "memory"),
         "processors": _old_limit(source, "cpus"),
         "processes": _old_limit(source, "pids"),
-        "stop": "SIGTERM, 10 s",
+        # Docker's own patience where the file says nothing.
+        "stop": f"{source['stop']['signal'] or _IMAGES_SIGNAL}, {source['stop']['grace_s'] or 10:g} s",
     }
 
 
@@ -130,7 +125,7 @@ def _after(service: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, obj
         "command line": _words(service.get("command")) or "the image's",
         "ports": _ports(service, site),
         "networks": _networks(service, site),
-        "volumes": _volumes(service),
+        "volumes": _volumes(service, site),
         "health check": _words(service["healthcheck"]["test"]),
         "health check times": _times(service),
         "restart": "unless-stopped",
@@ -206,12 +201,12 @@ def _old_volumes(old: Mapping[str, Any]) -> str:
     )
 
 
-def _volumes(service: Mapping[str, Any]) -> str:
+def _volumes(service: Mapping[str, Any], site: Mapping[str, Any]) -> str:
     found = []
     for volume in service["volumes"]:
-        secret = volume["kind"] == "secret"
-        source = f"secrets/{volume['source']}" if secret else volume["source"]
-        found.append(f"{source} on {volume['target']}" + ("" if volume["kind"] == "data" else " (read-only)"))
+        source = f"{site['secrets']}/{volume['source']}" if volume["kind"] == "secret" else volume["source"]
+        read_only = volume["kind"] != "data" and not volume.get("writable")
+        found.append(f"{source} on {volume['target']}" + (" (read-only)" if read_only else ""))
     return ", ".join(found)
 
 
@@ -231,6 +226,18 @@ def _why_variable(was: bool, is_now: bool) -> str:
     if was and is_now:
         return "The value that fits the new place."
     return "Settings stand in files, where they are checked before use." if was else "What the image needs to be told."
+
+
+def _old_rights(rights: Mapping[str, Any]) -> str:
+    """In the words that `_after` has for the target's."""
+    told = ["read-only root"] if rights["read_only"] else []
+    if rights["privileged"]:
+        return ", ".join([*told, "privileged: all that the machine has"])
+    told.append("no capability" if "ALL" in rights["cap_drop"] else "Docker's capabilities")
+    told += [f"without {name}" for name in rights["cap_drop"] if name != "ALL"]
+    told += [f"with {name}" for name in rights["cap_add"]]
+    told += ["no new privileges" if "no-new-privileges" in option else option for option in rights["security_opt"]]
+    return ", ".join(told)
 
 
 def _old_check(old: Mapping[str, Any]) -> str:

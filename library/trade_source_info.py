@@ -83,8 +83,9 @@ services:
     Service name to its settings: C(active), C(profiles), C(image), C(build), C(container_name), C(command),
     C(entrypoint), C(ports) (C(host_ip), C(published), C(target), C(protocol)), C(volumes) (C(type), C(source),
     C(target), C(read_only), C(in_tree)), C(networks) (C(key), C(name)), C(network_mode), C(environment),
-    C(healthcheck) (times in seconds), C(limits) (memory in bytes), C(restart), C(user), C(labels), C(depends_on),
-    C(where) (file and line).
+    C(healthcheck) (times in seconds), C(limits) (memory in bytes), C(restart), C(user), C(rights)
+    (C(privileged), C(read_only), C(cap_add), C(cap_drop), C(security_opt)), C(stop) (C(signal), C(grace_s)), C(labels),
+    C(depends_on), C(where) (file and line).
   returned: success
   type: dict
 networks:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 Scalar: TypeAlias = str | int | float | bool | None
@@ -38,10 +38,6 @@ class Node:
     where: Where
     raw: str | None = None
     mark: str = ""
-
-    def with_value(self, value: Scalar | dict[str, Node] | list[Node]) -> Node:
-        """The same place with another value."""
-        return replace(self, value=value, raw=None)
 
     def get(self, key: str) -> Node | None:
         """The entry of a mapping; None where there is none, where it is null, or where this is no mapping."""

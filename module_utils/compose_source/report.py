@@ -178,6 +178,8 @@ def described(service: Service, networks: Mapping[str, Mapping[str, Any]], tree:
         "limits": service.limits,
         "restart": service.restart,
         "user": service.user,
+        "rights": service.rights,
+        "stop": service.stop,
         "labels": service.labels,
         "depends_on": list(service.depends_on),
         "where": str(service.where),

@@ -51,6 +51,8 @@ class Service:
     restart: str = ""
     container_name: str = ""
     user: str = ""
+    rights: dict[str, Any] = field(default_factory=dict)
+    stop: dict[str, Any] = field(default_factory=dict)
     node: Node | None = None
 
 
@@ -101,6 +103,7 @@ def _service(name: str, node: Node, project: Project, wanted: set[str]) -> Servi
     made.depends_on = dict(depends.items("`depends_on`")) if depends else {}
     labels = _long(node, name, "labels")
     made.labels = {key: part.text("a label") for key, part in labels.items("`labels`")} if labels else {}
+    made.rights, made.stop = _rights(node), _stop(node)
     made.restart, made.container_name, made.user = (_text(node, key) for key in ("restart", "container_name", "user"))
     return made
 
@@ -255,6 +258,23 @@ def _number(node: Node, convert: Callable[[str], float]) -> float:
         return convert(text)
     except ValueError as error:
         raise SourceError(f"{node.where}: {str(error) if '`' in str(error) else f'`{text}` is no number'}.") from None
+
+
+def _rights(service: Node) -> dict[str, Any]:
+    """What the container may do beyond or short of what Docker gives it."""
+    rights: dict[str, Any] = {}
+    for key in ("privileged", "read_only"):
+        node = service.get(key)
+        rights[key] = node is not None and _bare(node) is True
+    for key in ("cap_add", "cap_drop", "security_opt"):
+        node = service.get(key)
+        rights[key] = [part.text(f"an element of `{key}`") for part in node.elements(f"`{key}`")] if node else []
+    return rights
+
+
+def _stop(service: Node) -> dict[str, Any]:
+    grace = service.get("stop_grace_period")
+    return {"signal": _text(service, "stop_signal"), "grace_s": _number(grace, seconds) if grace else None}
 
 
 _LIMITS: tuple[tuple[str, str, Callable[[str], float]], ...] = (

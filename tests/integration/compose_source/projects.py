@@ -97,11 +97,18 @@ services:
     mem_limit: 512m
     cpus: 1.5
     pids_limit: 64
+    privileged: true
+    stop_signal: SIGINT
+    stop_grace_period: 1m30s
     healthcheck: {disable: true}
   third:
     image: y:1
     healthcheck: {test: NONE}
     network_mode: host
+    read_only: true
+    cap_drop: [ALL]
+    cap_add: [CHOWN, NET_BIND_SERVICE]
+    security_opt: ["no-new-privileges:true"]
 volumes: {named: {driver: local}}
 networks: {backend: {ipam: {config: [{subnet: 172.30.0.0/16}]}}}
 """,

@@ -59,6 +59,8 @@ def _ours(root: Path, sample: Sample) -> dict[str, Any]:
             "depends_on": sorted(told["depends_on"]),
             "restart": told["restart"],
             "user": told["user"],
+            "rights": told["rights"],
+            "stop": told["stop"],
             "container_name": told["container_name"],
             "memory": told["limits"]["memory"],
             "cpus": told["limits"]["cpus"],
@@ -104,6 +106,14 @@ def _theirs(config: Mapping[str, Any]) -> dict[str, Any]:
             "depends_on": sorted(service.get("depends_on", {})),
             "restart": service.get("restart", ""),
             "user": service.get("user", ""),
+            "rights": {
+                **{key: service.get(key, False) for key in ("privileged", "read_only")},
+                **{key: service.get(key, []) for key in ("cap_add", "cap_drop", "security_opt")},
+            },
+            "stop": {
+                "signal": service.get("stop_signal", ""),
+                "grace_s": seconds(service["stop_grace_period"]) if "stop_grace_period" in service else None,
+            },
             "container_name": service.get("container_name", ""),
             "memory": None if memory is None else int(memory),
             "cpus": None if cpus is None else float(cpus),

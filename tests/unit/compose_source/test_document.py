@@ -14,7 +14,12 @@ _PLUGIN = runpy.run_path(str(Path(__file__).resolve().parents[3] / "filter_plugi
 FILTERS = _PLUGIN["FilterModule"]().filters()
 NOTHING, SAME = _PLUGIN["NOTHING"], _PLUGIN["SAME"]
 
-SITE = {"bind_address": "127.0.0.1", "port_offset": 100, "networks": {"backend": {"name": "trade2026-backend"}}}
+SITE = {
+    "bind_address": "127.0.0.1",
+    "port_offset": 100,
+    "networks": {"backend": {"name": "trade2026-backend"}},
+    "secrets": "/elsewhere",
+}
 SERVICE: dict[str, Any] = {
     "title": "Cache",
     "image": {"official": "valkey/valkey:8.1.4-alpine"},
@@ -25,6 +30,7 @@ SERVICE: dict[str, Any] = {
     "ports": [{"name": "client", "host": "6379", "container": 6379}],
     "volumes": [
         {"kind": "data", "source": "data/valkey", "target": "/data"},
+        {"kind": "config", "source": "config/valkey", "target": "/own", "writable": True},
         {"kind": "secret", "source": "valkey", "target": "/secrets"},
     ],
     "healthcheck": {
@@ -54,6 +60,10 @@ services:
     healthcheck: {test: [CMD, valkey-cli, ping], interval: 10s}
     mem_limit: 512m
     cpus: 2
+    cap_drop: [ALL]
+    cap_add: [CHOWN]
+    security_opt: ["no-new-privileges:true"]
+    stop_grace_period: 1m30s
     restart: unless-stopped
 networks: {backend: {name: trade2025-backend}}
 """
@@ -77,7 +87,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
         (
             "volumes",
             "C:/trade2025/trading/valkey on /data (read-only)",
-            "data/valkey on /data, secrets/valkey on /secrets (read-only)",
+            "data/valkey on /data, config/valkey on /own, /elsewhere/valkey on /secrets (read-only)",
             "Each place has its place in the new tree; settings are read-only.",
         ),
         ("variable DROPPED", "1", NOTHING, "The variable's own reason."),
@@ -101,7 +111,13 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
         ("memory", "512m", "3g", "One service cannot starve the others."),
         ("processors", "2", "2", SAME),
         ("processes", "no limit", "512", "A runaway stops at the limit."),
-        ("stop", "SIGTERM, 10 s", "SIGTERM, 60 s", "Time to write its data."),
+        (
+            "rights",
+            "no capability, with CHOWN, no new privileges",
+            "read-only root, no capability, no new privileges",
+            "What it never had it cannot lose.",
+        ),
+        ("stop", "the image's signal, 90 s", "SIGTERM, 60 s", "Time to write its data."),
         ("telemetry", NOTHING, "see why", "Off."),
     ],
 )
