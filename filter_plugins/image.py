@@ -16,11 +16,9 @@ def image_fact(known: Mapping[str, Any], made: Mapping[str, Any] | None = None) 
     return {
         "reference": reference,
         "id": str(current["id"]),
-        "digest": str(current["digest"]),
         "source": str(known["source"]),
         # Of an image that was built from the migrated sources the tag, their hash, is all that there is.
         "version": reference.rpartition(":")[2] if known["kind"] == "build" else str(known["version"]),
-        "built_from": str(known["built_from"]),
     }
 
 
