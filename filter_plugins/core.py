@@ -20,6 +20,16 @@ def core_same_machine(hosts: Iterable[str], machine: str, hostvars: Mapping[str,
     return [host for host in hosts if hostvars[host]["docker_host"] == machine]
 
 
+def core_speakers(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """For each machine the first service of this run that did not fail, which speaks for all of them at the end."""
+    first: dict[str, str] = {}
+    for host in hosts:
+        proof = hostvars[host].get("core_proof")
+        if proof is not None and not proof.get("failed"):
+            first.setdefault(hostvars[host]["docker_host"], host)
+    return list(first.values())
+
+
 def core_volume_source(volume: Mapping[str, Any], root: str, secrets_root: str) -> str:
     """A volume's source as a Compose fragment names it: relative below the root, absolute elsewhere."""
     base = secrets_root if volume["kind"] == "secret" else root
@@ -155,6 +165,7 @@ class FilterModule:
         return {
             "core_add": core_add,
             "core_same_machine": core_same_machine,
+            "core_speakers": core_speakers,
             "core_volume_source": core_volume_source,
             "core_config_directories": core_config_directories,
             "core_config_files": core_config_files,

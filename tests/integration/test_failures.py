@@ -83,6 +83,9 @@ def test_a_service_that_does_not_start_fails_alone_with_its_log_and_cause(deploy
     assert run.failed_hosts == {"valkey"}
     for fact in ("Valkey is not proved", "Permission denied", "Do:"):
         assert fact in run.output, fact
+    # The service that failed is the one that works for the machine; the summary is there all the same.
+    assert re.search(r"^ *opa .* healthy +5/5", run.output, re.MULTILINE)
+    assert re.search(r"^ *valkey .* - +(\d/\d|-)", run.output, re.MULTILINE)
 
 
 def test_a_registry_that_does_not_answer_is_named_with_the_remedy(other: Site) -> None:
