@@ -99,13 +99,18 @@ def test_opensearch_answers_over_plain_http(deployed: Site) -> None:
     assert health["number_of_nodes"] == 1
 
 
+def issued(site: Site, scope: str) -> str:
+    """A token that authn gives the client srv:oms."""
+    secret = json.loads(site.secret("authn-clients.json"))["srv:oms"]
+    form = {"grant_type": "client_credentials", "client_id": "srv:oms", "client_secret": secret, "scope": scope}
+    answer = get(site, 8114, "/token", urllib.parse.urlencode(form).encode())
+    return str(answer["access_token"])
+
+
 def test_pyjwt_verifies_a_token_and_refuses_a_tampered_one(deployed: Site) -> None:
     base = f"http://{HOST}:{deployed.port(8114)}"
     metadata = get(deployed, 8114, "/.well-known/oauth-authorization-server")
-    secret = json.loads(deployed.secret("authn-clients.json"))["srv:oms"]
-    form = {"grant_type": "client_credentials", "client_id": "srv:oms", "client_secret": secret, "scope": "fills:read"}
-    answer = get(deployed, 8114, "/token", urllib.parse.urlencode(form).encode())
-    token = answer["access_token"]
+    token = issued(deployed, "fills:read")
     key = jwt.PyJWKClient(f"{base}/.well-known/jwks.json", timeout=TIMEOUT_S).get_signing_key_from_jwt(token)
     claims = jwt.decode(token, key, algorithms=["RS256"], audience="trade2026", issuer=metadata["issuer"])
     assert claims["sub"] == "srv:oms"
@@ -118,3 +123,10 @@ def test_pyjwt_verifies_a_token_and_refuses_a_tampered_one(deployed: Site) -> No
 
 def test_opa_decides(deployed: Site) -> None:
     assert get(deployed, 8181, "/v1/data/example/allow", b'{"input": {}}')["result"] is True
+
+
+def test_opa_lets_a_token_of_authn_do_what_its_scope_says(deployed: Site) -> None:
+    token = issued(deployed, "fills:read")
+    for action, allowed in {"fills:read": True, "orders:submit": False}.items():
+        question = json.dumps({"input": {"token": token, "action": action}}).encode()
+        assert get(deployed, 8181, "/v1/data/trade2026/authz/allow", question)["result"] is allowed, action

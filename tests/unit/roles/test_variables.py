@@ -124,7 +124,8 @@ def test_an_included_role_sees_every_default_that_it_uses(name: str) -> None:
     """What a play or an extra variable happens to set hides a missing dependency until a site has neither."""
     owner = {option: role.name for role in ROLES for option in load(role / "defaults/main.yml")}
     text = "\n".join(
-        re.sub(r"#.*", "", file.read_text(encoding="utf-8"))
+        # What the site says of another service, where it says something, is no default of a role.
+        re.sub(r"#.*|hostvars\.\w+\.\w+ \| default\(", "", file.read_text(encoding="utf-8"))
         for pattern in ("defaults/*.yml", "vars/*.yml", "tasks/*.yml", "templates/**/*.j2")
         for file in sorted((ROOT / "roles" / name).glob(pattern))
     )
