@@ -260,6 +260,7 @@ def check_machine(params: dict[str, Any]) -> list[Result]:
         *host.check_bounds(services),
         *host.check_map_count(services, int(Path("/proc/sys/vm/max_map_count").read_text(encoding="utf-8"))),
         *host.check_nofile(services, host.engine_nofile()),
+        *host.check_bind(params["bind_address"]),
         *host.check_open(services, params["bind_address"], params["accept_open_services"]),
     ]
 
@@ -268,8 +269,7 @@ def published_ports(docker: Docker) -> dict[int, str]:
     """Host port → name of the running container that publishes it."""
     found = {}
     for container in docker.lines("ps"):
-        for port in re.findall(r":(\d+)->", container["Ports"]):
-            found[int(port)] = container["Names"]
+        found.update(dict.fromkeys(host.host_ports(container["Ports"]), container["Names"]))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from ansible.module_utils.gate.result import Result, failed, passed
 
 LISTEN = "0A"
 CAP_SYS_RESOURCE = 1 << 24
+# ::ffff:0:0/96 as the kernel writes it; a Java server that listens on an IPv4 address shows it so.
+IPV4_MAPPED = "0000000000000000FFFF0000"
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,12 @@ def check_ports(
     return results or [passed("ports", f"{len(wanted)} ports on {bind} are free or our own")]
 
 
+def host_ports(text: str) -> list[int]:
+    """The host ports in what `docker ps` shows of a container; it shows neighbouring ones as a range."""
+    found = re.findall(r":(\d+)(?:-(\d+))?->", text)
+    return [port for first, last in found for port in range(int(first), int(last or first) + 1)]
+
+
 def process_of(inode: str, proc: Path = Path("/proc")) -> str:
     """The process that holds a socket, as `name (pid N)`, where the machine lets us see it."""
     target = f"socket:[{inode}]"
@@ -91,7 +100,10 @@ def process_of(inode: str, proc: Path = Path("/proc")) -> str:
 def check_memory(services: Sequence[Mapping[str, Any]], total_bytes: int, share: float) -> list[Result]:
     """The limits of all services fit into the machine."""
     wanted = sum(size(service["memory"]) for service in services)
-    message = f"limits of {wanted / 2**30:.1f} GiB in all, {total_bytes / 2**30:.1f} GiB in the machine"
+    message = (
+        f"the limits of {len(services)} services are {wanted / 2**30:.1f} GiB together, "
+        f"the machine has {total_bytes / 2**30:.1f} GiB"
+    )
     if wanted <= total_bytes * share:
         return [passed("memory", message)]
     return [
@@ -173,9 +185,24 @@ def engine_nofile(proc: Path = Path("/proc")) -> int | None:
     return None
 
 
+def check_bind(bind: str) -> list[Result]:
+    """An address of the kind that all of the project's addresses and look-ups are written for."""
+    try:
+        ipaddress.IPv4Address(bind)
+    except ValueError:
+        return [
+            failed(
+                "bind address",
+                f"core_bind_address={bind} is no IPv4 address",
+                "name one of this machine's, or 0.0.0.0 for all of them",
+            )
+        ]
+    return [passed("bind address", bind)]
+
+
 def check_open(services: Sequence[Mapping[str, Any]], bind: str, accepted: bool) -> list[Result]:
     """Services that ask for no credentials are published on loopback only."""
-    if bind.startswith("127.") or bind == "::1":
+    if bind.startswith("127."):
         return [passed("exposure", f"published on {bind} only")]
     open_services = [str(service["name"]) for service in services if service["open"]]
     if not open_services or accepted:
@@ -198,4 +225,7 @@ def _overlap(listening: str, bind: str) -> bool:
 def _address(text: str) -> str:
     if len(text) == 8:
         return ".".join(str(int(text[i : i + 2], 16)) for i in (6, 4, 2, 0))
+    if text.startswith(IPV4_MAPPED):
+        return _address(text[len(IPV4_MAPPED) :])
+    # Any other is none of ours, which are IPv4.
     return "::" if set(text) == {"0"} else "v6"

@@ -17,6 +17,12 @@ TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retr
    1: 0100007F:18EC 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 4712 1
    2: 00000000:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1
 """
+# As a Java server listens on an IPv4 address: in the other table, with that table's header.
+TCP6 = (
+    TCP.splitlines()[0]
+    + "\n   0: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A"
+    + " 00000000:00000000 00:00000000 00000000     0        0 4714 1\n"
+)
 
 
 def service(name: str, *ports: int, **more: Any) -> dict[str, Any]:
@@ -107,9 +113,18 @@ def test_a_container_name_taken_by_another_deployment(labels: dict[str, str], ok
     assert one(engine.check_containers([service("nats")], containers, "trade2026-core", "/srv/t")).ok is ok
 
 
-def test_listening_sockets_are_read_from_the_kernels_table() -> None:
-    found = host.listeners([TCP])
-    assert [(listener.address, listener.port) for listener in found] == [("127.0.0.1", 6379), ("0.0.0.0", 9000)]
+def test_listening_sockets_are_read_from_the_kernels_tables() -> None:
+    found = host.listeners([TCP, TCP6])
+    assert [(listener.address, listener.port) for listener in found] == [
+        ("127.0.0.1", 6379),
+        ("0.0.0.0", 9000),
+        ("127.0.0.1", 8080),
+    ]
+
+
+def test_the_ports_that_docker_ps_shows() -> None:
+    shown = "127.0.0.1:9091-9093->9091-9093/tcp, 127.0.0.1:8123->8123/tcp, :::9000->9000/tcp, 9009/tcp"
+    assert host.host_ports(shown) == [9091, 9092, 9093, 8123, 9000]
 
 
 def test_two_services_on_one_port() -> None:
@@ -183,6 +198,11 @@ def test_file_descriptors() -> None:
 )
 def test_open_services_stay_on_loopback(bind: str, is_open: bool, accepted: bool, ok: bool) -> None:
     assert one(host.check_open([service("nats", open=is_open)], bind, accepted)).ok is ok
+
+
+@pytest.mark.parametrize(("bind", "ok"), [("127.0.0.1", True), ("0.0.0.0", True), ("::1", False), ("core-1", False)])
+def test_the_bind_address_is_an_ipv4_address(bind: str, ok: bool) -> None:
+    assert one(host.check_bind(bind)).ok is ok
 
 
 def test_the_report_lists_every_failure_with_its_remedy() -> None:
