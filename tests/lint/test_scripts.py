@@ -22,9 +22,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with nothing but the scripts, and a `bin` whose programs come before the machine's."""
-    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
-    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+    """A project with the scripts and what they read, and a `bin` whose programs come before the machine's."""
+    for folder in ("scripts", ".ci", "roles/trade2026/defaults"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "bin").mkdir()
     return tmp_path
 
