@@ -7,8 +7,8 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CURDIR)/.cache/hypothesis
 
-# The site that the playbooks run over: a folder below inventory/.
-INVENTORY ?= inventory/local
+# The site that the playbooks run over, a folder below inventory/. ANSIBLE_INVENTORY names it for the commands by hand as well.
+INVENTORY ?= $(or $(ANSIBLE_INVENTORY),inventory/local)
 # Passed on to the program that a target runs: `make core ARGS="--limit valkey"`.
 ARGS ?=
 JOBS ?= $(shell nproc)
@@ -34,12 +34,16 @@ core: environment $(ENGINE) ## Run the main job: migrate, deploy and prove the c
 	ansible-playbook -i $(INVENTORY) $(BECOME) core.yml $(ARGS)
 
 .PHONY: check
-check: environment $(ENGINE) ## Say what `make core` would change, and change nothing (INVENTORY=, ARGS=)
+check: environment $(ENGINE) ## Say what `make core` would change at the site, and change nothing there (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) core.yml --check --diff $(ARGS)
 
 .PHONY: drift
 drift: environment ## Say what differs between the declared and the running state (INVENTORY=, ARGS=)
-	ansible-playbook -i $(INVENTORY) playbooks/drift.yml $(ARGS)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/drift.yml $(ARGS)
+
+.PHONY: verify
+verify: environment ## Prove again what runs, and change nothing that stays (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/verify.yml $(ARGS)
 
 .PHONY: environment
 environment:
@@ -106,26 +110,26 @@ environment-test:
 .PHONY: $(LINTERS)
 $(LINTERS): environment-test
 
-lint-ansible:
+lint-ansible: ## Judge playbooks and roles: ansible-lint, profile production
 	@scripts/step ansible-lint ansible-lint --strict -q
 
-lint-yaml:
+lint-yaml: ## Judge every YAML file: yamllint
 	@scripts/step yamllint yamllint --strict .
 
-lint-python:
+lint-python: ## Judge the Python code: ruff
 	@scripts/step ruff ruff check $(wildcard $(PYTHON_SOURCES))
 	scripts/step ruff-format ruff format --check $(wildcard $(PYTHON_SOURCES))
 
-lint-types:
+lint-types: ## Check the types of the Python code: mypy, strict
 	@scripts/step mypy scripts/typecheck
 
-lint-shell:
+lint-shell: ## Judge the shell scripts: shellcheck
 	@scripts/step shellcheck shellcheck --external-sources scripts/lib.sh $$(grep -lE '^#!.*\b(ba)?sh$$' scripts/* .ci/run)
 
-lint-docker:
+lint-docker: ## Judge the Dockerfiles: hadolint
 	@scripts/step hadolint scripts/lint-dockerfiles
 
-lint-secrets:
+lint-secrets: ## Look for secrets in what git has or would add: detect-secrets
 	@scripts/step secrets scripts/lint-secrets
 
 .PHONY: lint-sanity
@@ -143,8 +147,9 @@ docs: environment ## Write docs/reference from the roles' argument specs and the
 	scripts/generate-reference $(ARGS)
 
 .PHONY: clean
-clean: ## Remove the environment and the caches; what was deployed stays
-	rm -rf .venv .cache .ansible .hypothesis
+clean: ## Remove the environment and the caches; what was deployed stays, and so does an engine that was started here
+	rm -rf .venv .ansible .hypothesis
+	[[ ! -d .cache ]] || find .cache -mindepth 1 -maxdepth 1 ! -name dockerd.pid -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help

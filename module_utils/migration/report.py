@@ -150,7 +150,7 @@ def failure_of(report: Report, settings: Settings) -> str:
         listed = "; ".join(f"{path}: {reason}" for path, reason, _action in sorted(report.conflicts)[:5])
         reasons.append(
             f"{len(report.conflicts)} conflicts in {settings.dest}: {listed}. "
-            "Set on_conflict to backup or overwrite, or bring them in line"
+            "Set on_conflict (trade2025_on_conflict in the inventory) to backup or overwrite, or bring them in line"
         )
     directories = sorted(path for path, reason, _action in report.conflicts if reason == DIRECTORY_THERE)
     if settings.on_conflict == "overwrite" and directories:
