@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from site_under_test import Run, Site, docker
+from site_under_test import Run, Site, docker, engine_state
 
 # The one change that is planned; all others happened to the running site.
 PLANNED = {"valkey_maxmemory": "1gb"}
+
+OTHER_NAME = "localhost/trade2026-test/questdb:other"
 
 # Service → what the dry run and the report must say of it.
 REASONS = {
@@ -25,7 +27,7 @@ REASONS = {
     "nats": "state: exited -> running",
     "opa": "# by hand",
     "authn": "networks:",
-    "questdb": "image: localhost/trade2026-test/questdb:other ->",
+    "questdb": f"image: {OTHER_NAME} ->",
 }
 
 
@@ -47,10 +49,8 @@ def run_questdb_from_another_image(site: Site) -> None:
     seen = site.inspect("questdb")["questdb"]
     fragment = site.root / "infrastructure/docker/services/questdb.yml"
     text = fragment.read_text(encoding="utf-8")
-    docker("tag", seen["Config"]["Image"], "localhost/trade2026-test/questdb:other")
-    fragment.write_text(
-        text.replace(seen["Config"]["Image"], "localhost/trade2026-test/questdb:other"), encoding="utf-8"
-    )
+    docker("tag", seen["Config"]["Image"], OTHER_NAME)
+    fragment.write_text(text.replace(seen["Config"]["Image"], OTHER_NAME), encoding="utf-8")
     subprocess.run(
         ["docker", "compose", "--project-name", site.project, "--file", str(fragment), "up", "--detach"],
         check=True,
@@ -103,6 +103,7 @@ def drifted(deployed: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         real,
         deployed.started(),
     )
+    docker("image", "rm", OTHER_NAME)
     put_back = deployed.play()
     assert put_back.code == 0, put_back.errors
     assert put_back.changed_hosts == {"valkey"}
@@ -147,3 +148,17 @@ def test_the_real_run_changes_what_was_predicted(drifted: Drifted) -> None:
     assert drifted.real.changed_hosts == drifted.dry.changed_hosts
     before, after = drifted.started, drifted.started_after_real
     assert {service for service in after if before.get(service) != after[service]} == set(REASONS)
+
+
+def test_a_report_names_a_missing_image_and_does_not_fetch_it(drifted: Drifted) -> None:
+    before = engine_state()
+    run = drifted.site.play("--limit", "nats,opa", playbook="playbooks/drift.yml", image_source="registry")
+    assert run.code == 0, run.errors
+    assert "nats:2.10.29-alpine is not on the machine" in " ".join(run.output.split())
+    assert engine_state() == before
+
+
+def test_a_proof_can_be_asked_for_in_a_dry_run(drifted: Drifted) -> None:
+    run = drifted.site.play("--check", "--limit", "nats", playbook="playbooks/verify.yml")
+    assert run.code == 0, run.errors
+    assert set(run.changed.values()) == {0}
