@@ -6,15 +6,21 @@ Runs on the controller and starts no module process. The roles' own `meta/argume
 from __future__ import annotations
 
 import difflib
+import posixpath
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
+
+LAST_PORT = 65535
+# A size as Compose takes it.
+SIZE = re.compile(r"\d+(\.\d+)?[bkmg]b?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,67 @@ def wrong_values(values: Mapping[str, Any], roles: Iterable[Role]) -> list[str]:
     return lines
 
 
+def senseless_values(values: Mapping[str, Any], roles: Iterable[Role]) -> list[str]:
+    """A line for each value that is of its type and means nothing: no port, no size, below zero, not absolute."""
+    offset = _number(values.get("core_port_offset", 0)) or 0
+    lines = []
+    for role in roles:
+        for name, option in role.options.items():
+            if name in values:
+                fault = _fault(name, str(option.get("type", "str")), values[name], offset)
+                lines += [f"{name}={values[name]} {fault}"] if fault else []
+    return lines
+
+
+def _fault(name: str, kind: str, value: Any, offset: float) -> str:
+    """What is wrong with one value, and what would be right; empty where nothing is."""
+    number = _number(value) if kind in ("int", "float") else None
+    if name.endswith("_port") and number is not None:
+        # 0 closes a port that is not published; of the others the gate knows that they are.
+        if not 0 <= number <= LAST_PORT:
+            return f"is no port; choose 1 to {LAST_PORT}"
+        if number + offset > LAST_PORT:
+            return f"and core_port_offset={offset:g} are no port together; choose a lower one"
+    elif number is not None and number < 0:
+        return "is below zero; choose 0 or more"
+    elif kind == "path" and not str(value).startswith("/"):
+        return "is not absolute; begin it with a slash"
+    elif name.endswith("_memory_limit") and not SIZE.fullmatch(str(value)):
+        return "is no size; write a number with b, k, m or g, as 512m"
+    return ""
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def written_into_the_source(values: Mapping[str, Any], roles: Iterable[Role]) -> list[str]:
+    """A line for each folder of ours that lies in the Trade2025 tree, which is only read, or holds it."""
+    source = str(values.get("trade2025_root", ""))
+    if not source.startswith("/"):
+        return []
+    lines = []
+    for role in roles:
+        for name, option in role.options.items():
+            place = values.get(name, option.get("default"))
+            if option.get("type") != "path" or name == "trade2025_root" or not str(place).startswith("/"):
+                continue
+            if _within(str(place), source):
+                lines.append(
+                    f"{name}={place} lies in trade2025_root={source}, which is only read; choose a folder beside it"
+                )
+            elif name == "trade2026_root" and _within(source, str(place)):
+                lines.append(f"trade2025_root={source} lies in {name}={place}; choose a new folder for the new tree")
+    return lines
+
+
+def _within(path: str, folder: str) -> bool:
+    return PurePosixPath(posixpath.normpath(path)).is_relative_to(posixpath.normpath(folder))
+
+
 def _argument(option: Mapping[str, Any]) -> dict[str, Any]:
     """An option of argument_specs as the validator takes it."""
     kept = {key: option[key] for key in ("type", "elements", "choices") if key in option}
@@ -97,7 +164,9 @@ class ActionModule(ActionBase):
         for host in self._task.args["hosts"]:
             host_vars = task_vars["hostvars"][host]
             names = [name for name in host_vars if isinstance(name, str)]
-            lines = unknown_names(names, roles, removed) + wrong_values(self._values(host_vars, roles), roles)
+            values = self._values(host_vars, roles)
+            lines = unknown_names(names, roles, removed) + wrong_values(values, roles)
+            lines += senseless_values(values, roles) + written_into_the_source(values, roles)
             for line in lines:
                 found.setdefault(line, []).append(host)
         if found:

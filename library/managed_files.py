@@ -21,6 +21,11 @@ options:
     description: Folder below which relative paths are. It is created where it is missing.
     type: path
     required: true
+  never_in:
+    description: Folders of others, in which O(root) must not lie, through symlinks neither.
+    type: list
+    elements: path
+    default: []
   secrets_root:
     description: Folder of the secrets that placeholders name. Needed when a file has such a placeholder.
     type: path
@@ -197,6 +202,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},
+            "never_in": {"type": "list", "elements": "path", "default": []},
             "secrets_root": {"type": "path"},
             "directories": {
                 "type": "list",

@@ -10,7 +10,8 @@ version_added: 1.0.0
 description:
   - Reads the roles' C(meta/argument_specs.yml) on the controller and starts no process on any machine.
   - Fails with one list of everything that is wrong in the variables of O(hosts) - values of the wrong type or out of
-    their choices, names that begin like a role's variables and are none (with the nearest right name), names that a
+    their choices, ports and sizes that are none, paths that are not absolute, folders of the new tree that lie in the
+    Trade2025 tree, names that begin like a role's variables and are none (with the nearest right name), names that a
     role derives itself, and names that no longer exist (with what replaced them).
 options:
   roles_path:

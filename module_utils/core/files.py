@@ -54,6 +54,9 @@ class ManagedFiles:
 
     def __init__(self, params: Mapping[str, Any], docker: Docker, dry: bool) -> None:
         self.root = Path(params["root"])
+        for folder in params.get("never_in") or []:
+            if self.root.resolve().is_relative_to(Path(folder).resolve()):
+                raise FilesError(f"{self.root} lies in {folder}, which is only read; choose another root")
         self.secrets_root = Path(params["secrets_root"]) if params.get("secrets_root") else None
         self.directories: list[dict[str, Any]] = list(params.get("directories") or [])
         self.files: list[dict[str, Any]] = list(params.get("files") or [])

@@ -14,6 +14,7 @@ from ansible.module_utils.gate.result import Result, failed, passed
 
 LISTEN = "0A"
 CAP_SYS_RESOURCE = 1 << 24
+LAST_PORT = 65535
 # ::ffff:0:0/96 as the kernel writes it; a Java server that listens on an IPv4 address shows it so.
 IPV4_MAPPED = "0000000000000000FFFF0000"
 
@@ -51,29 +52,37 @@ def check_ports(
     for service in services:
         for port in service["ports"]:
             name = f"port {port}"
-            other = wanted.setdefault(port, service["name"])
-            if other != service["name"]:
+            if not 1 <= port <= LAST_PORT:
+                results.append(
+                    failed(name, f"{service['name']} publishes it, and it is none", f"choose 1 to {LAST_PORT}")
+                )
+                continue
+            if port in wanted:
+                other = wanted[port]
                 results.append(
                     failed(
                         name,
-                        f"{other} and {service['name']} both publish it",
+                        f"{service['name']} publishes it twice"
+                        if other == service["name"]
+                        else f"{other} and {service['name']} both publish it",
                         f"set another port for {service['name']}",
                     )
                 )
-            elif published.get(port) == service["container"]:
                 continue
-            else:
-                for listener in listening:
-                    if listener.port == port and _overlap(listener.address, bind):
-                        holder = f"the container {published[port]}" if port in published else process_of(listener.inode)
-                        results.append(
-                            failed(
-                                name,
-                                f"{service['name']} publishes it, and {holder} listens there",
-                                "stop that (Trade2025 still running?), or set another port or core_port_offset",
-                            )
+            wanted[port] = service["name"]
+            if published.get(port) == service["container"]:
+                continue
+            for listener in listening:
+                if listener.port == port and _overlap(listener.address, bind):
+                    holder = f"the container {published[port]}" if port in published else process_of(listener.inode)
+                    results.append(
+                        failed(
+                            name,
+                            f"{service['name']} publishes it, and {holder} listens there",
+                            "stop that (Trade2025 still running?), or set another port or core_port_offset",
                         )
-                        break
+                    )
+                    break
     return results or [passed("ports", f"{len(wanted)} ports on {bind} are free or our own")]
 
 

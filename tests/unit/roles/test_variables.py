@@ -43,6 +43,19 @@ def test_specs_and_defaults_name_the_same_variables_with_the_same_values(role: P
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_a_switch_is_read_as_one(role: Path) -> None:
+    """`-e valkey_auth_enabled=false` brings a text, which is true to Jinja."""
+    switches = {name for each in ROLES for name, spec in options(each).items() if spec.get("type") == "bool"}
+    assert switches
+    bare = re.compile(rf"\b({'|'.join(sorted(switches))})\b(?! \| bool\b)")
+    for pattern in ("defaults/*.yml", "vars/*.yml", "tasks/*.yml", "templates/**/*.j2"):
+        for file in role.glob(pattern):
+            expressions = re.findall(r"\{\{.*?\}\}|\{%.*?%\}|when: .*", file.read_text(encoding="utf-8"), re.DOTALL)
+            found = [match[1] for text in expressions for match in bare.finditer(text.split("\n\n")[0])]
+            assert found == [], file
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_every_variable_starts_with_the_roles_name_and_has_a_reason(role: Path) -> None:
     file = role / "defaults/main.yml"
     if not file.exists():
