@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import yaml
 from conftest import Virgin
-from site_under_test import SERVICES, SOURCE_TREE, Run, Site, listing
+from site_under_test import PROJECT_ROOT, SERVICES, SOURCE_TREE, Run, Site, listing
 
 
 def test_a_dry_run_on_a_virgin_machine_predicts_and_makes_nothing(virgin: Virgin) -> None:
@@ -39,6 +40,21 @@ def test_a_second_run_and_a_dry_run_change_nothing_and_restart_nothing(deployed:
         assert run.code == 0, run.errors
         assert run.changed == dict.fromkeys(SERVICES, 0), run.errors
     assert deployed.started() == before
+
+
+def test_values_given_as_text_on_the_command_line_mean_what_they_say(deployed: Site) -> None:
+    """`-e name=value` brings texts, also of numbers and switches."""
+    values = {}
+    for folder in (PROJECT_ROOT / "roles").iterdir():
+        spec = yaml.safe_load((folder / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]
+        for name, option in [pair for entry in spec.values() for pair in entry.get("options", {}).items()]:
+            default = option.get("default")
+            if option["type"] in ("bool", "int", "float") and default is not None and "{{" not in str(default):
+                values[name] = str(default).lower()
+    run = deployed.play("--check", **{**values, "core_port_offset": str(deployed.offset)})
+    assert len(values) > 80
+    assert run.code == 0, run.errors
+    assert set(run.changed.values()) == {0}
 
 
 def test_one_service_by_itself_passes_the_gate_and_touches_no_other(deployed: Site) -> None:
