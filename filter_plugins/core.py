@@ -24,7 +24,7 @@ def core_speakers(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]
     """For each machine the first service of this run that did not fail, which speaks for all of them at the end."""
     first: dict[str, str] = {}
     for host in hosts:
-        proof = hostvars[host].get("core_proof")
+        proof = hostvars[host].get("core_proof") if host in hostvars else None
         if proof is not None and not proof.get("failed"):
             first.setdefault(hostvars[host]["docker_host"], host)
     return list(first.values())
