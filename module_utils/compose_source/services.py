@@ -199,6 +199,11 @@ def _bare(node: Node) -> str | int | float | bool | None:
     return None if isinstance(node.value, dict | list) else node.value
 
 
+def _flag(node: Node, key: str) -> bool:
+    flag = node.get(key)
+    return flag is not None and _bare(flag) is True
+
+
 def _environment(service: Node, name: str, project: Project) -> tuple[dict[str, Node], list[tuple[str, Where]]]:
     """The variables, those of `env_file` below those of `environment`; and the env files that are not there."""
     found: dict[str, Node] = {}
@@ -231,7 +236,6 @@ def _healthcheck(node: Node | None) -> dict[str, Any] | None:
     if node is None:
         return None
     node.items("`healthcheck`")
-    disable = node.get("disable")
     test = node.get("test")
     words: list[str] = []
     if test is not None:
@@ -242,7 +246,7 @@ def _healthcheck(node: Node | None) -> dict[str, Any] | None:
         )
     checked: dict[str, Any] = {
         "test": words,
-        "disable": words[:1] == ["NONE"] or (disable is not None and _bare(disable) is True),
+        "disable": words[:1] == ["NONE"] or _flag(node, "disable"),
     }
     for key in ("interval", "timeout", "start_period", "start_interval"):
         value = node.get(key)
@@ -264,8 +268,7 @@ def _rights(service: Node) -> dict[str, Any]:
     """What the container may do beyond or short of what Docker gives it."""
     rights: dict[str, Any] = {}
     for key in ("privileged", "read_only"):
-        node = service.get(key)
-        rights[key] = node is not None and _bare(node) is True
+        rights[key] = _flag(service, key)
     for key in ("cap_add", "cap_drop", "security_opt"):
         node = service.get(key)
         rights[key] = [part.text(f"an element of `{key}`") for part in node.elements(f"`{key}`")] if node else []
