@@ -20,13 +20,13 @@ def core_same_machine(hosts: Iterable[str], machine: str, hostvars: Mapping[str,
     return [host for host in hosts if hostvars[host]["docker_host"] == machine]
 
 
-def core_speakers(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def core_speakers(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """For each machine the first service of this run that did not fail, which speaks for all of them at the end."""
     first: dict[str, str] = {}
-    for host in hosts:
-        proof = hostvars[host].get("core_proof") if host in hostvars else None
+    for host, facts in hostvars.items():
+        proof = facts.get("core_proof")
         if proof is not None and not proof.get("failed"):
-            first.setdefault(hostvars[host]["docker_host"], host)
+            first.setdefault(facts["docker_host"], host)
     return list(first.values())
 
 

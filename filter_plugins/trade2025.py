@@ -9,8 +9,6 @@ from typing import Any
 NOTHING = "\u2013"
 SAME = "As in Trade2025."
 
-_IMAGES_SIGNAL = "the image's signal"
-
 # Names that the services' own lines give to settings which a row of the table is about.
 _ROWS = {"stop signal": "stop"}
 
@@ -113,8 +111,7 @@ def _before(source: Mapping[str, Any] | None) -> dict[str, object]:
         "memory": _old_limit(source, "memory"),
         "processors": _old_limit(source, "cpus"),
         "processes": _old_limit(source, "pids"),
-        # Docker's own patience where the file says nothing.
-        "stop": f"{source['stop']['signal'] or _IMAGES_SIGNAL}, {source['stop']['grace_s'] or 10:g} s",
+        "stop": _old_stop(source["stop"]),
     }
 
 
@@ -238,6 +235,12 @@ def _old_rights(rights: Mapping[str, Any]) -> str:
     told += [f"with {name}" for name in rights["cap_add"]]
     told += ["no new privileges" if "no-new-privileges" in option else option for option in rights["security_opt"]]
     return ", ".join(told)
+
+
+def _old_stop(stop: Mapping[str, Any]) -> str:
+    signal = stop["signal"] or "the image's signal"
+    # Docker's own patience where the file says nothing.
+    return f"{signal}, {stop['grace_s'] or 10:g} s"
 
 
 def _old_check(old: Mapping[str, Any]) -> str:
