@@ -254,10 +254,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.migration.engine import Migration
 from ansible.module_utils.migration.errors import MigrationError
-from ansible.module_utils.migration.rewrite import Rules
-from ansible.module_utils.migration.roots import MapError, check_network_map, parse_path_map, parse_root
 from ansible.module_utils.migration.settings import Settings, infer_base
 from ansible.module_utils.migration.tree import DEFAULT_EXCLUDES
+from ansible.module_utils.rewriting.path_map import MapError, check_network_map, parse_path_map, parse_root
+from ansible.module_utils.rewriting.rewriter import Rules
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "src": {"type": "path", "required": True},

@@ -61,9 +61,9 @@ def migrate(src: Path, dest: Path, workers: int = 0) -> dict[str, float]:
     """Run the engine once in this process; returns seconds and counts."""
     load_engine()
     from ansible.module_utils.migration.engine import Migration
-    from ansible.module_utils.migration.rewrite import Rules
-    from ansible.module_utils.migration.roots import parse_path_map
     from ansible.module_utils.migration.settings import Settings, infer_base
+    from ansible.module_utils.rewriting.path_map import parse_path_map
+    from ansible.module_utils.rewriting.rewriter import Rules
 
     start = time.perf_counter()
     rules = Rules(parse_path_map(PATH_MAP), NETWORK_MAP)
@@ -150,8 +150,8 @@ last: dict[str, dict[str, float]] = {}
 def what_sed_gets_wrong(work: Path) -> list[tuple[str, str, str]]:
     """The samples for which sed's result differs from the engine's: text, engine's, sed's."""
     load_engine()
-    from ansible.module_utils.migration.rewrite import Rules
-    from ansible.module_utils.migration.roots import parse_path_map
+    from ansible.module_utils.rewriting.path_map import parse_path_map
+    from ansible.module_utils.rewriting.rewriter import Rules
 
     rules = Rules(parse_path_map(PATH_MAP), NETWORK_MAP)
     wrong = []

@@ -8,13 +8,13 @@ import os
 import stat
 from typing import Any, NamedTuple
 
-from ansible.module_utils.migration import compose_references
-from ansible.module_utils.migration.documents import Document, DocumentStream, has_nul_unit, kind_of, plan_document
 from ansible.module_utils.migration.errors import MigrationError
 from ansible.module_utils.migration.file_access import PIECE, read_all, write_all
 from ansible.module_utils.migration.job import Job
-from ansible.module_utils.migration.roots import Root
 from ansible.module_utils.migration.tree import Entry
+from ansible.module_utils.rewriting import compose_paths
+from ansible.module_utils.rewriting.document import Document, DocumentStream, has_nul_unit, kind_of, plan_document
+from ansible.module_utils.rewriting.path_map import Root
 
 # Up to this size a file is handled in one piece.
 WHOLE_MAX = 4 * 1024 * 1024
@@ -79,13 +79,13 @@ def _has_holes(descriptor: int, status: os.stat_result) -> bool:
     return os.lseek(descriptor, 0, os.SEEK_HOLE) < size
 
 
-def _resolver(job: Job, path: bytes, name: bytes) -> compose_references.Resolver | None:
+def _resolver(job: Job, path: bytes, name: bytes) -> compose_paths.Resolver | None:
     base = job.compose_base
-    if base is None or not compose_references.is_compose_file(name):
+    if base is None or not compose_paths.is_compose_file(name):
         return None
     folder = path.rpartition(b"/")[0].decode("utf-8", "surrogateescape")
     parts = (*base.parts, *(part for part in folder.split("/") if part))
-    return compose_references.resolver(Root(base.drive, parts, base.text_drive, parts), job.rules.path_rules)
+    return compose_paths.resolver(Root(base.drive, parts, base.text_drive, parts), job.rules.path_rules)
 
 
 def _check_size(entry: Entry, seen: int) -> None:

@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from ansible.module_utils.migration.leftovers import printable
-from ansible.module_utils.migration.secrets import mask_lines
+from ansible.module_utils.rewriting.mentions import printable
+from ansible.module_utils.shared.masking import mask_lines
 
 LINES_PER_FILE = 120
 LINES_IN_ALL = 2000

@@ -15,16 +15,16 @@ from ansible.module_utils.migration import state, tree, workers
 from ansible.module_utils.migration.errors import MigrationError, stopped
 from ansible.module_utils.migration.file_worker import Worker
 from ansible.module_utils.migration.hard_links import name_again, renew_keys
-from ansible.module_utils.migration.leftovers import Mentions, printable
 from ansible.module_utils.migration.outcomes import CONFLICT, FAILED, KEPT, REPLACE, TOUCH, Outcome
 from ansible.module_utils.migration.pruning import Pruner
 from ansible.module_utils.migration.report import Report, failure_of
-from ansible.module_utils.migration.rewrite import Rules
 from ansible.module_utils.migration.run import Run
 from ansible.module_utils.migration.settings import Settings, check_places
 from ansible.module_utils.migration.structure import finish_directories, make_directories, make_links
 from ansible.module_utils.migration.survey import Found, look
 from ansible.module_utils.migration.tree import Entry
+from ansible.module_utils.rewriting.mentions import Mentions, printable
+from ansible.module_utils.rewriting.rewriter import Rules
 
 # Raise when the result for an unchanged file may differ from what earlier code gave.
 _RESULTS_VERSION = 1

@@ -8,7 +8,6 @@ import stat
 
 from ansible.module_utils.migration import diffs, state
 from ansible.module_utils.migration.contents import Result, result_of
-from ansible.module_utils.migration.documents import kind_of
 from ansible.module_utils.migration.errors import MigrationError
 from ansible.module_utils.migration.file_access import FILE_MODE, digest_at, file_system_of, open_source, read_all
 from ansible.module_utils.migration.job import Job
@@ -26,6 +25,7 @@ from ansible.module_utils.migration.outcomes import (
 )
 from ansible.module_utils.migration.staging import Stager, link_digest
 from ansible.module_utils.migration.tree import Entry, open_directory
+from ansible.module_utils.rewriting.document import kind_of
 
 
 def _key_of(entry: Entry) -> bytes:

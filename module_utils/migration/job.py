@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ansible.module_utils.migration import state
-from ansible.module_utils.migration.leftovers import Mentions
-from ansible.module_utils.migration.rewrite import Rules
-from ansible.module_utils.migration.roots import Root
+from ansible.module_utils.rewriting.mentions import Mentions
+from ansible.module_utils.rewriting.path_map import Root
+from ansible.module_utils.rewriting.rewriter import Rules
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 
 from ansible.module_utils.migration import tree
-from ansible.module_utils.migration.leftovers import printable
 from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.run import Run, stands_below
+from ansible.module_utils.rewriting.mentions import printable
 
 
 class Pruner:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible.module_utils.migration import diffs
-from ansible.module_utils.migration.leftovers import printable
 from ansible.module_utils.migration.outcomes import DIRECTORY_THERE
 from ansible.module_utils.migration.settings import Settings
+from ansible.module_utils.rewriting.mentions import printable
 
 LIST_MAX = 500
 

@@ -10,10 +10,10 @@ from ansible.module_utils.migration import state, tree
 from ansible.module_utils.migration.errors import MigrationError
 from ansible.module_utils.migration.file_access import backup_name, digest_at
 from ansible.module_utils.migration.job import Job
-from ansible.module_utils.migration.leftovers import Mentions
-from ansible.module_utils.migration.rewrite import Rules
 from ansible.module_utils.migration.settings import Settings
 from ansible.module_utils.migration.staging import link_digest
+from ansible.module_utils.rewriting.mentions import Mentions
+from ansible.module_utils.rewriting.rewriter import Rules
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ansible.module_utils.migration import tree
 from ansible.module_utils.migration.errors import MigrationError
-from ansible.module_utils.migration.rewrite import Rules
-from ansible.module_utils.migration.roots import PathRule, Root
+from ansible.module_utils.rewriting.path_map import PathRule, Root
+from ansible.module_utils.rewriting.rewriter import Rules
 
 
 @dataclass(frozen=True, slots=True)

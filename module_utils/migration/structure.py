@@ -6,12 +6,12 @@ import os
 
 from ansible.module_utils.migration import state, tree
 from ansible.module_utils.migration.file_access import DIRECTORY_MODE
-from ansible.module_utils.migration.leftovers import printable
 from ansible.module_utils.migration.outcomes import CONFLICT, KEPT, SAME, TOUCH, UPDATE
 from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.run import Run
 from ansible.module_utils.migration.staging import Stager
 from ansible.module_utils.migration.survey import Found
+from ansible.module_utils.rewriting.mentions import printable
 
 
 def make_directories(run: Run, found: Found, report: Report, write: bool) -> None:

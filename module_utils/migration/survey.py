@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from ansible.module_utils.migration import tree
 from ansible.module_utils.migration.file_access import DIRECTORY_MODE
-from ansible.module_utils.migration.leftovers import printable
 from ansible.module_utils.migration.outcomes import CONFLICT, CREATE, DIRECTORY_THERE, KEPT, SAME, TOUCH, UPDATE
 from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.run import Run
-from ansible.module_utils.migration.secrets import mask_line
 from ansible.module_utils.migration.staging import link_digest
 from ansible.module_utils.migration.tree import Entry
+from ansible.module_utils.rewriting.mentions import printable
+from ansible.module_utils.shared.masking import mask_line
 
 
 @dataclass(slots=True)

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from ansible.module_utils.migration.engine import Migration
 from ansible.module_utils.migration.report import Report
-from ansible.module_utils.migration.rewrite import Rules
-from ansible.module_utils.migration.roots import check_network_map, parse_path_map
 from ansible.module_utils.migration.settings import Settings, infer_base
+from ansible.module_utils.rewriting.path_map import check_network_map, parse_path_map
+from ansible.module_utils.rewriting.rewriter import Rules
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "migration.md").read_text()
 

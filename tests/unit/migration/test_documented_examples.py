@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils.migration.rewrite import Rules
+from ansible.module_utils.rewriting.rewriter import Rules
 from migration_case import DOCUMENTED, documented_rows, rules_of
 
 REWRITTEN = documented_rows("## What is rewritten")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.migration import diffs
-from ansible.module_utils.migration.documents import plan_document
 from ansible.module_utils.migration.file_access import PIECE
-from ansible.module_utils.migration.leftovers import Mentions
 from ansible.module_utils.migration.report import Report
+from ansible.module_utils.rewriting.document import plan_document
+from ansible.module_utils.rewriting.mentions import Mentions
 from migration_case import DOCUMENTED, migrate, rules_of
 
 GUARDED = rules_of({"C:/trade2025": "C:/trade2025/new"})

@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible.module_utils.migration.documents import plan_document
 from ansible.module_utils.migration.file_access import PIECE
-from ansible.module_utils.migration.leftovers import Mentions
+from ansible.module_utils.rewriting.document import plan_document
+from ansible.module_utils.rewriting.mentions import Mentions
 from migration_case import DOCUMENTED, migrate
 
 ROOT = Path(__file__).resolve().parents[3]

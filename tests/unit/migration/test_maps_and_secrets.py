@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ansible.module_utils.migration.roots import MapError
-from ansible.module_utils.migration.secrets import mask_line, mask_lines
+from ansible.module_utils.rewriting.path_map import MapError
+from ansible.module_utils.shared.masking import mask_line, mask_lines
 from migration_case import rules_of
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible.module_utils.migration.documents import DocumentStream, plan_document
-from ansible.module_utils.migration.leftovers import Mentions
-from ansible.module_utils.migration.rewrite import Rules
-from ansible.module_utils.migration.streaming import StreamRewriter
+from ansible.module_utils.rewriting.document import DocumentStream, plan_document
+from ansible.module_utils.rewriting.mentions import Mentions
+from ansible.module_utils.rewriting.rewriter import Rules
+from ansible.module_utils.rewriting.streaming import StreamRewriter
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from migration_case import DOCUMENTED, rules_of
@@ -64,7 +64,7 @@ places = st.builds(
 
 @st.composite
 def maps(draw: st.DrawFn) -> Rules:
-    from ansible.module_utils.migration.roots import MapError
+    from ansible.module_utils.rewriting.path_map import MapError
 
     paths = draw(st.dictionaries(places, places, max_size=5))
     networks = draw(st.dictionaries(st.sampled_from(NETWORKS), st.sampled_from(NETWORKS), max_size=3))

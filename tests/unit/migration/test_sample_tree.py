@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible.module_utils.migration.rewrite import Rules
+from ansible.module_utils.rewriting.rewriter import Rules
 from migration_case import migrate, rules_of, snapshot
 
 ROOT = Path(__file__).resolve().parents[3]

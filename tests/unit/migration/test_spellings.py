@@ -14,11 +14,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from ansible.module_utils.migration.compose_references import is_compose_file, plan, resolver
-from ansible.module_utils.migration.documents import plan_document
-from ansible.module_utils.migration.leftovers import Mentions
-from ansible.module_utils.migration.roots import Root
 from ansible.module_utils.migration.tree import Excluder
+from ansible.module_utils.rewriting.compose_paths import is_compose_file, plan, resolver
+from ansible.module_utils.rewriting.document import plan_document
+from ansible.module_utils.rewriting.mentions import Mentions
+from ansible.module_utils.rewriting.path_map import Root
 from migration_case import DOCUMENTED, migrate, rules_of
 
 PLACES = {"trading/apps": "backend/apps", "trading/nats": "data/nats", "trading": "", "": "old"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.migration.edits import Edit
-from ansible.module_utils.migration.rewrite import Rules, ScanState
+from ansible.module_utils.rewriting.edits import Edit
+from ansible.module_utils.rewriting.rewriter import Rules, ScanState
 
 
 class StreamRewriter:

@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from ansible.module_utils.migration.rewrite import Rules
-from ansible.module_utils.migration.secrets import mask_line
+from ansible.module_utils.rewriting.rewriter import Rules
+from ansible.module_utils.shared.masking import mask_line
 
 # Per file; what is beyond is counted, not listed.
 LINES_PER_FILE = 20

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ansible.module_utils.migration.roots import PathRule
-from ansible.module_utils.migration.spellings import END, RUN, UNIX_RUN, part_pattern
+from ansible.module_utils.rewriting.path_map import PathRule
+from ansible.module_utils.rewriting.patterns import END, RUN, UNIX_RUN, part_pattern
 
 
 class Place(NamedTuple):

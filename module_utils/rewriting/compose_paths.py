@@ -6,10 +6,10 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-from ansible.module_utils.migration.edits import Edit, Plan, apply_edits
-from ansible.module_utils.migration.leftovers import Leftover
-from ansible.module_utils.migration.roots import PathRule, Root
-from ansible.module_utils.migration.secrets import mask_line
+from ansible.module_utils.rewriting.edits import Edit, Plan, apply_edits
+from ansible.module_utils.rewriting.mentions import Leftover
+from ansible.module_utils.rewriting.path_map import PathRule, Root
+from ansible.module_utils.shared.masking import mask_line
 
 _FILE_NAME = re.compile(rb"(?i)(?:.*[._-])?compose(?:[._-].*)?\.ya?ml\Z")
 # Keys whose values Compose resolves on the machine; `path` and `source` count only below these lists or by themselves.

@@ -13,11 +13,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ansible.module_utils.migration.edits import Edit, Plan, apply_edits
-from ansible.module_utils.migration.places import Core, Place, compile_places, longest_first, places_pattern
-from ansible.module_utils.migration.rendering import Rendering, render
-from ansible.module_utils.migration.roots import PREFIX_WORDS, PathRule
-from ansible.module_utils.migration.spellings import (
+from ansible.module_utils.rewriting.edits import Edit, Plan, apply_edits
+from ansible.module_utils.rewriting.path_map import PREFIX_WORDS, PathRule
+from ansible.module_utils.rewriting.patterns import (
     ANY_DRIVE,
     ANY_UNIX,
     BEFORE_HEAD,
@@ -33,7 +31,9 @@ from ansible.module_utils.migration.spellings import (
     WORD_BYTES,
     part_pattern,
 )
-from ansible.module_utils.migration.tails import TAIL_BEGINS, TAIL_MAX, turn_tail
+from ansible.module_utils.rewriting.places import Core, Place, compile_places, longest_first, places_pattern
+from ansible.module_utils.rewriting.rendering import Rendering, render
+from ansible.module_utils.rewriting.tails import TAIL_BEGINS, TAIL_MAX, turn_tail
 
 # As many spellings of mapped places are remembered; a tree has few, and each occurs often.
 _RENDERINGS_MAX = 4096

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ansible.module_utils.migration.edits import Edit
-from ansible.module_utils.migration.spellings import RUN, unix_separator
+from ansible.module_utils.rewriting.edits import Edit
+from ansible.module_utils.rewriting.patterns import RUN, unix_separator
 
 # The rest of a path behind a mapped place, looked at only to turn its backslashes when the target is a Unix path.
 TAIL_MAX = 4096

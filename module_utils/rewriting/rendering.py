@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ansible.module_utils.migration.roots import Root
-from ansible.module_utils.migration.spellings import RUNS, UNITS, UNIX, UNRESERVED, unix_separator
-from ansible.module_utils.migration.tails import Tail, tails_behind
+from ansible.module_utils.rewriting.path_map import Root
+from ansible.module_utils.rewriting.patterns import RUNS, UNITS, UNIX, UNRESERVED, unix_separator
+from ansible.module_utils.rewriting.tails import Tail, tails_behind
 
 
 class Rendering(NamedTuple):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass, field
 
-from ansible.module_utils.migration import compose_references
-from ansible.module_utils.migration.edits import Plan
-from ansible.module_utils.migration.leftovers import (
+from ansible.module_utils.rewriting import compose_paths
+from ansible.module_utils.rewriting.edits import Plan
+from ansible.module_utils.rewriting.mentions import (
     COMPRESSED,
     LINES_PER_FILE,
     Leftover,
     LeftoverScanner,
     Mentions,
 )
-from ansible.module_utils.migration.rewrite import Rules
-from ansible.module_utils.migration.streaming import StreamRewriter
+from ansible.module_utils.rewriting.rewriter import Rules
+from ansible.module_utils.rewriting.streaming import StreamRewriter
 
 _UTF16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
@@ -54,7 +54,7 @@ def has_nul_unit(data: bytes) -> bool:
 
 
 def plan_document(
-    data: bytes, rules: Rules, mentions: Mentions, compose: compose_references.Resolver | None = None
+    data: bytes, rules: Rules, mentions: Mentions, compose: compose_paths.Resolver | None = None
 ) -> Document:
     """What a whole file reads after the migration, and what is left over in it.
 
@@ -81,7 +81,7 @@ def plan_document(
     plan = rules.plan(text)
     lost: list[Leftover] = []
     if compose:
-        relative, lost = compose_references.plan(plan.new, compose)
+        relative, lost = compose_paths.plan(plan.new, compose)
         plan = Plan(relative.new, plan.replacements + relative.replacements)
     scanner.feed(plan.new, final=True)
     new = plan.new if plan.replacements else data
