@@ -1,0 +1,157 @@
+"""The Docker engine as the SDK shows it: one connection, a few typed questions, nothing changed."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible.module_utils.deployment.model import SeenContainer, SeenEndpoint, SeenNetwork
+
+FRACTION = re.compile(r"\.(\d{1,6})\d*")
+# What the engine writes for a container that never started.
+NEVER = "0001-01-01"
+PROJECT_LABEL = "com.docker.compose.project"
+
+
+class EngineError(Exception):
+    """The engine does not answer; the text is fit for people."""
+
+
+@dataclass(frozen=True)
+class SeenEngine:
+    """Everything that is asked of the engine in one look."""
+
+    version: str
+    # Whether the kernel can limit swap; where it cannot, the engine drops the setting.
+    swap_limit: bool
+    networks: Mapping[str, SeenNetwork] = field(default_factory=dict)
+    containers: tuple[SeenContainer, ...] = ()
+    # Reference → id, of those asked for that are there.
+    images: Mapping[str, str] = field(default_factory=dict)
+
+
+def connect(timeout_s: int = 30) -> Any:
+    """A client for the engine that the operator's own `docker` would speak to; raises EngineError.
+
+    Like the command line it obeys DOCKER_HOST, then DOCKER_CONTEXT, then the current context.
+    """
+    try:
+        from docker.api.client import APIClient
+        from docker.context import ContextAPI
+        from docker.errors import DockerException
+        from docker.utils import kwargs_from_env
+    except ImportError as error:
+        raise EngineError(
+            f"the Python package {error.name} is missing; run `make setup`, or install requirements/run.txt there"
+        ) from error
+    try:
+        if os.environ.get("DOCKER_HOST"):
+            arguments = kwargs_from_env()
+        else:
+            arguments = ContextAPI.kwargs_from_context()
+        return APIClient(version="auto", timeout=timeout_s, **arguments)
+    except (DockerException, OSError, ValueError) as error:
+        raise EngineError(f"Docker does not answer: {_first_line(error)}") from error
+
+
+def observe_engine(client: Any, project: str, names: Sequence[str], images: Sequence[str]) -> SeenEngine:
+    """Networks, the containers of the project or with one of `names`, and the images; raises EngineError."""
+    from docker.errors import APIError, DockerException
+
+    try:
+        info = client.info()
+        networks = {entry["Name"]: _network(entry) for entry in client.networks()}
+        wanted = [
+            entry["Id"]
+            for entry in client.containers(all=True)
+            if (entry.get("Labels") or {}).get(PROJECT_LABEL) == project
+            or {name.lstrip("/") for name in entry.get("Names") or []} & set(names)
+        ]
+        containers = []
+        for identifier in wanted:
+            try:
+                containers.append(parse_container(client.inspect_container(identifier)))
+            except APIError as error:
+                # Another run may have removed it since the listing.
+                if error.status_code != 404:
+                    raise
+        found = {}
+        for reference in dict.fromkeys(images):
+            try:
+                found[reference] = str(client.inspect_image(reference)["Id"])
+            except APIError as error:
+                if error.status_code != 404:
+                    raise
+        return SeenEngine(
+            version=str(info.get("ServerVersion", "")),
+            swap_limit=bool(info.get("SwapLimit")),
+            networks=networks,
+            containers=tuple(sorted(containers, key=lambda container: container.name)),
+            images=found,
+        )
+    except (DockerException, OSError) as error:
+        raise EngineError(f"Docker does not answer: {_first_line(error)}") from error
+
+
+def published_ports(client: Any) -> dict[int, str]:
+    """Host port → name of the running container that publishes it."""
+    found = {}
+    for entry in client.containers():
+        name = (entry.get("Names") or [""])[0].lstrip("/")
+        found.update({int(port["PublicPort"]): name for port in entry.get("Ports") or [] if port.get("PublicPort")})
+    return found
+
+
+def _network(entry: Mapping[str, Any]) -> SeenNetwork:
+    pools = (entry.get("IPAM") or {}).get("Config") or []
+    return SeenNetwork(
+        id=str(entry["Id"]),
+        subnets=tuple(str(pool.get("Subnet", "")) for pool in pools),
+        driver=str(entry.get("Driver", "")),
+        internal=bool(entry.get("Internal")),
+        ipv6=bool(entry.get("EnableIPv6")),
+        options=dict(entry.get("Options") or {}),
+    )
+
+
+def parse_container(document: Mapping[str, Any]) -> SeenContainer:
+    """Read what the engine says of one container."""
+    state, config, host = document["State"], document["Config"], document["HostConfig"]
+    settings = document.get("NetworkSettings") or {}
+    bindings = (host.get("PortBindings") or {}).values()
+    return SeenContainer(
+        id=str(document["Id"]),
+        name=str(document["Name"]).lstrip("/"),
+        image=str(config["Image"]),
+        image_id=str(document["Image"]),
+        status="paused" if state.get("Paused") else str(state["Status"]),
+        health=str((state.get("Health") or {}).get("Status", "")),
+        started=moment(str(state.get("StartedAt") or "")),
+        labels=dict(config.get("Labels") or {}),
+        networks={
+            name: SeenEndpoint(str(end.get("NetworkID") or ""), tuple(end.get("Aliases") or ()))
+            for name, end in (settings.get("Networks") or {}).items()
+        },
+        memory=int(host.get("Memory") or 0),
+        memory_swap=int(host.get("MemorySwap") or 0),
+        nano_cpus=int(host.get("NanoCpus") or 0),
+        pids=int(host.get("PidsLimit") or 0),
+        host_ports=tuple(
+            sorted(int(one["HostPort"]) for binding in bindings for one in binding or [] if one.get("HostPort"))
+        ),
+    )
+
+
+def moment(text: str) -> float:
+    """Seconds since the epoch of one of the engine's timestamps; 0 for none."""
+    if not text or text.startswith(NEVER):
+        return 0.0
+    return datetime.datetime.fromisoformat(FRACTION.sub(r".\1", text).replace("Z", "+00:00")).timestamp()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

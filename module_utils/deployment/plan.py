@@ -1,0 +1,202 @@
+"""The plan: a pure function from what is declared and what was seen to an ordered list of operations.
+
+Compared is by identity and by what is live: network and image ids, labels, and the time of a file's last change beside
+the container's start. A name alone, or the memory of one run, would call a stack current that is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ansible.module_utils.deployment.model import (
+    MACHINE,
+    DesiredMachine,
+    DesiredService,
+    Operation,
+    Plan,
+    Seen,
+    SeenContainer,
+    SeenFile,
+    SeenNetwork,
+    SeenService,
+)
+
+CONFIG_HASH_LABEL = "com.trade2026.config.sha256"
+COMPOSE_HASH_LABEL = "com.docker.compose.config-hash"
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+
+CONFIG_FILES = "configuration files"
+LIVE_FILES = "configuration that the container read"
+# Whose clock is meant is one and the same, but a container that is started right after the write may share its second.
+CLOCK_SLACK_S = 0.05
+
+
+def plan(desired: DesiredMachine, seen: Seen) -> Plan:
+    """What has to be done so that the machine is as declared."""
+    operations = [*_machine(desired, seen)]
+    unpredictable = []
+    for service in desired.services:
+        operations += _service(service, seen.services.get(service.name, SeenService()), desired, seen)
+        if not service.image_known:
+            unpredictable.append(f"{service.name}: the image's tag, which follows from its migrated sources")
+    return Plan(tuple(operations), tuple(unpredictable))
+
+
+def needs_recreation(operations: tuple[Operation, ...]) -> bool:
+    """Whether the container must be created again even where Compose sees no reason for it."""
+    return any(operation.action == "recreate" for operation in operations)
+
+
+def _machine(desired: DesiredMachine, seen: Seen) -> list[Operation]:
+    operations = [_file(MACHINE, file) for file in seen.files]
+    for network in desired.networks:
+        if network.name not in seen.networks:
+            operations.append(
+                Operation(MACHINE, f"network {network.name}", "create", "", network.subnet, "it does not exist")
+            )
+    operations += seen.other
+    operations += [
+        Operation(MACHINE, f"secret {secret.path}", secret.action, secret.current, secret.desired, secret.cause)
+        for secret in seen.secrets
+    ]
+    return operations
+
+
+def _file(service: str, file: SeenFile) -> Operation:
+    """The operation for a file or directory that differs."""
+    what = f"{'directory' if file.what == 'directory' else 'file'} {file.path}"
+    if file.what == "owner":
+        return Operation(service, f"owner of {file.path}", "own", file.why, "as declared", "another owner or mode")
+    action = "write" if file.what == "content" else "create"
+    cause = "it differs from the declared text" if file.exists else "it does not exist"
+    return Operation(service, what, action, "changed" if file.exists else "", "as declared", cause, diff=file.diff)
+
+
+def _service(want: DesiredService, have: SeenService, desired: DesiredMachine, seen: Seen) -> list[Operation]:
+    operations = []
+    if not want.image_id:
+        action = {"pull": "fetch", "recipe": "build", "build": "build"}.get(want.image_kind, "fetch")
+        operations.append(Operation(want.name, "image", action, "", want.image, f"not here; {want.image_from}"))
+    operations += [_file(want.name, file) for file in have.files]
+    for owners in have.owners:
+        operations.append(
+            Operation(
+                want.name,
+                f"owners below {owners.path}",
+                "own",
+                f"{owners.wrong} of {owners.looked_at} entries belong to others, as {owners.example} to {owners.owner}",
+                f"all belong to {want.uid}",
+                "the service can neither read nor write them",
+                restarts=True,
+            )
+        )
+    return [*operations, *_container(want, have, desired, seen.networks)]
+
+
+def _container(
+    want: DesiredService, have: SeenService, desired: DesiredMachine, networks: Mapping[str, SeenNetwork]
+) -> list[Operation]:
+    """What differs at the container, and what to do with others of the same service."""
+    ours = [
+        container
+        for container in have.containers
+        if container.labels.get(PROJECT_LABEL) == desired.project and container.labels.get(SERVICE_LABEL) == want.name
+    ]
+    named = [container for container in ours if container.name == want.container]
+    operations = []
+    main = named[0] if named else ours[0] if ours else None
+    for container in ours:
+        if container is not main:
+            operations.append(
+                Operation(
+                    want.name,
+                    f"container {container.name}",
+                    "remove",
+                    container.status,
+                    "",
+                    "a second container of the service, left by an interrupted run",
+                )
+            )
+    if main is None:
+        return [
+            *operations,
+            Operation(want.name, "container", "start", "absent", "running", "there is none", restarts=True),
+        ]
+    return [*operations, *_differences(want, have, main, networks)]
+
+
+def _differences(
+    want: DesiredService, have: SeenService, container: SeenContainer, networks: Mapping[str, SeenNetwork]
+) -> list[Operation]:
+    """Every difference between the declared and the existing container."""
+    found: list[Operation] = []
+
+    def note(what: str, action: str, current: object, desired: object, cause: str) -> None:
+        if current != desired:
+            found.append(Operation(want.name, what, action, str(current), str(desired), cause, restarts=True))
+
+    note("container name", "recreate", container.name, want.container, "its labels say that it is this service's")
+    if container.status == "paused":
+        note("state", "unpause", "paused", "running", "somebody paused it")
+    elif container.status == "running" or container.status == "restarting":
+        note("state", "recreate", container.status, "running", "it restarts in a loop")
+    else:
+        note("state", "start", container.status, "running", "it does not run")
+    # The engine calls a container that was stopped unhealthy as well.
+    if container.status == "running" and container.health == "unhealthy":
+        note("health", "recreate", "unhealthy", "healthy", "its health check fails")
+    if want.image_known:
+        note("image", "start", container.image, want.image, "another image is declared")
+    if want.image_known and container.image == want.image and want.image_id:
+        note("image content", "recreate", container.image_id, want.image_id, "the image of that name is another one")
+    label = container.labels.get(CONFIG_HASH_LABEL, "")
+    note(CONFIG_FILES, "start", label[:12], want.config_hash[:12], "the container was created with other files")
+    # Restarted after an edit, it runs with the edited text, also when the file has been put back since.
+    written = [file for file in have.files if file.what == "content" and file.exists and not _is_fragment(file.path)]
+    if label == want.config_hash and container.status != "exited":
+        if written:
+            note(LIVE_FILES, "recreate", ", ".join(file.path for file in written), "as declared", "edited on the disk")
+        elif container.started and have.newest_change > container.started + CLOCK_SLACK_S:
+            note(
+                LIVE_FILES,
+                "recreate",
+                f"{have.newest_file} changed after the container's start",
+                "as declared",
+                "the container may have read another text",
+            )
+    note(
+        "networks",
+        "recreate",
+        ", ".join(sorted(container.networks)),
+        ", ".join(sorted(want.networks)),
+        "it is connected to other networks",
+    )
+    for name in sorted(want.networks & set(container.networks)):
+        endpoint, network = container.networks[name], networks.get(name)
+        if network is None or endpoint.network_id != network.id:
+            current = endpoint.network_id[:12] or "unknown"
+            desired = network.id[:12] if network else "created by this run"
+            note(f"network {name}", "recreate", current, desired, "the network was created again")
+        elif want.name not in endpoint.aliases:
+            note(
+                f"aliases on {name}",
+                "recreate",
+                ", ".join(endpoint.aliases) or "none",
+                want.name,
+                "its name resolves for nobody on that network",
+            )
+    note("memory limit (bytes)", "start", container.memory, want.memory, "another limit is set")
+    if want.memory_swap is not None:
+        note("memory and swap (bytes)", "start", container.memory_swap, want.memory_swap, "another limit is set")
+    note("processor limit", "start", container.nano_cpus / 1e9, want.nano_cpus / 1e9, "another limit is set")
+    note("process limit", "start", container.pids, want.pids, "another limit is set")
+    explained = {operation.what for operation in found} - {"state", "health", "image content", "container name"}
+    compose_label = container.labels.get(COMPOSE_HASH_LABEL, "")
+    if not explained and want.compose_hash and want.image_known:
+        note("Compose definition", "start", compose_label[:12], want.compose_hash[:12], "it was created from another")
+    return found
+
+
+def _is_fragment(path: str) -> bool:
+    return path.startswith("infrastructure/docker/services/")

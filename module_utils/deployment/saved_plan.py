@@ -1,0 +1,95 @@
+"""A plan in a file: what it was made for, how long it holds, and whether it still does. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ansible.module_utils.deployment.model import digest
+
+SCHEMA = 1
+DEFAULT_HOURS = 24
+
+# What each part of a fingerprint stands for, in the words of a refusal.
+PARTS = {
+    "variables": "its variables, templates or definition",
+    "files": "its files on the machine",
+    "image": "its image",
+    "container": "its container",
+    "secrets": "its secrets",
+    "networks": "the networks",
+    "source": "the applications to migrate",
+}
+
+
+class StalePlanError(Exception):
+    """The plan must not be applied; the text names every reason."""
+
+
+def save(
+    machines: Mapping[str, Mapping[str, Any]],
+    site: Mapping[str, Any],
+    version: str,
+    limit: Sequence[str],
+    hours: float = DEFAULT_HOURS,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """The content of a plan file. `machines` is machine → {operations, unpredictable, fingerprint}."""
+    moment = (now or datetime.now(UTC)).replace(microsecond=0)
+    content: dict[str, Any] = {
+        "schema": SCHEMA,
+        "created": moment.isoformat(),
+        "expires": (moment + timedelta(hours=hours)).isoformat(),
+        "project_version": version,
+        "site": dict(site),
+        "services": sorted(limit),
+        "machines": {name: dict(machine) for name, machine in machines.items()},
+    }
+    return {**content, "sha256": digest(content)}
+
+
+def check_file(
+    content: Any, site: Mapping[str, Any], version: str, limit: Sequence[str], now: datetime | None = None
+) -> None:
+    """Raise StalePlanError with every reason that shows without a look at the machines."""
+    if not isinstance(content, dict) or "sha256" not in content:
+        raise StalePlanError("the file is not a plan that playbooks/plan.yml wrote")
+    if content.get("schema") != SCHEMA:
+        raise StalePlanError(f"the plan has schema {content.get('schema')!r}, this project reads {SCHEMA}; make it again")
+    if digest({key: value for key, value in content.items() if key != "sha256"}) != content["sha256"]:
+        raise StalePlanError("the plan was edited: its content does not match its checksum; make it again")
+    reasons = []
+    moment = now or datetime.now(UTC)
+    if datetime.fromisoformat(content["expires"]) < moment:
+        reasons.append(f"it expired at {content['expires']}")
+    if content["project_version"] != version:
+        reasons.append("it was made with another version of this project")
+    for key in sorted({*site, *content["site"]}):
+        if content["site"].get(key) != site.get(key):
+            reasons.append(f"it was made for another site: {key} was {content['site'].get(key)}, is {site.get(key)}")
+    if list(content["services"]) != sorted(limit):
+        reasons.append(
+            f"it was made for {', '.join(content['services'])}, and this run is for {', '.join(sorted(limit))}"
+        )
+    if reasons:
+        raise StalePlanError("; ".join(reasons))
+
+
+def check_machine(saved: Mapping[str, Any], looked: Mapping[str, Any]) -> None:
+    """Raise StalePlanError with what moved, for each service, since the plan was made."""
+    before, after = saved["fingerprint"], looked["fingerprint"]
+    reasons = []
+    for name in sorted({*before, *after}):
+        old, new = before.get(name, {}), after.get(name, {})
+        moved = [PARTS.get(part, part) for part in sorted({*old, *new}) if old.get(part) != new.get(part)]
+        if moved:
+            reasons.append(f"{name}: {', '.join(moved)} changed since the plan was made")
+    if not reasons and _keys(saved) != _keys(looked):
+        reasons.append("the operations that follow from the same observation are others; make the plan again")
+    if reasons:
+        raise StalePlanError("\n".join(reasons))
+
+
+def _keys(machine: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    return [(row["service"], row["what"], row["action"]) for row in machine["operations"]]
