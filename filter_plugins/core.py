@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -70,33 +71,46 @@ def core_config_files(service: Mapping[str, Any], templates: str) -> list[dict[s
     ]
 
 
-def core_checker(service: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The service's own configuration check as `managed_files` takes it; None where it has none."""
-    checker = service.get("checker")
-    if not checker:
+def core_validate(service: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The service's validate command as the option `checker` of `managed_files`; None for a service without one."""
+    validate = service.get("validate")
+    if not validate:
         return None
     return {
         "image": image["reference"],
-        "command": [str(word) for word in checker["command"]],
-        "entrypoint": checker.get("entrypoint"),
+        "command": [str(word) for word in validate["command"]],
+        "entrypoint": validate.get("entrypoint"),
         "user": f"{service['user']['uid']}:{service['user']['gid']}",
-        "environment": checker.get("environment", service.get("environment", {})),
+        "environment": validate.get("environment", service.get("environment", {})),
         "tmpfs": [
             folder["path"] + (f":{folder['options']}" if folder.get("options") else "")
-            for folder in [*service.get("tmpfs", []), *checker.get("tmpfs", [])]
+            for folder in [*service.get("tmpfs", []), *validate.get("tmpfs", [])]
         ],
         "mounts": [
             {"source": volume["source"], "target": volume["target"], "kind": volume["kind"]}
             for volume in service["volumes"]
             if volume["kind"] in ("config", "secret")
         ],
-        "timeout_s": int(checker.get("timeout_s", 60)),
+        "timeout_s": int(validate.get("timeout_s", 60)),
     }
 
 
-def core_secrets(service: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The secrets of a service as `trade_secrets` takes them, readable by the service's group."""
-    return [{"gid": service["user"]["gid"], **secret} for secret in service.get("secrets", [])]
+def core_secrets(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The secrets of the services as `trade_secrets` takes them, readable by the service's group.
+
+    The service dictionary names the variable of a site's own value. The value is read here, in the arguments of the one
+    task that needs it, and is part of no fact.
+    """
+    found = []
+    for host in hosts:
+        service = hostvars[host]["core_service"]
+        for declared in service.get("secrets", []):
+            secret = {"gid": service["user"]["gid"], **declared}
+            value = hostvars[host].get(secret.pop("variable", ""))
+            if value:
+                secret["value"] = json.dumps(value) if isinstance(value, Mapping) else str(value)
+            found.append(secret)
+    return found
 
 
 def core_summary(hosts: Iterable[Mapping[str, Any]], bind: str, offset: int) -> str:
@@ -169,7 +183,7 @@ class FilterModule:
             "core_volume_source": core_volume_source,
             "core_config_directories": core_config_directories,
             "core_config_files": core_config_files,
-            "core_checker": core_checker,
+            "core_validate": core_validate,
             "core_secrets": core_secrets,
             "core_summary": core_summary,
             "core_drift_report": core_drift_report,

@@ -138,7 +138,7 @@ def _after(service: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, obj
 def _reasons(service: Mapping[str, Any]) -> dict[str, list[str]]:
     """The service's own reasons, by the row that they belong to."""
     found: dict[str, list[str]] = {}
-    for line in service.get("migration", []):
+    for line in service.get("migration_notes", []):
         name = str(line["setting"])
         row = _ROWS.get(name) or ("ports" if re.search(r"\bports?\b.*\b\d|\bhost port\b", name) else name)
         found.setdefault(row, []).append(" ".join(str(line["why"]).split()))

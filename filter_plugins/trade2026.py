@@ -26,11 +26,16 @@ def trade2026_gate_service(facts: Mapping[str, Any], prefix: str, offset: int) -
         "ports": [int(port["host"]) + int(offset) for port in service["ports"]],
         "memory": str(service["limits"]["memory"]),
         "nofile": int(service.get("ulimits", {}).get("nofile", 0)),
-        "max_map_count": int(service.get("host", {}).get("max_map_count", 0)),
-        "open": bool(service.get("open_without", False)),
+        "max_map_count": int(service.get("host_requirements", {}).get("max_map_count", 0)),
+        "open": bool(service.get("unauthenticated", False)),
         "at_most": [
-            {"name": bound[0], "value": str(bound[1]), "limit_name": bound[2], "limit": str(bound[3])}
-            for bound in service.get("at_most", [])
+            {
+                "name": bound["setting"],
+                "value": str(bound["value"]),
+                "limit_name": bound["max_setting"],
+                "limit": str(bound["max"]),
+            }
+            for bound in service.get("bounds", [])
         ],
     }
 

@@ -177,12 +177,12 @@ NOBODY = Cause(
 SILENT = Cause(
     "nobody answers behind the port, or too slowly for the timeout",
     "see whether the service listens on all addresses of its container and is not overloaded (`docker stats`); "
-    "on a slow machine raise core_check_timeout_s",
+    "on a slow machine raise core_probe_timeout_s",
 )
 STOPPED = Cause("it was stopped, or ended by itself without an error", "run the deployment, which starts it again")
 SLOW = Cause(
     "it starts too slowly for its deadline, or it waits for something",
-    "see the log; on a slow machine raise core_deadline_factor",
+    "see the log; on a slow machine raise core_ready_timeout_factor",
 )
 UNKNOWN = Cause("not known", "see the log lines, and `docker logs` for the rest")
 

@@ -35,7 +35,7 @@ def windows(drive: Path) -> Iterator[Site]:
     site = Site(root=drive / "Trade2026", number=3)
     site.variables = {
         "trade2026_secrets_root": str(BASE / "secrets"),
-        "trade2026_root_as_written": "C:/ClaudeDesktop_Projects/Trade2026",
+        "trade2026_root_in_files": "C:/ClaudeDesktop_Projects/Trade2026",
         "trade2026_min_free_gib": 1,
     }
     yield site

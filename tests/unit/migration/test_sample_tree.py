@@ -55,7 +55,7 @@ def default_rules() -> Rules:
     defaults = yaml.safe_load((ROOT / "roles/trade2026/defaults/main.yml").read_text(encoding="utf-8"))
     return rules_of(
         [
-            {"from": entry["from"], "to": entry["to"].replace("{{ trade2026_root_as_written }}", "/srv/trade2026")}
+            {"from": entry["from"], "to": entry["to"].replace("{{ trade2026_root_in_files }}", "/srv/trade2026")}
             for entry in defaults["trade2026_path_map"]
         ],
         {f"trade2025-{key}": network["name"] for key, network in defaults["trade2026_networks"].items()},

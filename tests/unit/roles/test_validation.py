@@ -84,7 +84,7 @@ def test_a_value_that_means_nothing(values: dict[str, Any], line: str) -> None:
 @pytest.mark.parametrize(
     "values",
     [
-        {"valkey_port": 65535, "nats_memory_limit": "1.5G", "trade2026_root": "/x", "core_deadline_factor": 0.5},
+        {"valkey_port": 65535, "nats_memory_limit": "1.5G", "trade2026_root": "/x", "core_ready_timeout_factor": 0.5},
         # Of the wrong type: said elsewhere.
         {"valkey_port": "many"},
     ],

@@ -105,9 +105,9 @@ def test_a_service_role_says_all_that_the_machinery_needs(name: str) -> None:
         "healthcheck",
         "limits",
         "stop",
-        "deadline_s",
-        "checks",
-        "migration",
+        "ready_timeout_s",
+        "probes",
+        "migration_notes",
     }
     assert needed <= set(service)
     assert service["user"]["uid"] != 0
