@@ -1,14 +1,26 @@
-"""Filters of the role `core`: small derivations that Jinja says less clearly."""
+"""Filters of the role `core`: views of the plan, and small derivations that Jinja says less clearly."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ansible.module_utils
+
+# Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
+ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
+
+from ansible.module_utils.deployment.model import MACHINE, table
+
 SERVICES_DIR = "infrastructure/docker/services"
+# Matches no host; an empty pattern would be an error.
+NOBODY = "core_services:!core_services"
+# Operations that the files of a service are about, not its container.
+ON_FILES = ("file ", "directory ", "owner of ", "owners below ")
+
+Operations = Sequence[Mapping[str, Any]]
 
 
 def core_add(number: int, more: int) -> int:
@@ -21,13 +33,11 @@ def core_same_machine(hosts: Iterable[str], machine: str, hostvars: Mapping[str,
     return [host for host in hosts if hostvars[host]["docker_host"] == machine]
 
 
-def core_speakers(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """For each machine the first service of this run that did not fail, which speaks for all of them at the end."""
+def core_primaries(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """For each machine its first service, which does what is done once for the machine."""
     first: dict[str, str] = {}
-    for host, facts in hostvars.items():
-        proof = facts.get("core_proof")
-        if proof is not None and not proof.get("failed"):
-            first.setdefault(facts["docker_host"], host)
+    for host in hosts:
+        first.setdefault(str(hostvars[host]["docker_host"]), host)
     return list(first.values())
 
 
@@ -40,109 +50,115 @@ def core_volume_source(volume: Mapping[str, Any], root: str, secrets_root: str) 
     return os.path.relpath(path, Path(root, SERVICES_DIR))
 
 
-def core_config_directories(service: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Directories to ensure for a service, with owner and mode as `managed_files` takes them.
-
-    Data belongs to the container's user. Configuration belongs to root and is readable by the container's group alone;
-    where it is `writable`, the user owns the folder, though not the files.
-    """
-    user = service["user"]
-    found = []
-    for volume in service["volumes"]:
-        if volume["kind"] == "data":
-            found.append({"path": volume["source"], "uid": user["uid"], "gid": user["gid"], "mode": "0750"})
-        elif volume["kind"] == "config":
-            owner = user["uid"] if volume.get("writable") else 0
-            found.append({"path": volume["source"], "uid": owner, "gid": user["gid"], "mode": "0750"})
-    return found
+def core_networks(networks: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:
+    """The declared networks as a list, each with its key."""
+    return [{"key": key, "name": network["name"], "subnet": network["subnet"]} for key, network in networks.items()]
 
 
-def core_config_files(service: Mapping[str, Any], templates: str) -> list[dict[str, Any]]:
-    """Files to render for a service, as `managed_files` takes them."""
+def core_names(operations: Operations, kind: str) -> list[str]:
+    """What the operations of a kind are about: `network` → the names in `network NAME`."""
+    prefix = f"{kind} "
+    return [str(row["what"]).removeprefix(prefix) for row in operations if str(row["what"]).startswith(prefix)]
+
+
+def core_operation_line(operation: Mapping[str, Any]) -> str:
+    """An operation in one line."""
+    return (
+        f"{operation['action']} {operation['what']}: {operation['current'] or 'none'} -> "
+        f"{operation['desired'] or 'none'} ({operation['cause']})"
+    )
+
+
+def core_container_commands(operations: Operations, container: str) -> list[list[str]]:
+    """Commands for what Compose does not do itself: remove a second container, go on with a paused one."""
+    commands = []
+    for row in operations:
+        if row["action"] == "remove":
+            commands.append(["docker", "container", "rm", "--force", str(row["what"]).removeprefix("container ")])
+        elif row["action"] == "unpause":
+            commands.append(["docker", "container", "unpause", container])
+    return commands
+
+
+def core_container_operations(operations: Operations) -> list[dict[str, str]]:
+    """The operations that are done once the container runs, as the journal notes them."""
     return [
-        {
-            "template": f"{templates}/{file['template']}",
-            "dest": file["dest"],
-            "uid": 0,
-            "gid": service["user"]["gid"],
-            "mode": "0640",
-        }
-        for file in service.get("config", [])
+        {"service": str(row["service"]), "what": str(row["what"])}
+        for row in operations
+        if not str(row["what"]).startswith(ON_FILES)
     ]
 
 
-def core_validate(service: Mapping[str, Any], image: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The service's validate command as the option `checker` of `managed_files`; None for a service without one."""
-    validate = service.get("validate")
-    if not validate:
-        return None
-    return {
-        "image": image["reference"],
-        "command": [str(word) for word in validate["command"]],
-        "entrypoint": validate.get("entrypoint"),
-        "user": f"{service['user']['uid']}:{service['user']['gid']}",
-        "environment": validate.get("environment", service.get("environment", {})),
-        "tmpfs": [
-            folder["path"] + (f":{folder['options']}" if folder.get("options") else "")
-            for folder in [*service.get("tmpfs", []), *validate.get("tmpfs", [])]
-        ],
-        "mounts": [
-            {"source": volume["source"], "target": volume["target"], "kind": volume["kind"]}
-            for volume in service["volumes"]
-            if volume["kind"] in ("config", "secret")
-        ],
-        "timeout_s": int(validate.get("timeout_s", 60)),
-    }
+def core_recreates(operations: Operations) -> bool:
+    """Whether the container must be created again even where Compose sees the same definition."""
+    return any(row["action"] == "recreate" or (row["action"] == "own" and row["restarts"]) for row in operations)
 
 
-def core_secrets(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The secrets of the services as `trade_secrets` takes them, readable by the service's group.
+def core_hosts_to_deploy(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The services with operations. Before anything was planned (--syntax-check, --list-hosts) all of them."""
+    planned = _plans(hostvars)
+    if not planned:
+        return ["core_services"]
+    return [host for plan in planned for host, rows in plan["by_service"].items() if rows and host != MACHINE] or [
+        NOBODY
+    ]
 
-    The service dictionary names the variable of a site's own value. The value is read here, in the arguments of the one
-    task that needs it, and is part of no fact.
-    """
+
+def core_failed_hosts(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The services whose deployment or probes failed."""
+    if not _plans(hostvars):
+        return ["core_services"]
+    return [host for host in hostvars if "core_failure" in hostvars[host]] or [NOBODY]
+
+
+def _plans(hostvars: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     found = []
-    for host in hosts:
-        service = hostvars[host]["core_service"]
-        for declared in service.get("secrets", []):
-            secret = {"gid": service["user"]["gid"], **declared}
-            value = hostvars[host].get(secret.pop("variable", ""))
-            if value:
-                secret["value"] = json.dumps(value) if isinstance(value, Mapping) else str(value)
-            found.append(secret)
+    for host in hostvars:
+        planned = hostvars[host].get("core_planned")
+        if planned is not None and "by_service" in planned:
+            found.append(planned)
     return found
 
 
-def core_summary(hosts: Iterable[Mapping[str, Any]], bind: str, offset: int) -> str:
-    """A table of the services: image and where it came from, address, health, proof, time to healthy."""
-    return table(
-        [
-            ("SERVICE", "IMAGE", "FROM", "ADDRESS", "HEALTH", "PROVED", "TO HEALTHY"),
-            *(_summary_row(host, bind, int(offset)) for host in hosts),
-        ]
-    )
+def core_summary(
+    planned: Mapping[str, Any],
+    probed: Mapping[str, Mapping[str, Any]],
+    images: Mapping[str, Any],
+    failed: Sequence[str],
+) -> str:
+    """A table of the services: image and where it came from, address, health, probes, time to healthy."""
+    rows = [("SERVICE", "IMAGE", "FROM", "ADDRESS", "HEALTH", "PROBES", "TO HEALTHY")]
+    for entry in planned["probes"]:
+        name = entry["name"]
+        image, result = images.get(name) or {}, probed.get(name) or {}
+        checks = result.get("checks") or []
+        took = result.get("healthy_after_s")
+        health = "FAILED" if name in failed else "healthy" if result.get("healthy") else "-"
+        rows.append(
+            (
+                str(name),
+                str(image.get("reference", "")).partition("@")[0] or "-",
+                str(image.get("source", "")) or "-",
+                f"{entry['address']}:{','.join(str(port) for port in entry['ports'].values())}",
+                health,
+                f"{sum(1 for check in checks if check['ok'])}/{len(checks)}" if checks else "-",
+                f"{took:.1f} s" if took is not None else "was running" if result.get("healthy") else "-",
+            )
+        )
+    return table(rows)
 
 
-def table(rows: Sequence[tuple[str, ...]]) -> str:
-    """Rows as aligned columns, the first row being the heading."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
-
-
-def core_drift_report(hosts: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:
-    """Service -> differences between the declared and the running state, from the facts of the hosts.
-
-    A file's own difference comes first: it is usually the cause of the container's.
-    """
-    report = {}
-    for host in hosts:
-        files = [
-            {"what": change["path"], "current": change["why"], "desired": "as declared"}
-            for change in host.get("core_rendered", {}).get("changes", [])
-        ]
-        report[host["inventory_hostname"]] = files + list(host.get("core_drift", {}).get("differences", []))
+def core_drift_report(plans: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:
+    """Service (or `machine`) → differences between the declared and the running state."""
+    report: dict[str, list[dict[str, str]]] = {}
+    for planned in plans:
+        for name, rows in planned["by_service"].items():
+            found = [
+                {"what": row["what"], "current": row["current"], "desired": row["desired"], "cause": row["cause"]}
+                for row in rows
+            ]
+            if name != MACHINE or found:
+                report.setdefault(name, []).extend(found)
     return report
 
 
@@ -155,37 +171,73 @@ def core_drift_table(report: Mapping[str, Iterable[Mapping[str, str]]]) -> str:
     return table(rows)
 
 
-def _summary_row(host: Mapping[str, Any], bind: str, offset: int) -> tuple[str, ...]:
-    image = host.get("core_image") or {}
-    proof = host.get("core_proof") or {}
-    checks = proof.get("checks") or []
-    ports = [str(int(port["host"]) + offset) for port in host["core_service"]["ports"]]
-    took = proof.get("healthy_after_s")
-    return (
-        host["inventory_hostname"],
-        str(image.get("reference", "")).partition("@")[0] or "-",
-        str(image.get("source", "")) or "-",
-        f"{bind}:{','.join(ports)}",
-        "healthy" if proof.get("healthy") else "-",
-        f"{sum(1 for check in checks if check['ok'])}/{len(checks)}" if checks else "-",
-        f"{took:.1f} s" if took is not None else "was running" if proof.get("healthy") else "-",
-    )
+def core_with_operations(names: Iterable[str], planned: Mapping[str, Any]) -> list[str]:
+    """The services that the plan lists something for."""
+    return [name for name in names if planned["by_service"].get(name)]
+
+
+def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The primaries of machines that the plan lists something for."""
+    hosts = [host for host in hostvars if "by_service" in (hostvars[host].get("core_planned") or {})]
+    if not hosts:
+        return ["core_services"]
+    return [host for host in hosts if hostvars[host]["core_planned"]["by_service"][MACHINE]] or [NOBODY]
+
+
+def core_hosts_with(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
+    """Those of the hosts that have the variable."""
+    return [host for host in hosts if name in hostvars[host]]
+
+
+def core_probed_services(
+    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], rest: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Service → how its probes went, from its own deployment or from the look at all that were not deployed."""
+    found = dict(rest.get("services") or {})
+    for host in hosts:
+        probed = hostvars[host].get("core_probed") or {}
+        found.update(probed.get("services") or {})
+    return found
+
+
+def core_images(
+    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], planned: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Service → the image that it runs: the planned one, or what was fetched or built since."""
+    return {host: hostvars[host].get("core_image") or planned["images"].get(host) for host in hosts}
+
+
+def core_migration_operations(migration: Mapping[str, Any], dest: str) -> list[dict[str, Any]]:
+    """The migration of the applications as an operation of the machine; none where it has nothing to do."""
+    written = int(migration["files_copied"]) + int(migration["files_rewritten"])
+    rest = int(migration["files_touched"]) + int(migration["pruned_total"]) + int(migration["links_written"])
+    if not written + rest + int(migration["directories_created"]):
+        return []
+    return [
+        {
+            "service": MACHINE,
+            "what": f"applications {dest}",
+            "action": "migrate",
+            "current": "older or absent",
+            "desired": f"{written} files written, {migration['pruned_total']} removed",
+            "cause": "the source differs from what was migrated",
+        }
+    ]
+
+
+def core_finished(
+    operations: Operations, networks: Mapping[str, Any], secrets: Mapping[str, Any], migration: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """The machine's operations that modules of others report as done."""
+    done = [f"network {row['network']['name']}" for row in networks.get("results", []) if row.get("changed")]
+    done += [f"secret {path}" for key in ("created", "replaced", "reowned") for path in secrets.get(key) or []]
+    if migration.get("changed"):
+        done += [str(row["what"]) for row in operations if row["action"] == "migrate"]
+    return [{"service": MACHINE, "what": what} for what in dict.fromkeys(done)]
 
 
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {
-            "core_add": core_add,
-            "core_same_machine": core_same_machine,
-            "core_speakers": core_speakers,
-            "core_volume_source": core_volume_source,
-            "core_config_directories": core_config_directories,
-            "core_config_files": core_config_files,
-            "core_validate": core_validate,
-            "core_secrets": core_secrets,
-            "core_summary": core_summary,
-            "core_drift_report": core_drift_report,
-            "core_drift_table": core_drift_table,
-        }
+        return {name: value for name, value in globals().items() if name.startswith("core_")}

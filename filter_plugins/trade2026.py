@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +15,6 @@ def trade2026_directory(path: str) -> dict[str, str]:
     A service's data directory belongs to its user, which the service's own role sets: here it is only made.
     """
     return {"path": path}
-
-
-def trade2026_gate_service(facts: Mapping[str, Any], prefix: str, offset: int) -> dict[str, Any]:
-    """What the gate has to know of a service, from the facts of its host."""
-    service = facts["core_service"]
-    return {
-        "name": facts["inventory_hostname"],
-        "container": f"{prefix}{facts['inventory_hostname']}",
-        "ports": [int(port["host"]) + int(offset) for port in service["ports"]],
-        "memory": str(service["limits"]["memory"]),
-        "nofile": int(service.get("ulimits", {}).get("nofile", 0)),
-        "max_map_count": int(service.get("host_requirements", {}).get("max_map_count", 0)),
-        "open": bool(service.get("unauthenticated", False)),
-        "at_most": [
-            {
-                "name": bound["setting"],
-                "value": str(bound["value"]),
-                "limit_name": bound["max_setting"],
-                "limit": str(bound["max"]),
-            }
-            for bound in service.get("bounds", [])
-        ],
-    }
 
 
 def trade2026_collection_version(name: str) -> str:
@@ -58,5 +35,4 @@ class FilterModule:
         return {
             "trade2026_collection_version": trade2026_collection_version,
             "trade2026_directory": trade2026_directory,
-            "trade2026_gate_service": trade2026_gate_service,
         }

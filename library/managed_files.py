@@ -21,7 +21,7 @@ options:
     description: Folder below which relative paths are. It is created where it is missing.
     type: path
     required: true
-  never_in:
+  forbid_inside:
     description: Folders of others, in which O(root) must not lie, through symlinks neither.
     type: list
     elements: path
@@ -137,6 +137,36 @@ options:
         description: Seconds after which the check counts as failed.
         type: int
         default: 60
+  owners:
+    description: Directories below which every entry that belongs to another user is given to the owner.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Path, relative to O(root).
+        type: path
+        required: true
+      uid:
+        description: Numeric owner.
+        type: int
+        required: true
+      gid:
+        description: Numeric group.
+        type: int
+        required: true
+  service:
+    description: Name under which the journal notes what was done.
+    type: str
+    default: ""
+  run:
+    description: The run whose journal notes what was done; empty for none.
+    type: str
+    default: ""
+  expected:
+    description: What a plan lists. Anything else that would have to be done is an error, and nothing is changed.
+    type: list
+    elements: str
 attributes:
   check_mode:
     description:
@@ -189,11 +219,26 @@ copies:
   elements: str
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.core.files import DIFFERS, FilesError, ManagedFiles
+from ansible.module_utils.core.ownership import give_away
+from ansible.module_utils.deployment.journal import Journal, JournalError
+from ansible.module_utils.deployment.model import operation_name
+
+
+def refuse_unplanned(found: Sequence[str], expected: Sequence[str] | None) -> None:
+    """Raise FilesError when something would have to be done that the plan does not list."""
+    unplanned = sorted(set(found) - set(expected)) if expected is not None else []
+    if unplanned:
+        raise FilesError(
+            f"the plan does not list: {', '.join(unplanned)}. The machine changed since it was made; nothing was "
+            "written, run again"
+        )
 
 
 def main() -> None:
@@ -202,7 +247,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},
-            "never_in": {"type": "list", "elements": "path", "default": []},
+            "forbid_inside": {"type": "list", "elements": "path", "default": []},
             "secrets_root": {"type": "path"},
             "directories": {
                 "type": "list",
@@ -250,19 +295,42 @@ def main() -> None:
                     "timeout_s": {"type": "int", "default": 60},
                 },
             },
+            "owners": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "uid": {"type": "int", "required": True},
+                    "gid": {"type": "int", "required": True},
+                },
+            },
+            "service": {"type": "str", "default": ""},
+            "run": {"type": "str", "default": ""},
+            "expected": {"type": "list", "elements": "str"},
         },
         supports_check_mode=True,
     )
+    params: dict[str, Any] = module.params
+    root = Path(params["root"])
     try:
-        work = ManagedFiles(module.params, Docker(module.run_command), dry=module.check_mode)
+        work = ManagedFiles(params, Docker(module.run_command), dry=module.check_mode)
         plan = work.plan()
+        done = [operation_name(change["path"], change["what"], root) for change in plan.changes]
+        refuse_unplanned(done, params["expected"])
         copies = work.carry_out(plan)
-    except (FilesError, DockerError) as error:
+        if not module.check_mode:
+            journal = Journal(root)
+            for entry in params["owners"]:
+                give_away(root / entry["path"], entry["uid"], entry["gid"])
+                done.append(f"owners below {entry['path']}")
+            journal.done(params["run"], [(params["service"], what) for what in done])
+    except (FilesError, DockerError, JournalError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it writable for the user that Ansible becomes.")
     result: dict[str, Any] = {
-        "changed": bool(plan.changes),
+        "changed": bool(plan.changes or params["owners"]),
         "changes": plan.changes,
         "edited": [change["path"] for change in plan.changes if change["why"] == DIFFERS],
         "config_hash": plan.config_hash,

@@ -29,14 +29,22 @@ def write(path: Path, data: bytes, ownership: Ownership) -> None:
         raise
 
 
+def make_directories(path: Path, mode: int = 0o755) -> None:
+    """Create `path` and its missing parents with exactly `mode`, whatever the umask is."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=mode, exist_ok=True)
+        folder.chmod(mode)
+
+
 def keep_copy(path: Path, root: Path, now: datetime | None = None) -> Path:
     """Copy `path` with its owner and mode to `ROOT/.trade2026/replaced/TIME/…` before it is replaced."""
     moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%fZ")
     inside = path.relative_to(root) if path.is_relative_to(root) else Path(*path.parts[1:])
     base = root / ".trade2026" / "replaced"
-    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directories(base, 0o700)
     copy = base / moment / inside
-    copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directories(copy.parent, 0o700)
     shutil.copy2(path, copy)
     seen = path.stat()
     os.chown(copy, seen.st_uid, seen.st_gid)

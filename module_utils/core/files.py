@@ -54,7 +54,7 @@ class ManagedFiles:
 
     def __init__(self, params: Mapping[str, Any], docker: Docker, dry: bool) -> None:
         self.root = Path(params["root"])
-        for folder in params.get("never_in") or []:
+        for folder in params.get("forbid_inside") or []:
             if self.root.resolve().is_relative_to(Path(folder).resolve()):
                 raise FilesError(f"{self.root} lies in {folder}, which is only read; choose another root")
         self.secrets_root = Path(params["secrets_root"]) if params.get("secrets_root") else None
@@ -62,6 +62,8 @@ class ManagedFiles:
         self.files: list[dict[str, Any]] = list(params.get("files") or [])
         self.watch: list[str] = list(params.get("watch") or [])
         self.checker: dict[str, Any] | None = params.get("checker")
+        # Secrets that this run will create or replace: their present text is not the one that will be written.
+        self.pending_secrets: frozenset[str] = frozenset(params.get("pending_secrets") or ())
         self.docker = docker
         self.dry = dry
 
@@ -70,6 +72,8 @@ class ManagedFiles:
         if self.secrets_root is None:
             raise FilesError(f"a file mentions the secret {path}, and `secrets_root` is not set")
         file = self.secrets_root / path
+        if self.dry and path in self.pending_secrets:
+            return UNBORN_SECRET
         if file.exists():
             return file.read_text(encoding="utf-8").strip()
         if self.dry:
@@ -98,11 +102,11 @@ class ManagedFiles:
         if self.dry:
             return []
         for path, ownership in plan.directories:
-            path.mkdir(mode=0o755, parents=True, exist_ok=True)
+            atomic.make_directories(path)
             ownership.apply(path)
         copies = []
         for target in plan.writes:
-            target.path.parent.mkdir(parents=True, exist_ok=True)
+            atomic.make_directories(target.path.parent)
             if target.path.exists():
                 copies.append(str(atomic.keep_copy(target.path, self.root)))
             atomic.write(target.path, target.data, target.ownership)

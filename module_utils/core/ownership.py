@@ -66,3 +66,19 @@ def keeps_owners(path: Path) -> bool:
         path = path.parent
     kind, options = mount_of(path, Path("/proc/self/mounts").read_text(encoding="utf-8"))
     return kind not in WITHOUT_OWNERS or bool(options & KEPT_BY_OPTION)
+
+
+def give_away(folder: Path, uid: int, gid: int) -> int:
+    """Give every entry below `folder` that belongs to another user to `uid`; returns how many there were."""
+    count = 0
+    for parent, folders, names in os.walk(folder):
+        for name in [*folders, *names]:
+            path = os.path.join(parent, name)  # noqa: PTH118 - a tree of data may have very many entries
+            try:
+                if os.lstat(path).st_uid != uid:
+                    os.lchown(path, uid, gid)
+                    count += 1
+            except FileNotFoundError:
+                # The service removed it meanwhile.
+                continue
+    return count

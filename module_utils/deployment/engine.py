@@ -49,10 +49,7 @@ def connect(timeout_s: int = 30) -> Any:
             f"the Python package {error.name} is missing; run `make setup`, or install requirements/run.txt there"
         ) from error
     try:
-        if os.environ.get("DOCKER_HOST"):
-            arguments = kwargs_from_env()
-        else:
-            arguments = ContextAPI.kwargs_from_context()
+        arguments = kwargs_from_env() if os.environ.get("DOCKER_HOST") else ContextAPI.kwargs_from_context()
         return APIClient(version="auto", timeout=timeout_s, **arguments)
     except (DockerException, OSError, ValueError) as error:
         raise EngineError(f"Docker does not answer: {_first_line(error)}") from error
@@ -155,3 +152,26 @@ def moment(text: str) -> float:
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def helpers(client: Any, label: str, root: str) -> list[tuple[str, str]]:
+    """Name and status of the containers with the label, which a killed run leaves."""
+    found = client.containers(all=True, filters={"label": f"{label}={root}"})
+    return [((entry.get("Names") or [entry["Id"]])[0].lstrip("/"), str(entry.get("State", ""))) for entry in found]
+
+
+def remove_helpers(label: str, root: str, names: Sequence[tuple[str, str]]) -> None:
+    """Remove those containers; raises EngineError."""
+    if not names:
+        return
+    from docker.errors import APIError, DockerException
+
+    client = connect()
+    try:
+        for name, _status in helpers(client, label, root):
+            client.remove_container(name, force=True, v=True)
+    except APIError as error:
+        if error.status_code != 404:
+            raise EngineError(f"a leftover container cannot be removed: {_first_line(error)}") from error
+    except (DockerException, OSError) as error:
+        raise EngineError(f"Docker does not answer: {_first_line(error)}") from error

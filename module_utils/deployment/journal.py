@@ -1,8 +1,8 @@
 """The journal of a machine: which plan is under way, by whom, since when, and which operations are done; and its lock.
 
-    ROOT/.trade2026/journal/lock            the run that is under way, as JSON
-    ROOT/.trade2026/journal/current.jsonl   what it planned, and each operation that is done
-    ROOT/.trade2026/journal/previous.jsonl  the same of the run before
+ROOT/.trade2026/journal/lock            the run that is under way, as JSON
+ROOT/.trade2026/journal/current.jsonl   what it planned, and each operation that is done
+ROOT/.trade2026/journal/previous.jsonl  the same of the run before
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ class Journal:
             self._append({"event": "done", "service": service, "what": what, "at": _now()})
 
     def finish(self, run: str, failed: Iterable[str] = ()) -> list[str]:
-        """Release the lock; returns the planned operations that were not done and the done ones that were not planned."""
+        """Release the lock; returns where what was done differs from what was planned."""
         holder = self.owner()
         if holder is None or holder.run != run:
             return []

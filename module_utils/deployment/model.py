@@ -6,10 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 # Operations on the machine itself: directories, networks, secrets, the migrated applications.
 MACHINE = "machine"
+# How the operations on files are called, by what differs.
+KINDS_OF_FILES = {"content": "file", "directory": "directory", "owner": "owner of"}
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,8 @@ class SeenFile:
     why: str
     exists: bool
     diff: str = ""
+    # Whether the container reads it at its start.
+    at_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -223,6 +228,12 @@ class DesiredMachine:
     project: str
     networks: tuple[DesiredNetwork, ...]
     services: tuple[DesiredService, ...]
+
+
+def operation_name(path: str, what: str, root: Path) -> str:
+    """What a difference of a file is called in a plan; `what` is content, directory or owner."""
+    below = str(Path(path).relative_to(root)) if Path(path).is_relative_to(root) else path
+    return f"{KINDS_OF_FILES.get(what, 'file')} {below}"
 
 
 def digest(value: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ansible.module_utils.deployment.model import (
+    KINDS_OF_FILES,
     MACHINE,
     DesiredMachine,
     DesiredService,
@@ -65,9 +66,10 @@ def _machine(desired: DesiredMachine, seen: Seen) -> list[Operation]:
 
 def _file(service: str, file: SeenFile) -> Operation:
     """The operation for a file or directory that differs."""
-    what = f"{'directory' if file.what == 'directory' else 'file'} {file.path}"
+    what = f"{KINDS_OF_FILES[file.what]} {file.path}"
     if file.what == "owner":
-        return Operation(service, f"owner of {file.path}", "own", file.why, "as declared", "another owner or mode")
+        # The container may not have been able to read it.
+        return Operation(service, what, "own", file.why, "as declared", "another owner or mode", restarts=file.at_start)
     action = "write" if file.what == "content" else "create"
     cause = "it differs from the declared text" if file.exists else "it does not exist"
     return Operation(service, what, action, "changed" if file.exists else "", "as declared", cause, diff=file.diff)

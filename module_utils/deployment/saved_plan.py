@@ -56,7 +56,9 @@ def check_file(
     if not isinstance(content, dict) or "sha256" not in content:
         raise StalePlanError("the file is not a plan that playbooks/plan.yml wrote")
     if content.get("schema") != SCHEMA:
-        raise StalePlanError(f"the plan has schema {content.get('schema')!r}, this project reads {SCHEMA}; make it again")
+        raise StalePlanError(
+            f"the plan has schema {content.get('schema')!r}, this project reads {SCHEMA}; make it again"
+        )
     if digest({key: value for key, value in content.items() if key != "sha256"}) != content["sha256"]:
         raise StalePlanError("the plan was edited: its content does not match its checksum; make it again")
     reasons = []

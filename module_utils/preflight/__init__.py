@@ -1,1 +1,1 @@
-"""The checks that stand before a deployment. Each is a function from facts to results."""
+"""The preflight checks: what must hold before anything is deployed. Each is a function from facts to results."""

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.gate.result import Result, failed, passed
+from ansible.module_utils.deployment.model import DesiredNetwork, SeenContainer, SeenNetwork
+from ansible.module_utils.preflight.result import Result, failed, passed
 
 PROJECT_LABEL = "com.docker.compose.project"
 
@@ -27,34 +28,44 @@ def check_version(name: str, found: str, minimum: str) -> list[Result]:
 
 
 def check_networks(
-    wanted: Sequence[Mapping[str, Any]], existing: Mapping[str, Mapping[str, Any]], will_create: bool
+    wanted: Sequence[DesiredNetwork], existing: Mapping[str, SeenNetwork], will_create: bool
 ) -> list[Result]:
-    """Each network exists with exactly its subnet, or (`will_create`) is going to."""
+    """Each network exists with exactly its properties, or (`will_create`) is going to."""
     results = []
     for network in wanted:
-        name = f"network {network['name']}"
-        found = existing.get(network["name"])
+        name = f"network {network.name}"
+        found = existing.get(network.name)
         if found is None:
             if will_create:
-                results.append(passed(name, f"will be created with {network['subnet']}"))
+                results.append(passed(name, f"will be created with {network.subnet}"))
             else:
                 results.append(
                     failed(
                         name,
                         "does not exist",
                         "run with trade2026_foundation=ensure, or: "
-                        f"docker network create --subnet {network['subnet']} {network['name']}",
+                        f"docker network create --subnet {network.subnet} {network.name}",
                     )
                 )
             continue
-        subnets = [entry.get("Subnet") for entry in (found.get("IPAM") or {}).get("Config") or []]
-        if subnets == [network["subnet"]]:
-            results.append(passed(name, network["subnet"]))
+        wrong = [
+            f"{what} is {current}, {desired} is declared"
+            for what, current, desired in (
+                ("subnet", ", ".join(found.subnets) or "none", network.subnet),
+                ("driver", found.driver, network.driver),
+                ("internal", _word(found.internal), _word(network.internal)),
+                ("IPv6", _word(found.ipv6), _word(network.ipv6)),
+                ("options", _options(found.options), _options(network.options)),
+            )
+            if current != desired
+        ]
+        if not wrong:
+            results.append(passed(name, network.subnet))
         else:
             results.append(
                 failed(
                     name,
-                    f"has subnet {', '.join(map(str, subnets)) or 'none'}, {network['subnet']} is declared",
+                    "; ".join(wrong),
                     "it is never recreated here. Stop what uses it and remove it, "
                     "or set trade2026_networks to what exists",
                 )
@@ -63,17 +74,17 @@ def check_networks(
 
 
 def check_containers(
-    services: Sequence[Mapping[str, Any]], containers: Mapping[str, Mapping[str, Any]], project: str, root: str
+    services: Sequence[Mapping[str, Any]], containers: Sequence[SeenContainer], project: str, root: str
 ) -> list[Result]:
     """No container of that name belongs to somebody else, or to the same project deployed from another root."""
     results = []
+    by_name = {container.name: container for container in containers}
     for service in services:
-        container = containers.get(service["container"])
+        container = by_name.get(service["container"])
         if container is None:
             continue
-        labels = container["Config"].get("Labels") or {}
-        owner = labels.get(PROJECT_LABEL, "")
-        place = labels.get("com.docker.compose.project.working_dir", "")
+        owner = container.labels.get(PROJECT_LABEL, "")
+        place = container.labels.get("com.docker.compose.project.working_dir", "")
         name = f"container {service['container']}"
         if owner != project:
             results.append(
@@ -93,3 +104,11 @@ def check_containers(
                 )
             )
     return results or [passed("containers", "no name is taken by somebody else")]
+
+
+def _word(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def _options(options: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(options.items())) or "none"

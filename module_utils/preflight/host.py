@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.core.drift import size
-from ansible.module_utils.gate.result import Result, failed, passed
+from ansible.module_utils.preflight.result import Result, failed, passed
+from ansible.module_utils.shared.sizes import size
 
 LISTEN = "0A"
 CAP_SYS_RESOURCE = 1 << 24
@@ -54,7 +54,7 @@ def check_ports(
             name = f"port {port}"
             if not 1 <= port <= LAST_PORT:
                 results.append(
-                    failed(name, f"{service['name']} publishes it, and it is none", f"choose 1 to {LAST_PORT}")
+                    failed(name, f"{service['name']} publishes it, and it is not a port", f"choose 1 to {LAST_PORT}")
                 )
                 continue
             if port in wanted:
@@ -70,7 +70,7 @@ def check_ports(
                 )
                 continue
             wanted[port] = service["name"]
-            if published.get(port) == service["container"]:
+            if published.get(port) in {service["container"], *service.get("own_containers", [])}:
                 continue
             for listener in listening:
                 if listener.port == port and _overlap(listener.address, bind):
@@ -84,12 +84,6 @@ def check_ports(
                     )
                     break
     return results or [passed("ports", f"{len(wanted)} ports on {bind} are free or our own")]
-
-
-def host_ports(text: str) -> list[int]:
-    """The host ports in what `docker ps` shows of a container; it shows neighbouring ones as a range."""
-    found = re.findall(r":(\d+)(?:-(\d+))?->", text)
-    return [port for first, last in found for port in range(int(first), int(last or first) + 1)]
 
 
 def process_of(inode: str, proc: Path = Path("/proc")) -> str:
@@ -202,7 +196,7 @@ def check_bind(bind: str) -> list[Result]:
         return [
             failed(
                 "bind address",
-                f"core_bind_address={bind} is no IPv4 address",
+                f"core_bind_address={bind} is not an IPv4 address",
                 "name one of this machine's, or 0.0.0.0 for all of them",
             )
         ]

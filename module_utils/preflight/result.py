@@ -1,4 +1,4 @@
-"""What a check of the gate says."""
+"""What a preflight check says."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def failed(name: str, message: str, remedy: str) -> Result:
 def report(results: list[Result]) -> str:
     """All failures in one numbered list, each with its remedy."""
     failures = [result for result in results if not result.ok]
-    lines = [f"The gate is closed: {len(failures)} of {len(results)} checks failed. Nothing was deployed."]
+    lines = [f"{len(failures)} of {len(results)} preflight checks failed. Nothing was deployed."]
     for number, result in enumerate(failures, 1):
         lines += [f"{number}. {result.name}: {result.message}", f"   Do: {result.remedy}"]
     return "\n".join(lines)

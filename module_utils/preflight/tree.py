@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from ansible.module_utils.core.ownership import keeps_owners
-from ansible.module_utils.gate.result import Result, failed, passed
+from ansible.module_utils.preflight.result import Result, failed, passed
 
 
 def check_tree(root: Path, directories: list[str], documents: list[str], will_create: bool) -> list[Result]:

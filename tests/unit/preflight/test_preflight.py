@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.gate import engine, host, tree
-from ansible.module_utils.gate.result import Result, report
+from ansible.module_utils.preflight import engine, host, tree
+from ansible.module_utils.preflight.result import Result, report
 
 NETWORK = {"name": "trade2026-backend", "subnet": "172.21.0.0/16"}
 TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

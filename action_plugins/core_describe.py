@@ -1,0 +1,32 @@
+"""Describe services without a look at any machine: their dictionaries, templated, with no secret in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+
+# Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
+ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
+
+from ansible.module_utils.controller import services as described
+from ansible.module_utils.controller.action import ServicesAction
+
+
+class ActionModule(ServicesAction):
+    """`core_describe: {services}`. Values that depend on the image's version are empty."""
+
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        describer = self.describer(task_vars)
+        found, probes = {}, []
+        for name in self.names(self._task.args["services"]):
+            service = self.describe(name, describer, {}, task_vars)
+            found[name] = described.plain(service.definition)
+            probes.append(described.plain(described.probe_arguments(service, describer)))
+        result.update(changed=False, services=found, probes=probes)
+        return result

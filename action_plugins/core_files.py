@@ -1,0 +1,40 @@
+"""Render the files of one service and let the module `managed_files` validate and write what the plan lists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+
+# Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
+ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
+
+from ansible.module_utils.controller import services as described
+from ansible.module_utils.controller.action import ServicesAction
+
+
+class ActionModule(ServicesAction):
+    """`core_files: {service, role, image, root, secrets_root, run, expected, owners}`."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        args = self._task.args
+        describer = self.describer(task_vars)
+        service = self.describe(str(args["service"]), describer, dict(args["image"]), task_vars, str(args["role"]))
+        user = service.definition["user"]
+        arguments = {
+            "root": args["root"],
+            "secrets_root": args["secrets_root"],
+            "directories": described.directories_of(service),
+            "files": self.render_files(service, describer),
+            "watch": [secret["path"] for secret in service.definition.get("secrets", [])],
+            "checker": described.validate_command(service, str(args["image"]["reference"])),
+            "owners": [{"path": path, "uid": user["uid"], "gid": user["gid"]} for path in args.get("owners") or []],
+            "service": service.name,
+            "run": args.get("run") or "",
+            "expected": args.get("expected"),
+        }
+        result.update(self._execute_module("managed_files", described.plain(arguments), task_vars=task_vars))
+        return result

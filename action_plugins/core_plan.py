@@ -1,0 +1,231 @@
+"""Describe the services, render their templates, and let one module process look at the machine and plan.
+
+The plan is shown while it is fresh: a task of its own for that would cost a worker process.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import secrets as random
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+from ansible.errors import AnsibleActionFail
+
+# Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
+ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
+
+from ansible.module_utils.controller import services as described
+from ansible.module_utils.controller.action import ServicesAction, display, run_pid
+from ansible.module_utils.controller.templates import rendered
+from ansible.module_utils.deployment.journal import is_alive, read_owner, this_run
+from ansible.module_utils.deployment.model import MACHINE, plan_from_dict, table
+from ansible.module_utils.deployment.saved_plan import StalePlanError, check_file
+
+# Stands in docker-compose.core.yml for every fragment that the machine has.
+FRAGMENTS = "@@fragments@@"
+
+
+class ActionModule(ServicesAction):
+    """`core_plan: {services, machine, images, preflight, documents, other, apply, plan_file}`."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        args = dict(self._task.args)
+        names = self.names(args["services"])
+        describer = self.describer(task_vars)
+        machine = described.plain(args["machine"])
+        apply = bool(args.get("apply")) and not self._task.check_mode
+        saved = self._saved(str(args.get("plan_file") or ""), machine, names, task_vars)
+
+        found = self._describe(names, describer, args["images"], machine, task_vars)
+        salt = random.token_hex(16)
+        declared = [entry for service in found for entry in described.secrets_of(service, describer, salt)]
+        services = [self._service(service, describer) for service in found]
+        # A directory of a service gets its owner with the service's other files.
+        owned = {directory["path"] for service in services for directory in service["directories"]}
+        machine["required_directories"] = [entry["path"] for entry in machine["directories"]]
+        machine["directories"] = [entry for entry in machine["directories"] if entry["path"] not in owned]
+        arguments: dict[str, Any] = {
+            "machine": {**machine, "documents": self._documents(args, found, task_vars)},
+            "services": services,
+            "secrets": [{key: value for key, value in entry.items() if key != "digest"} for entry in declared],
+            "digests": {entry["path"]: entry["digest"] for entry in declared if entry.get("digest")},
+            "salt": salt,
+            "preflight": described.plain(args["preflight"]),
+            "other": described.plain(args.get("other") or []),
+        }
+        if saved:
+            arguments["expected"] = saved
+        owner = this_run(uuid.uuid4().hex, getpass.getuser(), run_pid()) if apply else None
+        if owner:
+            arguments["begin"] = vars(owner)
+        answer = self._look(arguments, task_vars)
+        plan = plan_from_dict(answer["plan"])
+        result.update(
+            {key: answer[key] for key in ("plan", "text", "fingerprint", "checks", "preflight", "fragments")},
+            changed=False,
+            run=owner.run if owner and answer["locked"] else "",
+            services={service.name: described.plain(service.definition) for service in found},
+            images={service.name: service.image for service in found},
+            probes=[described.plain(described.probe_arguments(service, describer)) for service in found],
+            by_service={name: [operation.to_dict() for operation in plan.of(name)] for name in [MACHINE, *names]},
+            machine=machine,
+        )
+        self._show(result, plan.text, bool(args.get("show", True)))
+        if answer["preflight"] and args.get("enforce", True):
+            return {"failed": True, "changed": False, "msg": str(answer["preflight"]), "checks": answer["checks"]}
+        return result
+
+    def _describe(
+        self,
+        names: list[str],
+        describer: described.Describer,
+        images: Mapping[str, Any],
+        machine: Mapping[str, Any],
+        task_vars: dict[str, Any],
+    ) -> list[described.Service]:
+        """The services with the images that they will run; one module process asks for all images."""
+        variables, roles, wanted = {}, {}, {}
+        for name in names:
+            site = self.site(name, task_vars)
+            roles[name] = describer.role_of(name, site)
+            variables[name] = describer.variables(name, roles[name], site)
+            wanted[name] = described.plain(describer.image_of(roles[name], variables[name]))
+        answer = self.call(
+            "image_info",
+            {**described.plain(images), "wanted": wanted, "root": machine["root"]},
+            task_vars,
+        )
+        return [describer.service(name, roles[name], variables[name], _image(answer["images"][name])) for name in names]
+
+    def _service(self, service: described.Service, describer: described.Describer) -> dict[str, Any]:
+        """A service as the module takes it."""
+        user = service.definition["user"]
+        container = str(describer.value(service.variables, "core_container_prefix")) + service.name
+        offset = int(describer.value(service.variables, "core_port_offset"))
+        return dict(
+            described.plain(
+                {
+                    "name": service.name,
+                    "container": container,
+                    "uid": user["uid"],
+                    "fragment": service.fragment,
+                    "directories": described.directories_of(service),
+                    "files": self.render_files(service, describer),
+                    "watch": [secret["path"] for secret in service.definition.get("secrets", [])],
+                    "data": described.data_of(service),
+                    "image": service.image,
+                    "preflight": described.preflight_of(service, container, offset),
+                }
+            )
+        )
+
+    def _documents(
+        self, args: Mapping[str, Any], found: list[described.Service], task_vars: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """The files of the machine, with their text."""
+        variables = {
+            **task_vars,
+            "core_fragments": [FRAGMENTS],
+            "core_described": {service.name: service.definition for service in found},
+        }
+        return [
+            dict(described.plain(rendered(document, self._templar, self._loader, variables)))
+            for document in args.get("documents") or []
+        ]
+
+    def _look(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The module's answer; a lock whose owner has ended is taken over, any other ends the run."""
+        answer = self.call("core_plan", arguments, task_vars)
+        locked = dict(answer["locked"])
+        if "plan" in answer:
+            return answer
+        refusal = str(locked.pop("refusal"))
+        owner = read_owner(locked)
+        if is_alive(owner):
+            raise AnsibleActionFail(refusal)
+        display.display(f"  The run of {owner.text} ended without finishing; this run takes over.")
+        answer = self.call("core_plan", {**arguments, "take_over": owner.run}, task_vars)
+        if "plan" not in answer:
+            raise AnsibleActionFail(str(answer["locked"]["refusal"]))
+        return answer
+
+    def _saved(
+        self, file: str, machine: Mapping[str, Any], names: list[str], task_vars: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """This machine's part of a saved plan; raises AnsibleActionFail when the plan is not for this run."""
+        if not file:
+            return {}
+        path = Path(str(task_vars["playbook_dir"])).parent / file if not file.startswith("/") else Path(file)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise AnsibleActionFail(f"core_plan={file} cannot be read: {error}") from error
+        where = str(task_vars["docker_host"])
+        version = described.project_version(Path(__file__).resolve().parent.parent)
+        try:
+            part = content.get("machines", {}).get(where, {}) if isinstance(content, dict) else {}
+            check_file(content, site_of(machine), version, [*_others(content, part), *names])
+        except StalePlanError as error:
+            raise AnsibleActionFail(f"The saved plan {file} is refused; nothing was done: {error}") from error
+        if not part:
+            raise AnsibleActionFail(f"The saved plan {file} has no part for the machine {where}; make it again")
+        return dict(part)
+
+    def _show(self, result: Mapping[str, Any], text: str, show: bool) -> None:
+        if not show:
+            return
+        if not text:
+            display.display("  Nothing to do: everything is as declared.")
+            return
+        display.display(plan_table(result["plan"]["operations"]))
+        for line in result["plan"]["unpredictable"]:
+            display.display(f"  not predicted: {line}")
+        if self._task.diff:
+            for operation in result["plan"]["operations"]:
+                if operation["diff"]:
+                    display.display(operation["diff"])
+
+
+def site_of(machine: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells one site from another, for a saved plan."""
+    return {"root": machine["root"], "project": machine["project"]}
+
+
+def plan_table(operations: list[dict[str, Any]]) -> str:
+    """The plan for people."""
+    rows = [("SERVICE", "OPERATION", "CURRENT", "DESIRED", "CAUSE")]
+    for row in operations:
+        cause = row["cause"] + (" (restarts)" if row["restarts"] else "")
+        what = f"{row['action']} {row['what']}"
+        rows.append((row["service"], what, row["current"] or "-", row["desired"] or "-", cause))
+    return table(rows)
+
+
+def _others(content: Any, part: Mapping[str, Any]) -> list[str]:
+    """Services of the plan that are on other machines, which their own primaries check."""
+    if not isinstance(content, dict):
+        return []
+    here = set(part.get("services", []))
+    return [name for name in content.get("services", []) if name not in here]
+
+
+def _image(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What templates and the plan see of an image."""
+    reference = str(found["reference"])
+    return {
+        "reference": reference,
+        "id": str(found["id"]),
+        "source": str(found["source"]),
+        "version": reference.rpartition(":")[2] if found["kind"] == "build" else str(found["version"]),
+        "kind": str(found["kind"]),
+        "built_from": str(found["built_from"]),
+        "known": not reference.endswith(":not-built-yet"),
+        "present": bool(found["present"]),
+    }

@@ -1,0 +1,65 @@
+"""Run the module `service_probe` in slices and show between them what is not healthy yet.
+
+A module cannot speak before it ends, and a service may take minutes to start. In a run with nothing to do there is one
+slice.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+# Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
+ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
+
+from ansible.module_utils.controller.services import plain
+
+SLICE_S = 10.0
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Calls the module until every service has answered; each call asks those that have not."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        args = dict(plain(self._task.args))
+        args["slice_s"] = float(args.get("slice_s") or SLICE_S)
+        waiting = {str(service["name"]): dict(service) for service in args["services"]}
+        deadlines = {name: float(service.get("deadline_s", 120)) for name, service in waiting.items()}
+        begun = time.monotonic()
+        answers: dict[str, dict[str, Any]] = {}
+        while True:
+            spent = time.monotonic() - begun
+            args["services"] = [
+                {**service, "deadline_s": max(1.0, deadlines[name] - spent)} for name, service in waiting.items()
+            ]
+            # Those that failed in an earlier slice are not asked again, and the journal has to know of them.
+            failed = [name for name, answer in answers.items() if answer.get("failed")]
+            answer: dict[str, Any] = self._execute_module(
+                "service_probe",
+                {**args, "failed_services": [*(args.get("failed_services") or []), *failed]},
+                task_vars=task_vars,
+            )
+            found: dict[str, dict[str, Any]] = dict(answer.get("services") or {})
+            if not found:
+                break
+            answers.update(found)
+            waiting = {name: service for name, service in waiting.items() if found.get(name, {}).get("pending")}
+            if not waiting:
+                break
+            lines = [f"{name} {found[name]['pending']}" for name in waiting]
+            display.display(f"  waiting for {'; '.join(lines)}; {time.monotonic() - begun:.0f} s")
+        failures = [str(one.get("msg", name)) for name, one in answers.items() if one.get("failed")]
+        result.update(answer)
+        if answers:
+            result["services"] = answers
+        if failures:
+            result.update(failed=True, msg="\n".join(failures))
+        return result

@@ -1,0 +1,530 @@
+#!/usr/bin/python
+"""Look at a machine once, run the preflight checks, and say what has to be done there."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: core_plan
+short_description: Look at a machine once, run the preflight checks, and plan what has to be done there
+version_added: 1.0.0
+description:
+  - Looks at files, owners, secrets, networks, images, containers, ports, memory, disk and kernel settings, in one
+    module process, through the Docker SDK for Python. Nothing is changed by the look.
+  - The preflight checks judge what was seen, and a pure function turns it into the plan, an ordered list of operations.
+  - The action plugin of the same name describes the services and renders their templates on the controller first.
+options:
+  machine:
+    description: What is declared for the machine as a whole, as the action plugin passes it.
+    type: dict
+    required: true
+  services:
+    description: What is declared for each service, with its rendered files, as the action plugin passes it.
+    type: list
+    elements: dict
+    required: true
+  secrets:
+    description: Declared secrets, without values.
+    type: list
+    elements: dict
+    default: []
+  digests:
+    description: Secret to the salted digest of the site's own value, for those that have one.
+    type: dict
+    default: {}
+    no_log: true
+  salt:
+    description: Salt of those digests, a new one for each call.
+    type: str
+    default: ""
+    no_log: true
+  preflight:
+    description: Limits and versions for the preflight checks.
+    type: dict
+    required: true
+  other:
+    description: Operations that other phases of the run plan themselves, as the migration of the applications.
+    type: list
+    elements: dict
+    default: []
+  begin:
+    description: The run that takes the lock when there is something to do. Without it nothing is locked.
+    type: dict
+  take_over:
+    description: The run that holds the lock, when its process is known to have ended.
+    type: str
+    default: ""
+  expected:
+    description: The operations of a saved plan with its fingerprint. What was seen since must be the same.
+    type: dict
+attributes:
+  check_mode:
+    description: Looks and plans in the same way, and takes no lock.
+    support: full
+  diff_mode:
+    description: The differences are part of the plan.
+    support: none
+author: [Trade2026 founders (@trade2026)]
+"""
+
+EXAMPLES = r"""
+- name: Look at the machine and plan
+  core_plan:
+    services: [nats, valkey]
+    machine:
+      root: /srv/trade2026
+      secrets_root: /srv/trade2026/secrets
+  register: core_planned
+"""
+
+RETURN = r"""
+plan:
+  description: The operations, in order, and what cannot be predicted.
+  returned: success
+  type: dict
+text:
+  description: The plan, one line for each operation.
+  returned: success
+  type: str
+fingerprint:
+  description: Service to part to a hash that changes when that part moves.
+  returned: success
+  type: dict
+checks:
+  description: Every preflight check with its result, and its remedy where it failed.
+  returned: always
+  type: list
+  elements: dict
+preflight:
+  description: The failures of the preflight checks as one text; empty when all passed.
+  returned: success
+  type: str
+fragments:
+  description: Services that have a Compose fragment on the disk.
+  returned: success
+  type: list
+  elements: str
+locked:
+  description: Who holds the lock of the machine; empty when nobody does.
+  returned: success
+  type: dict
+"""
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.core.files import FilesError
+from ansible.module_utils.deployment import engine as docker_engine
+from ansible.module_utils.deployment.journal import Journal, JournalError, read_owner
+from ansible.module_utils.deployment.model import (
+    DesiredMachine,
+    DesiredNetwork,
+    DesiredService,
+    Operation,
+    Plan,
+    Seen,
+    SeenContainer,
+    SeenService,
+    digest,
+)
+from ansible.module_utils.deployment.observe import (
+    LookedFiles,
+    look_at_files,
+    look_at_owners,
+    look_at_secrets,
+    secrets_fingerprint,
+)
+from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
+from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
+from ansible.module_utils.preflight import engine, host, tree
+from ansible.module_utils.preflight.result import Result, failed, passed, report
+from ansible.module_utils.shared.sizes import size
+
+VERSION_COMMAND = ("docker", "compose", "version", "--short")
+# Stands in docker-compose.core.yml for every fragment that the machine has.
+FRAGMENTS = "@@fragments@@"
+# Containers of the validate commands and of the preflight checks, which an interrupted run leaves.
+HELPER_LABEL = "com.trade2026.helper"
+
+
+class Look:
+    """The observation of one machine, and everything that is concluded from it."""
+
+    def __init__(self, params: Mapping[str, Any]) -> None:
+        self.params = params
+        self.machine: dict[str, Any] = params["machine"]
+        self.root = Path(self.machine["root"])
+        self.secrets_root = Path(self.machine["secrets_root"])
+        self.services: list[dict[str, Any]] = params["services"]
+        self.networks = tuple(
+            DesiredNetwork(
+                name=network["name"],
+                subnet=network["subnet"],
+                driver=network.get("driver", "bridge"),
+                internal=bool(network.get("internal", False)),
+                ipv6=bool(network.get("ipv6", False)),
+                options=dict(network.get("options", {})),
+            )
+            for network in self.machine["networks"]
+        )
+        self.docker_error = ""
+        self.compose_error = ""
+        self.seen_engine = docker_engine.SeenEngine("", swap_limit=False)
+        self.published: dict[int, str] = {}
+        self.helpers: list[tuple[str, str]] = []
+
+    def run(self) -> None:
+        """Look; every process of the command line runs beside what is asked here."""
+        version = _start(VERSION_COMMAND)
+        declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
+        secrets = look_at_secrets(self.secrets_root, declared, self.params["salt"])
+        pending = sorted(secret.path for secret in secrets if secret.action != "own")
+        self.secrets = tuple(secrets)
+        self.files: dict[str, LookedFiles] = {}
+        for service in self.services:
+            self.files[service["name"]] = look_at_files(
+                {
+                    "root": str(self.root),
+                    "secrets_root": str(self.secrets_root),
+                    "directories": service["directories"],
+                    "files": service["files"],
+                    "watch": service["watch"],
+                    "pending_secrets": pending,
+                },
+                [file["dest"] for file in service["files"] if not file.get("reveal")],
+            )
+        hashes = _start(
+            (
+                "docker",
+                "compose",
+                "--project-name",
+                self.machine["project"],
+                "--project-directory",
+                str(self.root / self.machine["services_dir"]),
+                "--file",
+                "-",
+                "config",
+                "--hash",
+                "*",
+            ),
+            self._definition(),
+        )
+        self.machine_files = look_at_files(
+            {
+                "root": str(self.root),
+                "forbid_inside": self.machine["forbid_inside"],
+                "directories": self.machine["directories"] if self.machine["foundation"] == "ensure" else [],
+                "files": [self._document(entry) for entry in self.machine["documents"]],
+            }
+        )
+        self._ask_engine()
+        code, self.compose_version, error = _finish(version)
+        if code != 0:
+            self.compose_version, self.compose_error = "", error
+        code, out, error = _finish(hashes)
+        self.compose_hashes = (
+            dict(line.split() for line in out.splitlines() if len(line.split()) == 2) if code == 0 else {}
+        )
+        if code != 0 and not self.compose_error:
+            self.compose_error = error
+
+    def _document(self, entry: Mapping[str, Any]) -> dict[str, Any]:
+        """A file of the machine; one that includes the fragments names all that there will be."""
+        folder = self.root / self.machine["services_dir"]
+        names = {path.stem for path in folder.glob("[!.]*.yml")} | {service["name"] for service in self.services}
+        lines = []
+        for line in str(entry["content"]).splitlines(keepends=True):
+            lines += [line.replace(FRAGMENTS, name) for name in sorted(names)] if FRAGMENTS in line else [line]
+        return {"dest": entry["dest"], "content": "".join(lines), "mode": entry.get("mode", "0644")}
+
+    def _definition(self) -> str:
+        """All fragments as one Compose definition; a JSON text is a YAML text."""
+        import json
+
+        import yaml
+
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        merged: dict[str, Any] = {"name": self.machine["project"], "services": {}, "networks": {}}
+        self.definitions: dict[str, dict[str, Any]] = {}
+        for service in self.services:
+            content = yaml.load(self.files[service["name"]].texts[service["fragment"]], Loader=loader)
+            self.definitions[service["name"]] = content["services"][service["name"]]
+            merged["services"].update(content["services"])
+            merged["networks"].update(content.get("networks") or {})
+        return json.dumps(merged)
+
+    def _ask_engine(self) -> None:
+        try:
+            client = docker_engine.connect()
+            self.seen_engine = docker_engine.observe_engine(
+                client,
+                self.machine["project"],
+                [service["container"] for service in self.services],
+                [service["image"]["reference"] for service in self.services],
+            )
+            self.published = docker_engine.published_ports(client)
+            self.helpers = docker_engine.helpers(client, HELPER_LABEL, str(self.root))
+        except docker_engine.EngineError as error:
+            self.docker_error = str(error)
+
+    def desired(self) -> DesiredMachine:
+        """What the rendered definitions ask for."""
+        return DesiredMachine(
+            self.machine["project"], self.networks, tuple(self._desired_service(service) for service in self.services)
+        )
+
+    def _desired_service(self, service: Mapping[str, Any]) -> DesiredService:
+        definition, image = self.definitions[service["name"]], service["image"]
+        names = {network["key"]: network["name"] for network in self.machine["networks"]}
+        memory = size(definition.get("mem_limit", 0))
+        return DesiredService(
+            name=service["name"],
+            container=service["container"],
+            uid=int(service["uid"]),
+            image=image["reference"],
+            image_kind=image["kind"],
+            image_from=image["built_from"],
+            image_id=self.seen_engine.images.get(image["reference"], ""),
+            image_known=bool(image.get("known", True)),
+            config_hash=self.files[service["name"]].config_hash,
+            compose_hash=self.compose_hashes.get(service["name"], ""),
+            networks=frozenset(names[key] for key in definition.get("networks", [])),
+            memory=memory,
+            memory_swap=size(definition.get("memswap_limit", 0)) if self.seen_engine.swap_limit else None,
+            nano_cpus=round(float(definition.get("cpus", 0)) * 1e9),
+            pids=int(definition.get("pids_limit", 0)),
+        )
+
+    def containers_of(self, service: Mapping[str, Any]) -> tuple[SeenContainer, ...]:
+        """Every container of the service by its label, and the one that has its container's name."""
+        return tuple(
+            container
+            for container in self.seen_engine.containers
+            if container.labels.get(SERVICE_LABEL) == service["name"] or container.name == service["container"]
+        )
+
+    def seen(self) -> Seen:
+        """The observation as the plan takes it."""
+        services = {}
+        for service in self.services:
+            files = self.files[service["name"]]
+            services[service["name"]] = SeenService(
+                files=files.files,
+                newest_file=files.newest_file,
+                newest_change=files.newest_change,
+                owners=tuple(look_at_owners(self.root, service["data"], int(service["uid"]))),
+                containers=self.containers_of(service),
+            )
+        other = [Operation(**operation) for operation in self.params["other"]]
+        other += [
+            Operation("machine", f"container {name}", "remove", status, "", "left by an interrupted run")
+            for name, status in self.helpers
+        ]
+        return Seen(
+            services=services,
+            networks=self.seen_engine.networks,
+            files=self.machine_files.files,
+            secrets=self.secrets,
+            other=tuple(other),
+        )
+
+    def fingerprint(self) -> dict[str, dict[str, str]]:
+        """Service → part → a hash that changes when that part moves."""
+        found = {
+            "machine": {
+                "variables": digest([self.machine, self.params["preflight"]]),
+                "files": self.machine_files.fingerprint,
+                "networks": digest([[network.name, _network(self.seen_engine, network)] for network in self.networks]),
+                "source": digest(self.params["other"]),
+            }
+        }
+        for service in self.services:
+            name = service["name"]
+            secrets = [secret for secret in self.params["secrets"] if secret["service"] == name]
+            containers = [
+                [
+                    entry.id,
+                    entry.name,
+                    entry.status,
+                    entry.started,
+                    sorted(entry.networks),
+                    entry.memory,
+                    entry.nano_cpus,
+                ]
+                for entry in self.containers_of(service)
+            ]
+            found[name] = {
+                "variables": digest({key: value for key, value in service.items() if key != "image"}),
+                "files": self.files[name].fingerprint,
+                "image": digest([service["image"], self.seen_engine.images.get(service["image"]["reference"], "")]),
+                "container": digest(containers),
+                "secrets": secrets_fingerprint(self.secrets_root, secrets),
+            }
+        return found
+
+    def checks(self) -> list[Result]:
+        """The preflight checks on what was seen."""
+        limits = self.params["preflight"]
+        ensure = self.machine["foundation"] == "ensure"
+        services = [
+            {
+                **service["preflight"],
+                "own_containers": [
+                    entry.name
+                    for entry in self.containers_of(service)
+                    if entry.labels.get(engine.PROJECT_LABEL) == self.machine["project"]
+                ],
+            }
+            for service in self.services
+        ]
+        total = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"), re.MULTILINE)
+        results = [
+            *tree.check_writable(self.root),
+            *tree.check_tree(
+                self.root,
+                self.machine["required_directories"],
+                self.machine["required_documents"],
+                will_create=ensure,
+            ),
+            *tree.check_disk(self.root, float(limits["min_free_gib"])),
+            *tree.check_secrets(self.secrets_root, bool(limits["accept_readable_secrets"])),
+            *host.check_memory(services, int(total[1]) * 1024 if total else 0, float(limits["memory_share"])),
+            *host.check_bounds(services),
+            *host.check_map_count(services, int(Path("/proc/sys/vm/max_map_count").read_text(encoding="utf-8"))),
+            *host.check_nofile(services, host.engine_nofile()),
+            *host.check_bind(limits["bind_address"]),
+            *host.check_open(services, limits["bind_address"], bool(limits["accept_open_services"])),
+        ]
+        if self.docker_error:
+            results.append(
+                failed(
+                    "Docker engine",
+                    self.docker_error,
+                    "start the engine (`make setup` does on this machine), then run again",
+                )
+            )
+        else:
+            results += engine.check_version("Docker engine", self.seen_engine.version, limits["min_engine"])
+            results += engine.check_networks(self.networks, self.seen_engine.networks, will_create=ensure)
+            results += engine.check_containers(
+                services, self.seen_engine.containers, self.machine["project"], str(self.root)
+            )
+        results += engine.check_version("Docker Compose", self.compose_version, limits["min_compose"])
+        results += engine.check_version("community.docker", limits["collection"], limits["min_collection"])
+        tables = [
+            path.read_text(encoding="utf-8") for path in map(Path, ("/proc/net/tcp", "/proc/net/tcp6")) if path.exists()
+        ]
+        results += host.check_ports(services, limits["bind_address"], host.listeners(tables), self.published)
+        if self.compose_version and self.compose_error:
+            results.append(
+                failed(
+                    "Compose definition",
+                    self.compose_error,
+                    "it is rendered from roles/core/templates/compose.yml.j2 and the role's vars; correct those",
+                )
+            )
+        return results or [passed("preflight", "nothing to check")]
+
+
+def _network(seen: docker_engine.SeenEngine, network: DesiredNetwork) -> str:
+    found = seen.networks.get(network.name)
+    return found.id if found else ""
+
+
+def _start(command: tuple[str, ...], stdin: str = "") -> subprocess.Popen[str] | str:
+    """A process that runs beside the rest of the look, or why it cannot be started."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    except OSError as error:
+        return f"`{command[0]}` cannot be run: {error.strerror}"
+    if stdin and process.stdin:
+        process.stdin.write(stdin)
+        process.stdin.close()
+        process.stdin = None
+    return process
+
+
+def _finish(process: subprocess.Popen[str] | str) -> tuple[int, str, str]:
+    """Exit code, output and errors."""
+    if isinstance(process, str):
+        return 1, "", process
+    out, err = process.communicate()
+    return process.returncode, out.strip(), err.strip()
+
+
+def begin(module: AnsibleModule, look: Look, planned: Plan, before: str) -> None:
+    """Take the lock for what was planned; refuse when another run finished since the look began."""
+    journal = Journal(look.root)
+    journal.begin(read_owner(module.params["begin"]), planned.operations, module.params["take_over"])
+    if journal.finished_run() != before:
+        journal.finish(module.params["begin"]["run"])
+        raise JournalError("another run finished while this one looked at the machine; run again")
+
+
+def main() -> None:
+    """Look, judge, plan; take the lock when asked to and there is something to do."""
+    module = AnsibleModule(
+        argument_spec={
+            "machine": {"type": "dict", "required": True},
+            "services": {"type": "list", "elements": "dict", "required": True},
+            # Names alone; what is derived from values is in `digests`.
+            "secrets": {"type": "list", "elements": "dict", "default": [], "no_log": False},
+            "digests": {"type": "dict", "default": {}, "no_log": True},
+            "salt": {"type": "str", "default": "", "no_log": True},
+            "preflight": {"type": "dict", "required": True},
+            "other": {"type": "list", "elements": "dict", "default": []},
+            "begin": {"type": "dict"},
+            "take_over": {"type": "str", "default": ""},
+            "expected": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    params: dict[str, Any] = module.params
+    look = Look(params)
+    journal = Journal(look.root)
+    try:
+        holder = journal.owner()
+        if holder is not None and params["begin"] and holder.run != params["take_over"]:
+            module.exit_json(changed=False, locked={**vars(holder), "refusal": journal.refusal(holder)})
+        before = journal.finished_run()
+        look.run()
+        planned = plan(look.desired(), look.seen())
+        results = look.checks()
+        fragments = look.root / look.machine["services_dir"]
+        answer = {
+            "changed": False,
+            "plan": planned.to_dict(),
+            "text": planned.text,
+            "fingerprint": look.fingerprint(),
+            "checks": [result.as_dict() for result in results],
+            "preflight": "" if all(result.ok for result in results) else report(results),
+            "fragments": sorted(path.stem for path in fragments.glob("[!.]*.yml")),
+            "locked": {},
+        }
+        if params["expected"]:
+            check_machine(params["expected"], answer)
+        if params["begin"] and planned.operations and not answer["preflight"] and not module.check_mode:
+            begin(module, look, planned, before)
+            docker_engine.remove_helpers(HELPER_LABEL, str(look.root), look.helpers)
+            journal.done(params["begin"]["run"], [("machine", f"container {name}") for name, _status in look.helpers])
+            answer["locked"] = params["begin"]
+    except StalePlanError as error:
+        module.fail_json(msg=f"The saved plan is stale; nothing was done.\n{error}")
+    except (FilesError, JournalError, docker_engine.EngineError) as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it readable for the user that Ansible becomes.")
+    module.exit_json(**answer)
+
+
+if __name__ == "__main__":
+    main()

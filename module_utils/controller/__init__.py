@@ -1,0 +1,1 @@
+"""What action plugins share. It runs on the controller and is part of no module."""

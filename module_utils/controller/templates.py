@@ -1,0 +1,59 @@
+"""Render templates on the controller as `ansible.builtin.template` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible._internal._templating import _template_vars
+from ansible.errors import AnsibleActionFail
+from ansible.template import trust_as_template
+
+
+def rendered(file: Mapping[str, Any], templar: Any, loader: Any, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """`file` with `template` (a path on the controller) replaced by its rendered `content`."""
+    result = dict(file)
+    name = result.pop("template", None)
+    if name is None:
+        return result
+    source = Path(str(name))
+    if not source.is_file():
+        raise AnsibleActionFail(f"{source}: no such template; give its full path on the controller")
+    try:
+        result["content"] = render(source, str(result.get("dest", "")), templar, loader, variables)
+    except Exception as error:
+        raise AnsibleActionFail(f"{_place(source, error)}: cannot be rendered: {error}") from error
+    return result
+
+
+def render(source: Path, dest: str, templar: Any, loader: Any, variables: Mapping[str, Any]) -> str:
+    """One template, with trimmed blocks and `ansible_managed`."""
+    available = dict(variables)
+    available.update(
+        _template_vars.generate_ansible_template_vars(
+            path=source.name,
+            fullpath=str(source),
+            dest_path=dest,
+            include_ansible_managed="ansible_managed" not in available,
+        )
+    )
+    engine = templar.copy_with_new_env(
+        searchpath=[str(source.parent), str(source.parent.parent)], available_variables=available
+    )
+    # The loader's text knows which file it came from, and Ansible's message says so.
+    text = trust_as_template(loader.get_text_file_contents(str(source)))
+    result = engine.template(
+        text,
+        escape_backslashes=False,
+        overrides={"trim_blocks": True, "lstrip_blocks": True, "newline_sequence": "\n"},
+    )
+    return "" if result is None else str(result)
+
+
+def _place(source: Path, error: BaseException) -> str:
+    """The template, with the line where Jinja's parser stopped: its error alone has one."""
+    cause: BaseException | None = error
+    while cause is not None and not hasattr(cause, "lineno"):
+        cause = cause.__cause__
+    return str(source) if cause is None else f"{source}:{cause.lineno}"

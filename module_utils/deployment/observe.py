@@ -1,0 +1,231 @@
+"""The one read-only look at a machine: files, owners and secrets here, the engine by `engine`."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.core.files import FilesError, ManagedFiles
+from ansible.module_utils.core.secret_store import verifies
+from ansible.module_utils.deployment.model import SeenFile, SeenOwners, SeenSecret, digest
+
+# Entries of a data directory that are looked at. A tree that root copied in shows within the first few.
+OWNERS_BOUND = 2000
+# Lines of a file's diff that a plan keeps.
+DIFF_LINES = 200
+
+
+@dataclass(frozen=True)
+class LookedFiles:
+    """What a look at the declared files of a service, or of the machine, gave."""
+
+    files: tuple[SeenFile, ...]
+    texts: Mapping[str, str] = field(default_factory=dict)
+    config_hash: str = ""
+    newest_file: str = ""
+    newest_change: float = 0.0
+    # Stands for content and owners of everything looked at; equal as long as nothing moved.
+    fingerprint: str = ""
+
+
+def look_at_files(params: Mapping[str, Any], compared_with_start: Sequence[str] = ()) -> LookedFiles:
+    """Compare declared directories and files with the disk; `params` are those of the module `managed_files`.
+
+    `compared_with_start` are the files (below the root) that the container reads at its start. Raises FilesError.
+    """
+    managed = ManagedFiles(params, None, dry=True)
+    found = managed.plan()
+    root = Path(params["root"])
+    diffs = {row.get("before_header", ""): row for row in found.diff}
+    read_at_start = {str(root / name) for name in compared_with_start}
+    files = tuple(
+        SeenFile(
+            path=_below(change["path"], root),
+            what=change["what"],
+            why=change["why"],
+            exists=Path(change["path"]).exists(),
+            diff=_diff(diffs.get(change["path"])),
+            at_start=change["path"] in read_at_start,
+        )
+        for change in found.changes
+    )
+    newest, changed = "", 0.0
+    for name in compared_with_start:
+        try:
+            ctime = (root / name).stat().st_ctime
+        except OSError:
+            continue
+        if ctime > changed:
+            newest, changed = name, ctime
+    for name in params.get("watch") or []:
+        try:
+            # Not the ctime, which an owner that is put right changes; the content is in the configuration's hash.
+            mtime = (Path(params["secrets_root"]) / name).stat().st_mtime
+        except OSError:
+            continue
+        if mtime > changed:
+            newest, changed = f"secret {name}", mtime
+    paths = [root / entry["path"] for entry in params.get("directories") or []]
+    paths += [root / entry["dest"] for entry in params.get("files") or []]
+    return LookedFiles(
+        files=files,
+        texts=found.texts,
+        config_hash=found.config_hash,
+        newest_file=newest,
+        newest_change=changed,
+        fingerprint=digest([_state_of(path) for path in paths]),
+    )
+
+
+def look_at_owners(root: Path, directories: Iterable[str], uid: int, bound: int = OWNERS_BOUND) -> list[SeenOwners]:
+    """Entries below the directories that belong to another user; at most `bound` entries of each are looked at."""
+    found = []
+    for name in directories:
+        wrong, looked_at, example, owner = 0, 0, "", 0
+        folders = [root / name]
+        while folders and looked_at < bound:
+            folder = folders.pop()
+            try:
+                entries = list(os.scandir(folder))
+            except OSError:
+                continue
+            for entry in entries[: bound - looked_at]:
+                looked_at += 1
+                try:
+                    seen = entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                except FileNotFoundError:
+                    # The service removed it meanwhile.
+                    continue
+                if seen.st_uid != uid:
+                    wrong += 1
+                    example = example or _below(entry.path, root)
+                    owner = owner or seen.st_uid
+        if wrong:
+            found.append(SeenOwners(name, wrong, looked_at, example, owner))
+    return found
+
+
+def look_at_secrets(root: Path, declared: Sequence[Mapping[str, Any]], salt: str) -> list[SeenSecret]:
+    """Declared secrets that are missing or differ from the site's values, which come as salted digests."""
+    found = []
+    for entry in declared:
+        if entry["kind"] == "clients":
+            found += _clients(root, entry, salt)
+            continue
+        text = _text(root / entry["path"])
+        given = entry.get("digest")
+        if text is None:
+            found.append(SeenSecret(entry["path"], "", "present", "it does not exist", "create"))
+        elif given and not hmac.compare_digest(salted(text.strip(), salt), given):
+            found.append(SeenSecret(entry["path"], "another value", "the site's", "the site sets another", "write"))
+        elif _another_owner(root / entry["path"], entry):
+            found.append(SeenSecret(entry["path"], "another owner", "as declared", "another owner or mode", "own"))
+    return found
+
+
+def salted(value: str, salt: str) -> str:
+    """What is sent in place of a site's secret, so that it can be compared and not read."""
+    return hmac.new(salt.encode(), value.encode(), hashlib.sha256).hexdigest()
+
+
+def secrets_fingerprint(root: Path, declared: Sequence[Mapping[str, Any]]) -> str:
+    """Equal as long as no secret was written; made of times and sizes, so that it tells nothing of the content."""
+    names = sorted({entry["path"] for entry in declared} | {entry["plain"] for entry in declared if entry.get("plain")})
+    rows = []
+    for name in names:
+        try:
+            seen = (root / name).stat()
+            rows.append([name, seen.st_mtime_ns, seen.st_size, seen.st_uid, seen.st_gid, seen.st_mode])
+        except OSError:
+            rows.append([name])
+    return digest(rows)
+
+
+def _clients(root: Path, entry: Mapping[str, Any], salt: str) -> list[SeenSecret]:
+    plain, hashes = _object(root / entry["plain"]), _object(root / entry["path"])
+    given: Mapping[str, str] = entry.get("digest") or {}
+    found = []
+    added = sorted(set(entry["clients"]) - set(plain))
+    removed = sorted(set(plain) - set(entry["clients"]))
+    other = sorted(name for name, value in given.items() if name in plain and salted(str(plain[name]), salt) != value)
+    if added or removed or other:
+        parts = [("new", added), ("no longer declared", removed), ("another value set", other)]
+        cause = "; ".join(f"{word}: {', '.join(names)}" for word, names in parts if names)
+        action = "write" if plain else "create"
+        found.append(SeenSecret(entry["plain"], "" if not plain else "other clients", "as declared", cause, action))
+    stale = [name for name in entry["clients"] if name in plain and not _verified(str(plain[name]), hashes.get(name))]
+    if found or stale or set(hashes) != set(entry["clients"]):
+        cause = "hashes of other clients or secrets" if hashes else "it does not exist"
+        action = "write" if hashes else "create"
+        found.append(SeenSecret(entry["path"], "" if not hashes else "other hashes", "as declared", cause, action))
+    elif _another_owner(root / entry["path"], entry):
+        found.append(SeenSecret(entry["path"], "another owner", "as declared", "another owner or mode", "own"))
+    return found
+
+
+def _verified(secret: str, stored: Any) -> bool:
+    known = stored if isinstance(stored, list) else [stored] if stored else []
+    return any(verifies(secret, str(item)) for item in known)
+
+
+def _object(file: Path) -> dict[str, Any]:
+    text = _text(file)
+    try:
+        content = json.loads(text) if text else {}
+    except ValueError as error:
+        raise FilesError(
+            f"{file} is not JSON ({error}). Correct it, or move it away to have a new one generated."
+        ) from None
+    if not isinstance(content, dict):
+        raise FilesError(f"{file} should hold a JSON object. Correct it, or move it away to have a new one generated.")
+    return content
+
+
+def _text(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def _another_owner(file: Path, entry: Mapping[str, Any]) -> bool:
+    from ansible.module_utils.core.ownership import Ownership, keeps_owners
+
+    wanted = Ownership(0 if os.geteuid() == 0 else None, entry["gid"], int(entry.get("mode", 0o640)))
+    return bool(wanted.missing(file)) and keeps_owners(file)
+
+
+def _state_of(path: Path) -> list[Any]:
+    try:
+        seen = path.stat()
+    except OSError:
+        return [str(path)]
+    content = ""
+    if path.is_file():
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+    return [str(path), content, seen.st_uid, seen.st_gid, seen.st_mode]
+
+
+def _below(path: str, root: Path) -> str:
+    return str(Path(path).relative_to(root)) if Path(path).is_relative_to(root) else path
+
+
+def _diff(row: Mapping[str, str] | None) -> str:
+    if row is None:
+        return ""
+    name = row["before_header"]
+    lines = difflib.unified_diff(
+        row["before"].splitlines(), row["after"].splitlines(), f"{name} (now)", f"{name} (declared)", lineterm=""
+    )
+    listed = list(lines)
+    more = [f"(and {len(listed) - DIFF_LINES} more lines)"] if len(listed) > DIFF_LINES else []
+    return "\n".join([*listed[:DIFF_LINES], *more])

@@ -1,0 +1,185 @@
+"""Wait for one service and put its probes: the wait, the questions, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from ansible.module_utils.core.docker_cli import Docker, DockerError
+from ansible.module_utils.probes.check import Target
+from ansible.module_utils.probes.container import Container, Phase, inspect, judge, last_lines, seconds_between
+from ansible.module_utils.probes.proof import Clock, Proof, Wait, missing_libraries, prove, wait_healthy
+from ansible.module_utils.probes.spec import SpecError, parse_checks
+
+
+class Module(Protocol):
+    """What a probe needs of the module that it runs in."""
+
+    params: dict[str, Any]
+    check_mode: bool
+    run_command: Callable[..., tuple[int, str, str]]
+
+    def exit_json(self, **answer: Any) -> NoReturn: ...
+
+    def fail_json(self, msg: str, **answer: Any) -> NoReturn: ...
+
+
+class Answered(BaseException):
+    """Carries the answer of a service out of the probe."""
+
+    def __init__(self, answer: dict[str, Any]) -> None:
+        super().__init__()
+        self.answer = answer
+
+
+class Recorder:
+    """Stands for the module while one of several services is probed."""
+
+    def __init__(self, params: dict[str, Any], check_mode: bool, run_command: Callable[..., Any]) -> None:
+        self.params = params
+        self.check_mode = check_mode
+        self.run_command = run_command
+
+    def exit_json(self, **answer: Any) -> NoReturn:
+        """Answer with success."""
+        raise Answered(answer)
+
+    def fail_json(self, msg: str, **answer: Any) -> NoReturn:
+        """Answer with failure."""
+        raise Answered({**answer, "failed": True, "msg": msg})
+
+
+def probe_service(
+    params: dict[str, Any],
+    check_mode: bool,
+    run_command: Callable[..., Any],
+    slice_s: float = 0,
+    clock: Clock | None = None,
+) -> dict[str, Any]:
+    """The answer for one service; no exception leaves it but those of a fault in this code."""
+    recorder = Recorder(params, check_mode, run_command)
+    try:
+        target = Target(
+            params["address"], read_ports(params["ports"]), Path(params["secrets_root"]), params["timeout_s"]
+        )
+        if params["timeout_s"] <= 0 or params["deadline_s"] <= 0:
+            raise ValueError("timeout_s and deadline_s are seconds above 0")
+        Probe(recorder, target, clock or Clock(), slice_s).run()
+    except Answered as answered:
+        return answered.answer
+    except (ValueError, DockerError) as error:
+        return {**blank_result(), "failed": True, "msg": f"{params['service']} cannot be asked: {error}"}
+
+
+class Probe:
+    """One call of the module: the wait, the proof, and the report."""
+
+    def __init__(self, module: Module, target: Target, clock: Clock, slice_s: float = 0) -> None:
+        self.module = module
+        self.params = module.params
+        self.target = target
+        self.clock = clock
+        self.docker = Docker(module.run_command)
+        self.until = clock.now() + self.params["deadline_s"]
+        # When to answer that the container is still starting, so that a caller can show progress and ask again.
+        self.pause = clock.now() + slice_s if slice_s and slice_s < self.params["deadline_s"] else self.until
+        self.result = blank_result()
+
+    def run(self) -> NoReturn:
+        """Wait, ask, answer."""
+        try:
+            checks = parse_checks(self.params["checks"])
+        except SpecError as error:
+            self.module.fail_json(
+                msg=f"the checks of {self.params['service']} are declared wrongly: {error}", **self.result
+            )
+        left_out = [check for check in checks if check.WRITES and self.module.check_mode]
+        checks = [check for check in checks if check not in left_out]
+        if missing := missing_libraries(checks):
+            self.module.fail_json(
+                msg=f"{self.params['service']} cannot be asked: {'; '.join(missing)}. "
+                "Do: run `make setup`, or install it there.",
+                **self.result,
+            )
+        if self.params["container"]:
+            self.wait()
+        proof = prove(checks, self.target, self.until, self.look, self.clock)
+        self.result["checks"] = [outcome.as_dict() for outcome in proof.outcomes]
+        if proof.failures:
+            self.fail(proof)
+        self.module.exit_json(**{**self.result, "healthy": True}, not_run=[check.title for check in left_out])
+
+    def wait(self) -> None:
+        """Wait for the container; does not return when it does not get healthy."""
+        name = self.params["container"]
+        begun = self.clock.now()
+        waited = wait_healthy(self.docker, name, min(self.until, self.pause), self.clock)
+        self.result["waited_s"] = round(self.clock.now() - begun, 1)
+        if waited.container is None and self.module.check_mode:
+            self.module.exit_json(
+                **self.result,
+                not_run=[],
+                skipped=True,
+                msg=f"the container {name} does not exist yet; the real run makes and proves it",
+            )
+        if waited.container:
+            self.result["started_at"] = waited.container.started_at
+        if waited.phase is Phase.STARTING and self.pause < self.until:
+            self.module.exit_json(**self.result, not_run=[], pending=waited.why)
+        if waited.phase is not Phase.HEALTHY or waited.container is None:
+            self.fail(waited)
+        self.result["healthy"] = True
+        seen = waited.container
+        self.result["healthy_after_s"] = seconds_between(seen.started_at, seen.first_healthy_at)
+
+    def look(self) -> tuple[Container | None, str]:
+        """The container now, and why it cannot answer any more, if it cannot."""
+        if not self.params["container"]:
+            return None, ""
+        container = inspect(self.docker, self.params["container"])
+        if container is None:
+            return None, "was removed while it was asked"
+        phase, why = judge(container, container.restarts)
+        return container, why if phase is Phase.FAILED else ""
+
+    def fail(self, seen: Wait | Proof) -> NoReturn:
+        """Answer with all that helps to find the fault, and no secret."""
+        from ansible.module_utils.probes import report
+
+        name = self.params["container"]
+        if isinstance(seen, Wait):
+            failure = report.of_wait(seen, name, self.params["deadline_s"])
+        else:
+            failure = report.of_proof(seen, name)
+            self.result["healthy"] = bool(name) and not seen.stopped
+        log = last_lines(self.docker, name, self.params["log_lines"]) if failure.container else []
+        self.module.fail_json(
+            **report.answer(self.params["service"], failure, log, self.result, self.target.secrets_root)
+        )
+
+
+def blank_result() -> dict[str, Any]:
+    """What the module returns when it has seen nothing yet."""
+    return {
+        "changed": False,
+        "healthy": False,
+        "healthy_after_s": None,
+        "started_at": "",
+        "waited_s": 0.0,
+        "checks": [],
+    }
+
+
+def read_ports(declared: dict[str, Any]) -> dict[str, int]:
+    """Name -> port; raises ValueError."""
+    ports = {}
+    for name, value in declared.items():
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            number = 0
+        if not 0 < number < 65536:
+            raise ValueError(f"ports: {name}={value!r} is not a port; write a number from 1 to 65535")
+        ports[str(name)] = number
+    return ports
