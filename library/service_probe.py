@@ -230,8 +230,10 @@ def note(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> list[str]
         return []
     journal = Journal(Path(params["root"]))
     failed = {name for name, answer in answers.items() if answer.get("failed")}
-    passed = {name for name, answer in answers.items() if not answer.get("failed") and not answer.get("pending")}
-    journal.done(params["run"], [(row["service"], row["what"]) for row in params["done"] if row["service"] in passed])
+    open_ones = failed | {name for name, answer in answers.items() if answer.get("pending")}
+    journal.done(
+        params["run"], [(row["service"], row["what"]) for row in params["done"] if row["service"] not in open_ones]
+    )
     if params["finish"] and not any(answer.get("pending") for answer in answers.values()):
         return journal.finish(params["run"], failed | set(params["failed_services"]))
     return []
