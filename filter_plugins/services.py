@@ -36,6 +36,11 @@ def service_probes(probes: Sequence[Mapping[str, Any]], image_version: str) -> l
     return record.probes_for(probes, str(image_version))
 
 
+def service_path_map(rows: Sequence[Mapping[str, str]], windows_root: str, root_in_files: str) -> list[dict[str, str]]:
+    """The path map with absolute paths, as files write them."""
+    return record.resolve_path_map(rows, windows_root, root_in_files)
+
+
 def service_bytes(value: Any, kind: str) -> int:
     """Bytes of a size, in the units of the program that reads it."""
     try:
@@ -52,5 +57,6 @@ class FilterModule:
             "service_definition": service_definition,
             "service_record": service_record,
             "service_probes": service_probes,
+            "service_path_map": service_path_map,
             "service_bytes": service_bytes,
         }
