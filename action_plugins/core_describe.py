@@ -10,8 +10,8 @@ import ansible.module_utils
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.module_utils.controller import services as described
 from ansible.module_utils.controller.action import ServicesAction
+from ansible.module_utils.services.kinds import plain
 
 
 class ActionModule(ServicesAction):
@@ -23,10 +23,10 @@ class ActionModule(ServicesAction):
         result: dict[str, Any] = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         describer = self.describer(task_vars)
-        found, probes = {}, []
-        for name in self.names(self._task.args["services"]):
-            service = self.describe(name, describer, {}, task_vars)
-            found[name] = described.plain(service.definition)
-            probes.append(described.plain(described.probe_arguments(service, describer)))
-        result.update(changed=False, services=found, probes=probes)
+        services = [self.describe(name, describer, {}, task_vars) for name in self.names(self._task.args["services"])]
+        result.update(
+            changed=False,
+            services={service.name: plain(service.definition) for service in services},
+            records={service.name: service.record.to_dict() for service in services},
+        )
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent 
 
 from ansible.module_utils.controller import services as described
 from ansible.module_utils.controller.action import ServicesAction
+from ansible.module_utils.services.kinds import plain
 
 
 class ActionModule(ServicesAction):
@@ -23,18 +25,18 @@ class ActionModule(ServicesAction):
         args = self._task.args
         describer = self.describer(task_vars)
         service = self.describe(str(args["service"]), describer, dict(args["image"]), task_vars, str(args["role"]))
-        user = service.definition["user"]
+        user = service.record.user
         arguments = {
             "root": args["root"],
             "secrets_root": args["secrets_root"],
-            "directories": described.directories_of(service),
+            "directories": [asdict(directory) for directory in service.record.directories],
             "files": self.render_files(service, describer),
-            "watch": [secret["path"] for secret in service.definition.get("secrets", [])],
+            "watch": [secret.path for secret in service.record.secrets],
             "checker": described.validate_command(service, str(args["image"]["reference"])),
-            "owners": [{"path": path, "uid": user["uid"], "gid": user["gid"]} for path in args.get("owners") or []],
+            "owners": [{"path": path, "uid": user.uid, "gid": user.gid} for path in args.get("owners") or []],
             "service": service.name,
             "run": args.get("run") or "",
             "expected": args.get("expected"),
         }
-        result.update(self._execute_module("managed_files", described.plain(arguments), task_vars=task_vars))
+        result.update(self._execute_module("managed_files", plain(arguments), task_vars=task_vars))
         return result

@@ -10,6 +10,7 @@ import json
 import secrets as random
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ansible.module_utils.controller.templates import rendered
 from ansible.module_utils.deployment.journal import is_alive, read_owner, this_run
 from ansible.module_utils.deployment.model import MACHINE, plan_from_dict, table
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_file
+from ansible.module_utils.services.kinds import plain
 
 # Stands in docker-compose.core.yml for every fragment that the machine has.
 FRAGMENTS = "@@fragments@@"
@@ -39,7 +41,7 @@ class ActionModule(ServicesAction):
         args = dict(self._task.args)
         names = self.names(args["services"])
         describer = self.describer(task_vars)
-        machine = described.plain(args["machine"])
+        machine = plain(args["machine"])
         apply = bool(args.get("apply")) and not self._task.check_mode
         saved = self._saved(str(args.get("plan_file") or ""), machine, names, task_vars)
 
@@ -50,15 +52,17 @@ class ActionModule(ServicesAction):
         # A directory of a service gets its owner with the service's other files.
         owned = {directory["path"] for service in services for directory in service["directories"]}
         machine["required_directories"] = [entry["path"] for entry in machine["directories"]]
-        machine["directories"] = [entry for entry in machine["directories"] if entry["path"] not in owned]
+        machine["directories"] = [
+            entry for entry in machine["directories"] if str(Path(machine["root"], entry["path"])) not in owned
+        ]
         arguments: dict[str, Any] = {
             "machine": {**machine, "documents": self._documents(args, found, task_vars)},
             "services": services,
             "secrets": [{key: value for key, value in entry.items() if key != "digest"} for entry in declared],
             "digests": {entry["path"]: entry["digest"] for entry in declared if entry.get("digest")},
             "salt": salt,
-            "preflight": described.plain(args["preflight"]),
-            "other": described.plain(args.get("other") or []),
+            "preflight": plain(args["preflight"]),
+            "other": plain(args.get("other") or []),
         }
         if saved:
             arguments["expected"] = saved
@@ -71,9 +75,10 @@ class ActionModule(ServicesAction):
             {key: answer[key] for key in ("plan", "text", "fingerprint", "checks", "preflight", "fragments")},
             changed=False,
             run=owner.run if owner and answer["locked"] else "",
-            services={service.name: described.plain(service.definition) for service in found},
+            services={service.name: plain(service.definition) for service in found},
+            records={service.name: service.record.to_dict() for service in found},
             images={service.name: service.image for service in found},
-            probes=[described.plain(described.probe_arguments(service, describer)) for service in found],
+            probes=[plain(described.probe_arguments(service)) for service in found],
             by_service={name: [operation.to_dict() for operation in plan.of(name)] for name in [MACHINE, *names]},
             machine=machine,
         )
@@ -96,32 +101,30 @@ class ActionModule(ServicesAction):
             site = self.site(name, task_vars)
             roles[name] = describer.role_of(name, site)
             variables[name] = describer.variables(name, roles[name], site)
-            wanted[name] = described.plain(describer.image_of(roles[name], variables[name]))
+            wanted[name] = plain(describer.image_of(roles[name], variables[name]))
         answer = self.call(
             "image_info",
-            {**described.plain(images), "wanted": wanted, "root": machine["root"]},
+            {**plain(images), "wanted": wanted, "root": machine["root"]},
             task_vars,
         )
         return [describer.service(name, roles[name], variables[name], _image(answer["images"][name])) for name in names]
 
     def _service(self, service: described.Service, describer: described.Describer) -> dict[str, Any]:
         """A service as the module takes it."""
-        user = service.definition["user"]
-        container = str(describer.value(service.variables, "core_container_prefix")) + service.name
-        offset = int(describer.value(service.variables, "core_port_offset"))
+        record = service.record
         return dict(
-            described.plain(
+            plain(
                 {
                     "name": service.name,
-                    "container": container,
-                    "uid": user["uid"],
-                    "fragment": service.fragment,
-                    "directories": described.directories_of(service),
+                    "container": record.container,
+                    "uid": record.user.uid,
+                    "fragment": record.fragment,
+                    "directories": [asdict(directory) for directory in record.directories],
                     "files": self.render_files(service, describer),
-                    "watch": [secret["path"] for secret in service.definition.get("secrets", [])],
+                    "watch": [secret.path for secret in record.secrets],
                     "data": described.data_of(service),
                     "image": service.image,
-                    "preflight": described.preflight_of(service, container, offset),
+                    "preflight": described.preflight_of(service),
                 }
             )
         )
@@ -136,7 +139,7 @@ class ActionModule(ServicesAction):
             "core_described": {service.name: service.definition for service in found},
         }
         return [
-            dict(described.plain(rendered(document, self._templar, self._loader, variables)))
+            dict(plain(rendered(document, self._templar, self._loader, variables)))
             for document in args.get("documents") or []
         ]
 

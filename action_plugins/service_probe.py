@@ -17,7 +17,7 @@ from ansible.utils.display import Display
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.module_utils.controller.services import plain
+from ansible.module_utils.services.kinds import plain
 
 SLICE_S = 10.0
 

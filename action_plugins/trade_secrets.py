@@ -15,6 +15,7 @@ ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent 
 
 from ansible.module_utils.controller import services as described
 from ansible.module_utils.controller.action import ServicesAction
+from ansible.module_utils.services.kinds import plain
 
 
 class ActionModule(ServicesAction):
@@ -27,6 +28,6 @@ class ActionModule(ServicesAction):
         if "services" in args:
             describer = self.describer(task_vars)
             services = [self.describe(name, describer, {}, task_vars) for name in self.names(args.pop("services"))]
-            args["secrets"] = described.plain(described.secret_arguments(services, describer))
+            args["secrets"] = plain(described.secret_arguments(services, describer))
         result.update(self._execute_module("trade_secrets", args, task_vars=task_vars))
         return result

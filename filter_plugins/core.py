@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,12 @@ ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent 
 
 from ansible.module_utils.deployment.model import MACHINE, table
 
-SERVICES_DIR = "infrastructure/docker/services"
 # Matches no host; an empty pattern would be an error.
 NOBODY = "core_services:!core_services"
 # Operations that the files of a service are about, not its container.
 ON_FILES = ("file ", "directory ", "owner of ", "owners below ")
 
 Operations = Sequence[Mapping[str, Any]]
-
-
-def core_add(number: int, more: int) -> int:
-    """The sum, for use with `map`."""
-    return int(number) + int(more)
 
 
 def core_same_machine(hosts: Iterable[str], machine: str, hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -39,15 +32,6 @@ def core_primaries(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any
     for host in hosts:
         first.setdefault(str(hostvars[host]["docker_host"]), host)
     return list(first.values())
-
-
-def core_volume_source(volume: Mapping[str, Any], root: str, secrets_root: str) -> str:
-    """A volume's source as a Compose fragment names it: relative below the root, absolute elsewhere."""
-    base = secrets_root if volume["kind"] == "secret" else root
-    path = os.path.normpath(Path(base, volume["source"]))
-    if not Path(path).is_relative_to(os.path.normpath(root)):
-        return path
-    return os.path.relpath(path, Path(root, SERVICES_DIR))
 
 
 def core_networks(networks: Mapping[str, Mapping[str, str]]) -> list[dict[str, str]]:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+
 NOTHING = "\u2013"
 SAME = "As in Trade2025."
 
@@ -281,25 +283,42 @@ def _old_limit(old: Mapping[str, Any], name: str) -> str:
 
 
 def trade2025_data_sets(
-    hosts: Iterable[Mapping[str, Any]], folders: Mapping[str, str], old_root: str, new_root: str
+    records: Iterable[Mapping[str, Any]], folders: Mapping[str, str], windows_root: str, old_root: str, new_root: str
 ) -> list[dict[str, Any]]:
-    """What `trade_data_copy` is to copy: one set for each service that has a data folder in both trees."""
+    """What `trade_data_copy` is to copy: one set for each service that has a data folder in both trees.
+
+    The path map says which folder of Trade2025 becomes a service's folder of data; `folders` wins over it.
+    """
     found = []
-    for facts in hosts:
-        service, name = facts["core_service"], facts["inventory_hostname"]
-        places = [volume["source"] for volume in service["volumes"] if volume["kind"] == "data"]
-        if name in folders and places:
-            user = service["user"]
-            found.append(
-                {
-                    "service": name,
-                    "source": f"{old_root}/{folders[name]}",
-                    "dest": f"{new_root}/{places[0]}",
-                    "uid": int(user["uid"]),
-                    "gid": int(user["gid"]),
-                }
-            )
+    for record in records:
+        name, user = record["name"], record["user"]
+        sources = {row["target"]: row["source"] for row in record["path_map"]}
+        for volume in record["volumes"]:
+            if volume["kind"] == "data" and (name in folders or volume["source"] in sources):
+                folder = folders.get(name) or _below_root(name, sources[volume["source"]], windows_root)
+                found.append(
+                    {
+                        "service": name,
+                        "source": f"{old_root}/{folder}",
+                        "dest": f"{new_root}/{volume['source']}",
+                        "uid": int(user["uid"]),
+                        "gid": int(user["gid"]),
+                    }
+                )
     return found
+
+
+def _below_root(service: str, path: str, windows_root: str) -> str:
+    """A path of the Trade2025 tree relative to its root."""
+    root = windows_root.rstrip("/") + "/"
+    if path.lower().startswith(root.lower()):
+        return path[len(root) :]
+    if path.startswith("/") or path[1:2] == ":":
+        raise AnsibleFilterError(
+            f"trade2026_path_map: {path}, the data of {service}, is not below trade2025_windows_root={windows_root}; "
+            f"set trade2025_data_folders to {{{service}: folder below trade2025_root}}"
+        )
+    return path
 
 
 def _human(size: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,12 @@ def trade2026_directory(path: str) -> dict[str, str]:
     A service's data directory belongs to its user, which the service's own role sets: here it is only made.
     """
     return {"path": path}
+
+
+def trade2026_data_folders(path_map: Sequence[Mapping[str, str]], root_in_files: str) -> list[str]:
+    """The folders of data, relative to the root of the new tree, that the path map leads to."""
+    targets = [row["to"].removeprefix(f"{root_in_files.rstrip('/')}/") for row in path_map]
+    return [target for target in targets if target.startswith("data/")]
 
 
 def trade2026_collection_version(name: str) -> str:
@@ -34,5 +40,6 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {
             "trade2026_collection_version": trade2026_collection_version,
+            "trade2026_data_folders": trade2026_data_folders,
             "trade2026_directory": trade2026_directory,
         }

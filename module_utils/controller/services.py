@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.deployment.observe import salted
+from ansible.module_utils.services.record import Record, Secret, Site, build_record, probes_for
+from ansible.module_utils.services.schema import SchemaError
+from ansible.module_utils.services.schema import parse as parse_definition
 from ansible.template import trust_as_template
 
-SERVICES_DIR = "infrastructure/docker/services"
 # Roles whose variables a service's data and templates may use.
 SHARED_ROLES = ("trade2026", "image", "core")
 
@@ -30,20 +32,11 @@ class Service:
     name: str
     role: str
     role_path: Path
-    # The dictionary of the role, templated. No secret is in it.
+    # The dictionary of the role, templated and with its defaults, and the record. No secret is in them.
     definition: dict[str, Any]
+    record: Record
     image: dict[str, Any]
     variables: dict[str, Any]
-
-    @property
-    def fragment(self) -> str:
-        """Path of its Compose fragment, below the root."""
-        return f"{SERVICES_DIR}/{self.name}.yml"
-
-    @property
-    def container(self) -> str:
-        """Name of its container."""
-        return f"{self.variables['core_container_prefix']}{self.name}"
 
 
 class Roles:
@@ -122,126 +115,85 @@ class Describer:
     def service(self, name: str, role: str, variables: dict[str, Any], image: Mapping[str, Any]) -> Service:
         """The service, its data templated with the image that it will run."""
         variables = {**variables, "core_image": dict(image)}
-        definition = dict(self.value(variables, f"{role}_service"))
+        declared = self.value(variables, f"{role}_service")
+        try:
+            definition = parse_definition(declared, f"{role}_service")
+            record = build_record(name, declared, Site.of(self.value(variables, "core_site")), role)
+        except SchemaError as error:
+            raise AnsibleActionFail(str(error)) from None
         return Service(
             name=name,
             role=role,
             role_path=self.roles.folder(role),
             definition=definition,
+            record=record,
             image=dict(image),
-            variables={**variables, "core_service": definition},
+            variables={**variables, "core_record": record.to_dict()},
         )
 
 
 def files_of(service: Service, core_templates: Path) -> list[dict[str, Any]]:
     """The service's files as `managed_files` takes them, still with `template`; the fragment comes last."""
-    group = service.definition["user"]["gid"]
     files = [
-        {
-            "template": str(service.role_path / "templates" / file["template"]),
-            "dest": file["dest"],
-            "uid": 0,
-            "gid": group,
-            "mode": "0640",
-        }
-        for file in service.definition.get("config", [])
+        {**asdict(file), "template": str(service.role_path / "templates" / file.template)}
+        for file in service.record.files
     ]
-    fragment = {"template": str(core_templates / "compose.yml.j2"), "dest": service.fragment, "mode": "0644"}
-    return [*files, {**fragment, "reveal": True}]
-
-
-def directories_of(service: Service) -> list[dict[str, Any]]:
-    """Directories to ensure. Data belongs to the container's user; configuration to root, readable by its group alone.
-
-    Where a configuration folder is `writable`, the user owns the folder, though not the files.
-    """
-    user = service.definition["user"]
-    found = []
-    for volume in service.definition["volumes"]:
-        if volume["kind"] == "data":
-            found.append({"path": volume["source"], "uid": user["uid"], "gid": user["gid"], "mode": "0750"})
-        elif volume["kind"] == "config":
-            owner = user["uid"] if volume.get("writable") else 0
-            found.append({"path": volume["source"], "uid": owner, "gid": user["gid"], "mode": "0750"})
-    return found
+    fragment = {
+        "template": str(core_templates / "compose.yml.j2"),
+        "dest": service.record.fragment,
+        "mode": "0644",
+        "reveal": True,
+    }
+    return [*files, fragment]
 
 
 def data_of(service: Service) -> list[str]:
-    """The service's data directories."""
-    return [volume["source"] for volume in service.definition["volumes"] if volume["kind"] == "data"]
+    """The service's data directories, below the root."""
+    return [volume.source for volume in service.record.volumes if volume.kind == "data"]
 
 
 def validate_command(service: Service, reference: str) -> dict[str, Any] | None:
     """The service's validate command as `managed_files` takes it; None for a service without one."""
-    validate = service.definition.get("validate")
-    if not validate:
-        return None
-    user = service.definition["user"]
-    return {
-        "image": reference,
-        "command": [str(word) for word in validate["command"]],
-        "entrypoint": validate.get("entrypoint"),
-        "user": f"{user['uid']}:{user['gid']}",
-        "environment": validate.get("environment", service.definition.get("environment", {})),
-        "tmpfs": [
-            folder["path"] + (f":{folder['options']}" if folder.get("options") else "")
-            for folder in [*service.definition.get("tmpfs", []), *validate.get("tmpfs", [])]
-        ],
-        "mounts": [
-            {"source": volume["source"], "target": volume["target"], "kind": volume["kind"]}
-            for volume in service.definition["volumes"]
-            if volume["kind"] in ("config", "secret")
-        ],
-        "timeout_s": int(validate.get("timeout_s", 60)),
-    }
+    validate = service.record.validate
+    return {"image": reference, **asdict(validate)} if validate else None
 
 
-def probe_arguments(service: Service, describer: Describer) -> dict[str, Any]:
+def probe_arguments(service: Service) -> dict[str, Any]:
     """The service's probes as an entry of `service_probe`."""
-    variables, offset = service.variables, int(describer.value(service.variables, "core_port_offset"))
-    factor = float(describer.value(variables, "core_ready_timeout_factor"))
-    bind = str(describer.value(variables, "core_bind_address"))
+    record = service.record
     return {
         "name": service.name,
-        "service": str(service.definition["title"]),
-        "container": str(describer.value(variables, "core_container_prefix")) + service.name,
-        "address": "127.0.0.1" if bind == "0.0.0.0" else bind,
-        "ports": {port["name"]: int(port["host"]) + offset for port in service.definition["ports"]},
-        "deadline_s": float(service.definition["ready_timeout_s"]) * factor,
-        "timeout_s": float(describer.value(variables, "core_probe_timeout_s")),
-        "checks": service.definition["probes"],
+        "service": record.title,
+        "container": record.container,
+        "address": record.address,
+        "ports": {port.name: port.host for port in record.ports},
+        "deadline_s": record.ready_timeout_s,
+        "timeout_s": float(record.probe_timeout_s),
+        "checks": probes_for(record.probes, str(service.image.get("version", ""))),
     }
 
 
-def preflight_of(service: Service, container: str, offset: int) -> dict[str, Any]:
+def preflight_of(service: Service) -> dict[str, Any]:
     """What the preflight checks have to know of the service."""
-    definition = service.definition
+    record = service.record
     return {
         "name": service.name,
-        "container": container,
-        "ports": [int(port["host"]) + offset for port in definition["ports"]],
-        "memory": str(definition["limits"]["memory"]),
-        "nofile": int(definition.get("ulimits", {}).get("nofile", 0)),
-        "max_map_count": int(definition.get("host_requirements", {}).get("max_map_count", 0)),
-        "open": bool(definition.get("unauthenticated", False)),
-        "at_most": [
-            {
-                "name": bound["setting"],
-                "value": str(bound["value"]),
-                "limit_name": bound["max_setting"],
-                "limit": str(bound["max"]),
-            }
-            for bound in definition.get("bounds", [])
-        ],
+        "container": record.container,
+        "ports": [port.host for port in record.ports],
+        "memory": record.limits.memory_bytes,
+        "nofile": int(record.ulimits.get("nofile", 0)),
+        "max_map_count": int(record.host_requirements.get("max_map_count", 0)),
+        "unauthenticated": record.unauthenticated,
+        "bounds": [asdict(bound) for bound in record.bounds],
     }
 
 
 def secrets_of(service: Service, describer: Describer, salt: str) -> list[dict[str, Any]]:
     """The service's declared secrets; a site's own value as a salted digest, never as text."""
     found = []
-    for declared in service.definition.get("secrets", []):
-        entry = {"service": service.name, "gid": service.definition["user"]["gid"], **declared}
-        value = secret_value(service, describer, str(entry.pop("variable", "") or ""))
+    for secret in service.record.secrets:
+        entry = {"service": service.name, **_declared(secret)}
+        value = secret_value(service, describer, secret.variable)
         if isinstance(value, Mapping) and value:
             entry["digest"] = {str(name): salted(str(item), salt) for name, item in value.items()}
         elif value:
@@ -254,32 +206,23 @@ def secret_arguments(services: Iterable[Service], describer: Describer) -> list[
     """The declared secrets as `trade_secrets` takes them, with the site's own values."""
     found = []
     for service in services:
-        for declared in service.definition.get("secrets", []):
-            entry = {"gid": service.definition["user"]["gid"], **declared}
-            value = secret_value(service, describer, str(entry.pop("variable", "") or ""))
+        for secret in service.record.secrets:
+            entry = _declared(secret)
+            value = secret_value(service, describer, secret.variable)
             if value:
                 entry["value"] = json.dumps(dict(value)) if isinstance(value, Mapping) else str(value)
             found.append(entry)
     return found
 
 
+def _declared(secret: Secret) -> dict[str, Any]:
+    entry: dict[str, Any] = {"path": secret.path, "kind": secret.kind, "gid": secret.gid}
+    return entry | ({"plain": secret.plain, "clients": list(secret.clients)} if secret.kind == "clients" else {})
+
+
 def secret_value(service: Service, describer: Describer, variable: str) -> Any:
     """The site's own value of a secret, from the variable that the role names; empty for none."""
     return describer.value(service.variables, variable) if variable and variable in service.variables else ""
-
-
-def plain(value: Any) -> Any:
-    """The value as JSON's own types: tags and lazy containers of the templating stay on the controller."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, bool):
-        return bool(value)
-    for kind in (int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
 
 
 def project_version(root: Path) -> str:

@@ -166,7 +166,10 @@ class ManagedFiles:
         total = hashlib.sha256()
         for entry, text in bodies:
             if placeholders.CONFIG_HASH not in text:
-                total.update(f"{entry['dest']}\0{len(text)}\0{text}".encode())
+                # Below the root: a tree that is moved as a whole keeps its hashes.
+                path = self.root / entry["dest"]
+                name = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+                total.update(f"{name}\0{len(text)}\0{text}".encode())
         for name in self.watch:
             total.update(f"{name}\0{self.secret(name)}".encode())
         return total.hexdigest()

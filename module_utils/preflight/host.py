@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.preflight.result import Result, failed, passed
-from ansible.module_utils.shared.sizes import size
 
 LISTEN = "0A"
 CAP_SYS_RESOURCE = 1 << 24
@@ -102,7 +101,7 @@ def process_of(inode: str, proc: Path = Path("/proc")) -> str:
 
 def check_memory(services: Sequence[Mapping[str, Any]], total_bytes: int, share: float) -> list[Result]:
     """The limits of all services fit into the machine."""
-    wanted = sum(size(service["memory"]) for service in services)
+    wanted = sum(int(service["memory"]) for service in services)
     message = (
         f"the limits of {len(services)} services are {wanted / 2**30:.1f} GiB together, "
         f"the machine has {total_bytes / 2**30:.1f} GiB"
@@ -113,30 +112,24 @@ def check_memory(services: Sequence[Mapping[str, Any]], total_bytes: int, share:
         failed(
             "memory",
             message,
-            "lower the services' *_memory_limit, or raise trade2026_memory_share if you accept the risk",
+            "set core_size: small, lower the services' *_memory_limit, or raise trade2026_memory_share "
+            "if you accept the risk",
         )
     ]
 
 
 def check_bounds(services: Sequence[Mapping[str, Any]]) -> list[Result]:
     """Variables that contradict each other: one that must not exceed another does."""
-    results = []
-    for service in services:
-        for bound in service["at_most"]:
-            value, limit = bound["value"], bound["limit"]
-            try:
-                holds = size(value) <= size(limit)
-            except ValueError as error:
-                results.append(failed(f"settings of {service['name']}", str(error), f"correct {bound['name']}"))
-                continue
-            if not holds:
-                results.append(
-                    failed(
-                        f"settings of {service['name']}",
-                        f"{bound['name']}={value} exceeds {bound['limit_name']}={limit}",
-                        f"lower {bound['name']} or raise {bound['limit_name']}",
-                    )
-                )
+    results = [
+        failed(
+            f"settings of {service['name']}",
+            f"{bound['setting']}={bound['value']} exceeds {bound['max_setting']}={bound['max']}",
+            f"lower {bound['setting']} or raise {bound['max_setting']}",
+        )
+        for service in services
+        for bound in service["bounds"]
+        if bound["amount"] > bound["max_amount"]
+    ]
     return results or [passed("settings", "none contradicts another")]
 
 
@@ -207,7 +200,7 @@ def check_open(services: Sequence[Mapping[str, Any]], bind: str, accepted: bool)
     """Services that ask for no credentials are published on loopback only."""
     if bind.startswith("127."):
         return [passed("exposure", f"published on {bind} only")]
-    open_services = [str(service["name"]) for service in services if service["open"]]
+    open_services = [str(service["name"]) for service in services if service["unauthenticated"]]
     if not open_services or accepted:
         return [passed("exposure", f"published on {bind}" + (", open services accepted" if open_services else ""))]
     return [

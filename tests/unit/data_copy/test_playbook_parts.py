@@ -9,6 +9,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleFilterError
 
 ROOT = Path(__file__).resolve().parents[3]
 FILTERS = runpy.run_path(str(ROOT / "filter_plugins/trade2025.py"))["FilterModule"]().filters()
@@ -116,19 +117,37 @@ def test_a_dry_run_is_one_call(plugin: ModuleType, monkeypatch: pytest.MonkeyPat
     assert (result["changed"], len(calls), shown) == (True, 1, [])
 
 
-def test_a_service_is_copied_when_both_trees_have_a_folder_for_it() -> None:
-    def facts(name: str, *volumes: dict[str, str]) -> dict[str, Any]:
-        return {"inventory_hostname": name, "core_service": {"user": {"uid": 5, "gid": "6"}, "volumes": list(volumes)}}
+def data_record(name: str, *sources: str) -> dict[str, Any]:
+    """The facts of a host with one folder of data, and the folders that the path map leads to it from."""
+    return {
+        "core_record": {
+            "name": name,
+            "user": {"uid": 5, "gid": 6},
+            "volumes": [{"kind": "config", "source": f"config/{name}"}, {"kind": "data", "source": f"data/{name}"}],
+            "path_map": [{"source": source, "target": f"data/{name}"} for source in sources],
+        }
+    }
 
+
+def test_a_set_for_each_service_whose_data_the_path_map_names() -> None:
     hosts = [
-        facts("seaweedfs", {"kind": "config", "source": "config/x"}, {"kind": "data", "source": "data/seaweed"}),
-        facts("authn", {"kind": "config", "source": "config/backend/authn"}),
-        facts("other", {"kind": "data", "source": "data/other"}),
+        data_record("valkey", "trading/valkey"),
+        data_record("seaweedfs", "c:/Trade2025/trading/seaweed"),
+        data_record("moved", "D:/elsewhere"),
+        data_record("new"),
     ]
-    folders = {"seaweedfs": "trading/seaweed", "authn": "trading/authn"}
-    assert FILTERS["trade2025_data_sets"](hosts, folders, "/old", "/new") == [
-        {"service": "seaweedfs", "source": "/old/trading/seaweed", "dest": "/new/data/seaweed", "uid": 5, "gid": 6}
+    folders = {"moved": "trading/moved"}
+    sets = FILTERS["trade2025_data_sets"](hosts, folders, "C:/trade2025", "/old", "/new")
+    assert [(row["service"], row["source"], row["dest"], row["uid"], row["gid"]) for row in sets] == [
+        ("valkey", "/old/trading/valkey", "/new/data/valkey", 5, 6),
+        ("seaweedfs", "/old/trading/seaweed", "/new/data/seaweedfs", 5, 6),
+        ("moved", "/old/trading/moved", "/new/data/moved", 5, 6),
     ]
+
+
+def test_a_folder_that_this_machine_cannot_find_is_refused() -> None:
+    with pytest.raises(AnsibleFilterError, match="set trade2025_data_folders to"):
+        FILTERS["trade2025_data_sets"]([data_record("moved", "D:/elsewhere")], {}, "C:/trade2025", "/old", "/new")
 
 
 def test_the_report_says_what_was_kept_and_what_was_left_out() -> None:

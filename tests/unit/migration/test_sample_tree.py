@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils.rewriting.rewriter import Rules
+from ansible.module_utils.services.record import resolve_path_map
 from migration_case import migrate, rules_of, snapshot
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,10 +55,7 @@ def default_rules() -> Rules:
     """The map of roles/trade2026, with its variables at their defaults."""
     defaults = yaml.safe_load((ROOT / "roles/trade2026/defaults/main.yml").read_text(encoding="utf-8"))
     return rules_of(
-        [
-            {"from": entry["from"], "to": entry["to"].replace("{{ trade2026_root_in_files }}", "/srv/trade2026")}
-            for entry in defaults["trade2026_path_map"]
-        ],
+        resolve_path_map(defaults["trade2026_path_map"], "C:/trade2025", "/srv/trade2026"),
         {f"trade2025-{key}": network["name"] for key, network in defaults["trade2026_networks"].items()},
     )
 
