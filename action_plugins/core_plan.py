@@ -45,7 +45,7 @@ class ActionModule(ServicesAction):
         apply = bool(args.get("apply")) and not self._task.check_mode
         saved = self._saved(str(args.get("plan_file") or ""), machine, names, task_vars)
 
-        found = self._describe(names, describer, args["images"], machine, task_vars)
+        found, images = self._describe(names, describer, args, task_vars)
         salt = random.token_hex(16)
         declared = [entry for service in found for entry in described.secrets_of(service, describer, salt)]
         services = [self._service(service, describer) for service in found]
@@ -78,6 +78,8 @@ class ActionModule(ServicesAction):
             services={service.name: plain(service.definition) for service in found},
             records={service.name: service.record.to_dict() for service in found},
             images={service.name: service.image for service in found},
+            image_wanted=images["wanted"],
+            image_plan=images["plan"],
             probes=[plain(described.probe_arguments(service)) for service in found],
             by_service={name: [operation.to_dict() for operation in plan.of(name)] for name in [MACHINE, *names]},
             machine=machine,
@@ -88,26 +90,22 @@ class ActionModule(ServicesAction):
         return result
 
     def _describe(
-        self,
-        names: list[str],
-        describer: described.Describer,
-        images: Mapping[str, Any],
-        machine: Mapping[str, Any],
-        task_vars: dict[str, Any],
-    ) -> list[described.Service]:
-        """The services with the images that they will run; one module process asks for all images."""
+        self, names: list[str], describer: described.Describer, args: Mapping[str, Any], task_vars: dict[str, Any]
+    ) -> tuple[list[described.Service], dict[str, Any]]:
+        """The services with the images that they will run; one module process plans all images."""
         variables, roles, wanted = {}, {}, {}
         for name in names:
             site = self.site(name, task_vars)
             roles[name] = describer.role_of(name, site)
             variables[name] = describer.variables(name, roles[name], site)
             wanted[name] = plain(describer.image_of(roles[name], variables[name]))
-        answer = self.call(
-            "image_info",
-            {**plain(images), "wanted": wanted, "root": machine["root"]},
-            task_vars,
-        )
-        return [describer.service(name, roles[name], variables[name], _image(answer["images"][name])) for name in names]
+        wanted["probe"] = plain(args["probe_image"])
+        planned = self.call("image_plan", {**plain(args["images"]), "wanted": wanted}, task_vars)
+        services = [
+            describer.service(name, roles[name], variables[name], _image(planned["images"][name])) for name in names
+        ]
+        keys = ("source", "asked", "images", "missing", "missing_tools")
+        return services, {"wanted": wanted, "plan": {key: planned[key] for key in keys}}
 
     def _service(self, service: described.Service, describer: described.Describer) -> dict[str, Any]:
         """A service as the module takes it."""
@@ -221,14 +219,6 @@ def _others(content: Any, part: Mapping[str, Any]) -> list[str]:
 
 def _image(found: Mapping[str, Any]) -> dict[str, Any]:
     """What templates and the plan see of an image."""
-    reference = str(found["reference"])
-    return {
-        "reference": reference,
-        "id": str(found["id"]),
-        "source": str(found["source"]),
-        "version": reference.rpartition(":")[2] if found["kind"] == "build" else str(found["version"]),
-        "kind": str(found["kind"]),
-        "built_from": str(found["built_from"]),
-        "known": not reference.endswith(":not-built-yet"),
-        "present": bool(found["present"]),
-    }
+    keys = ("reference", "id", "source", "version", "kind", "built_from", "difference")
+    image = {key: str(found.get(key) or "") for key in keys}
+    return {**image, "known": not image["reference"].endswith(":not-built-yet"), "present": bool(found["present"])}

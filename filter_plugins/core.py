@@ -129,7 +129,8 @@ def core_summary(
                 f"{took:.1f} s" if took is not None else "was running" if result.get("healthy") else "-",
             )
         )
-    return table(rows)
+    differences = [f"{name}: {image['difference']}" for name, image in images.items() if (image or {}).get("difference")]
+    return "\n".join([table(rows), *differences])
 
 
 def core_drift_report(plans: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:

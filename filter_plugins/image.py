@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+RESULT = ("reference", "source", "version", "id", "difference")
 
-def image_fact(known: Mapping[str, Any], made: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """The fact `core_image` of a service.
 
-    `known` is what `image_info` said of the image, `made` what pulling or building it said since.
-    """
-    current = made or known
-    reference = str(current["reference"])
-    return {
-        "reference": reference,
-        "id": str(current["id"]),
-        "source": str(known["source"]),
-        # Of an image that was built from the migrated sources the tag, their hash, is all that there is.
-        "version": reference.rpartition(":")[2] if known["kind"] == "build" else str(known["version"]),
-    }
+def image_result(planned: Mapping[str, Any], ensured: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The image of a service: as it was planned, or as `image_ensure` returned it."""
+    image = ensured or planned
+    return {key: str(image[key]) for key in RESULT}
+
+
+def image_progress(planned: Mapping[str, Any], name: str) -> str:
+    """A missing image for people: `image 3 of 9: valkey 8.1.1 (Debian trixie valkey-server 8.1.1), after debian13`."""
+    before = [recipe for recipe in planned["needs"] if recipe != name]
+    after = f", after {', '.join(before)}" if before else ""
+    text = f"{planned.get('progress', 'image')}: {name}"
+    if planned["kind"] != "build":
+        text += f" {planned['version']}"
+    return f"{text} ({planned['built_from']}){after}"
+
+
+def image_missing(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each missing image."""
+    return [image_progress(image, name) for name, image in images.items() if not image["present"]]
 
 
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"image_fact": image_fact}
+        return {"image_result": image_result, "image_progress": image_progress, "image_missing": image_missing}

@@ -17,7 +17,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def read_lock(path: Path) -> dict[str, str]:
-    """Official name -> digest; empty where there is no file. ImageError when the file is not one of ours."""
+    """Official name → digest; empty where there is no file. ImageError when the file is not an image lock."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -29,7 +29,7 @@ def read_lock(path: Path) -> dict[str, str]:
         lock = {str(name): str(entry["digest"]) for name, entry in images.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImageError(
-            f"{path}: not an image lock file; restore it from a backup, or remove it to record the digests anew"
+            f"{path}: not an image lock file; restore it from a backup, or remove it to record the digests again"
         ) from error
     for name, digest in lock.items():
         if not DIGEST.fullmatch(digest):
@@ -40,7 +40,7 @@ def read_lock(path: Path) -> dict[str, str]:
 def record(path: Path, official: str, digest: str) -> bool:
     """Remember `digest` for `official`; True when the file changed. Safe beside other writers on the machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path.parent):
+    with exclusive(path.parent):
         lock = read_lock(path)
         if lock.get(official) == digest:
             return False
@@ -51,9 +51,10 @@ def record(path: Path, official: str, digest: str) -> bool:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock: the services' pulls run side by side and write into one file."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock of a folder, or of a file that is created for it, against the machine's other processes."""
+    flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, flags, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -62,7 +63,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write beside the file and rename, so that nobody reads half of it."""
+    """Write to a temporary file, then rename it, so that nobody reads half of it."""
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -11,7 +11,7 @@ SOURCES = ("registry", "packages", "auto")
 
 
 class ImageError(Exception):
-    """An image cannot be had; the text is fit for people."""
+    """An image cannot be provided; the text is fit for people."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,17 @@ class Context:
 
 @dataclass(frozen=True)
 class Base:
-    """An image that is pulled or made from a recipe. `reference` is empty while its digest is not known yet."""
+    """An image that is pulled or built from a recipe.
+
+    reference: empty while its digest is not known yet. difference: how it differs from the declared image, or empty.
+    """
 
     official: str
     recipe: str
     source: str
     reference: str
+    version: str
+    difference: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,16 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class World:
+class State:
     """What the choice depends on.
 
-    prefix: registry or mirror that stands before official names, may be empty.
-    lock: official name -> digest. tags: recipe -> tag of its image. contexts: build context path -> its state.
+    prefix: registry or mirror in front of official names, may be empty. lock: official name → digest.
+    recipes: recipe → what the lookup image_recipes says of it. contexts: path of a build context → its state.
     """
 
     prefix: str = ""
     lock: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     contexts: Mapping[str, Context] = field(default_factory=dict)
 
 
@@ -80,35 +85,61 @@ def build_tag(service: str, context_hash: str, base_reference: str) -> str:
     return f"localhost/{service}:{digest[:12]}"
 
 
-def choose_base(image: Mapping[str, Any], source: str, world: World) -> Base:
-    """The image that is pulled or made from a recipe, for `{official, recipe}`."""
+def is_version(tag: str, version: str) -> bool:
+    """Whether an official tag names this version: `8.1.1-alpine` and `8.1.1` are version 8.1.1."""
+    return tag == version or tag.startswith(f"{version}-")
+
+
+def recipe_difference(official: str, recipe: Mapping[str, Any]) -> str:
+    """How a recipe's image differs from the declared one, or an empty text.
+
+    ImageError when a site declares another version than the one that the recipe stands in for: the image built here
+    would be a version that nobody declared.
+    """
+    version = str(recipe["version"])
+    _repository, tag = split_tag(official)
+    if is_version(tag, version):
+        return ""
+    stands_in_for = str(recipe.get("official") or "")
+    if stands_in_for and official != stands_in_for:
+        raise ImageError(
+            f"image {official}: image_source=packages builds {recipe['title']} {version} only, which stands in for "
+            f"{stands_in_for}. Remove the setting of this image, or set image_source to registry or archive."
+        )
+    return f"{recipe['title']} {version} in place of {official}"
+
+
+def choose_base(image: Mapping[str, Any], source: str, state: State) -> Base:
+    """The image that is pulled or built from a recipe, for `{official, recipe}`."""
     official, recipe = str(image.get("official", "")), str(image.get("recipe", ""))
     if source == "packages":
-        if recipe not in world.tags:
-            known = ", ".join(sorted(world.tags)) or "none"
+        if recipe not in state.recipes:
+            known = ", ".join(sorted(state.recipes)) or "none"
             raise ImageError(
                 f"image {official}: there is no recipe `{recipe}` for image_source=packages (there are: {known}); "
                 "set image_source=registry, or add the recipe as docs/images.md says"
             )
-        return Base(official, recipe, source, world.tags[recipe])
-    split_tag(official)
-    digest = world.lock.get(official, "")
-    return Base(official, recipe, source, f"{prefixed(world.prefix, official)}@{digest}" if digest else "")
+        found = state.recipes[recipe]
+        difference = recipe_difference(official, found)
+        return Base(official, recipe, source, str(found["tag"]), str(found["version"]), difference)
+    _repository, tag = split_tag(official)
+    digest = state.lock.get(official, "")
+    return Base(official, recipe, source, f"{prefixed(state.prefix, official)}@{digest}" if digest else "", tag)
 
 
-def choose(wanted: Mapping[str, Mapping[str, Any]], source: str, world: World) -> list[Choice]:
+def choose(wanted: Mapping[str, Mapping[str, Any]], source: str, state: State) -> list[Choice]:
     """One choice a service, all from the same source (registry or packages)."""
     choices = []
     for service, image in wanted.items():
         build = image.get("build")
         if not build:
-            base = choose_base(image, source, world)
+            base = choose_base(image, source, state)
             kind = "recipe" if source == "packages" else "pull"
             choices.append(Choice(service, kind, source, base.reference, base))
             continue
-        base = choose_base(build["base"], source, world)
+        base = choose_base(build["base"], source, state)
         path = str(build["context"])
-        context = world.contexts.get(path, Context(""))
+        context = state.contexts.get(path, Context(""))
         reference = build_tag(service, context.hash, base.reference) if context.hash and base.reference else ""
         choices.append(
             Choice(
@@ -143,36 +174,50 @@ def settle_auto(registry: Sequence[Choice], packages: Sequence[Choice], present:
     return ""
 
 
-def recipes_to_make(
-    choices: Sequence[Choice], stands_on: Mapping[str, Sequence[str]], present: Collection[str], tags: Mapping[str, str]
-) -> list[str]:
-    """Recipes whose images are missing, each after those that it stands on."""
+def missing_recipes(choice: Choice, recipes: Mapping[str, Mapping[str, Any]], present: Collection[str]) -> list[str]:
+    """Recipes to build for a missing image, each after those that it is built on."""
     order: list[str] = []
 
     def visit(recipe: str) -> None:
-        if recipe in order or tags[recipe] in present:
+        if recipe in order or recipes[recipe]["tag"] in present:
             return
-        for below in stands_on.get(recipe, ()):
+        for below in recipes[recipe].get("stands_on", ()):
             visit(below)
         order.append(recipe)
 
-    for choice in choices:
-        if choice.source == "packages" and choice.reference not in present:
-            visit(choice.base.recipe)
+    if choice.source == "packages" and choice.reference not in present:
+        visit(choice.base.recipe)
     return order
 
 
-def shared_recipes(
-    to_make: Sequence[str], choices: Sequence[Choice], stands_on: Mapping[str, Sequence[str]]
-) -> list[str]:
-    """Those of `to_make` that several images stand on: made once, before the services work side by side."""
-    users: dict[str, set[str]] = {recipe: set() for recipe in to_make}
-    for choice in choices:
-        if choice.base.recipe in users:
-            users[choice.base.recipe].add(choice.service)
-    for recipe in to_make:
-        for below in stands_on.get(recipe, ()):
-            if below in users:
-                users[below].add(f"recipe {recipe}")
-    own = {choice.base.recipe for choice in choices}
-    return [recipe for recipe in to_make if recipe not in own or len(users[recipe]) > 1]
+def describe(choice: Choice, state: State, present: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """One service's image as plain data."""
+    base = choice.base
+    recipe = state.recipes.get(base.recipe, {}) if choice.source == "packages" else {}
+    by_tag = prefixed(state.prefix, base.official)
+    reference, version = choice.reference or by_tag, base.version
+    built_from = str(recipe.get("built_from") or by_tag)
+    if choice.kind == "build":
+        reference = choice.reference or f"localhost/{choice.service}:not-built-yet"
+        # The hash of the sources is the only version that they have.
+        version = reference.rpartition(":")[2]
+        built_from = f"{choice.context} on {base.reference or by_tag}"
+    needs = missing_recipes(choice, state.recipes, present)
+    return {
+        "kind": choice.kind,
+        "source": choice.source,
+        "reference": reference,
+        "present": choice.reference in present,
+        "id": str(present.get(choice.reference, {}).get("Id", "")),
+        "version": version,
+        "built_from": built_from,
+        "difference": base.difference,
+        "needs": needs,
+    }
+
+
+def number_missing(images: Mapping[str, dict[str, Any]]) -> None:
+    """Number the images that a run has to provide, for its progress: `image 3 of 9`."""
+    missing = [image for image in images.values() if not image["present"]]
+    for number, image in enumerate(missing, start=1):
+        image["progress"] = f"image {number} of {len(missing)}"

@@ -60,7 +60,7 @@ def repo_digest(inspect: dict[str, Any], repository: str) -> str:
     return ""
 
 
-def moved(docker: Docker, reference: str, digest: str) -> bool:
+def tag_moved(docker: Docker, reference: str, digest: str) -> bool:
     """Whether the tag names another manifest than the digest. False where the registry cannot be asked."""
     repository, _tag = split_tag(reference)
     code, now, _err = manifest(docker, reference)
@@ -72,7 +72,7 @@ def moved(docker: Docker, reference: str, digest: str) -> bool:
     return now != locked
 
 
-def have(
+def ensure_image(
     docker: Docker,
     official: str,
     prefix: str,
@@ -100,7 +100,7 @@ def have(
     found = docker.inspect("image", reference)
     if reference in found:
         return Pulled(reference, locked, found[reference], False)
-    if moved(docker, by_tag, locked):
+    if tag_moved(docker, by_tag, locked):
         raise ImageError(
             f"image {by_tag}: the tag moved. {lock_path} remembers {locked}, the registry now serves something else; "
             f"nothing was pulled. If the new image is meant, remove the entry `{official}` from the lock file "

@@ -16,13 +16,18 @@ author: Trade2026
 short_description: Read the recipes of a folder
 description:
   - Every folder with a C(recipe.yml) is a recipe. Its tag carries a hash over all its files and those of the recipes
-    that it stands on, so an unchanged recipe is found again and a changed one cannot be mistaken for it.
+    that it is built on, so an unchanged recipe is found again and a changed one cannot be mistaken for it.
 options:
   _terms:
     description: The folder with the recipes, on the controller.
     required: true
     type: list
     elements: path
+  files_of:
+    description: Recipes whose files are returned as well.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -33,13 +38,14 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: One dictionary, from a recipe's name to what recipe.yml says, with C(path), C(tag) and C(stands_on).
+  description:
+    - One dictionary, from a recipe's name to what recipe.yml says, with C(tag) and C(stands_on), and with C(files),
+      from path to text, for O(files_of).
   type: list
   elements: dict
 """
 
 REQUIRED = ("title", "version", "built_from")
-FETCHERS = frozenset({"debootstrap", "go", "maven", "pypi"})
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
@@ -52,16 +58,12 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     missing = [key for key in REQUIRED if not str((recipe or {}).get(key, ""))]
     if missing:
         raise AnsibleError(f"{path}: says nothing about {', '.join(missing)}; see docs/images.md")
-    unknown = sorted(set(recipe.get("fetch") or []) - FETCHERS)
-    if unknown:
-        raise AnsibleError(f"{path}: fetch knows {', '.join(sorted(FETCHERS))}, not {', '.join(unknown)}")
     build_from = dict(recipe.get("build_from") or {})
     if recipe.get("from"):
         build_from["BASE_IMAGE"] = recipe["from"]
     return {
         **recipe,
         "name": folder.name,
-        "path": str(folder),
         "version": str(recipe["version"]),
         "fetch": list(recipe.get("fetch") or []),
         "build_from": build_from,
@@ -69,12 +71,24 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     }
 
 
-def content_hash(folder: Path) -> str:
+def read_files(folder: Path) -> dict[str, str]:
+    """Path below the folder → text, for every file of a recipe."""
+    try:
+        return {
+            path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+    except UnicodeDecodeError as error:
+        raise AnsibleError(f"{folder}: a recipe has text files only, in UTF-8: {error}") from error
+
+
+def content_hash(files: dict[str, str]) -> str:
     """Hash of every file's name and content. Modes are left out: a Windows drive has none."""
     total = hashlib.sha256()
-    for path in sorted(item for item in folder.rglob("*") if item.is_file()):
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        total.update(f"{path.relative_to(folder).as_posix()}\0{digest}\n".encode())
+    for path, text in sorted(files.items()):
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        total.update(f"{path}\0{digest}\n".encode())
     return total.hexdigest()
 
 
@@ -84,9 +98,9 @@ def tag_all(recipes: dict[str, dict[str, Any]], contents: dict[str, str]) -> dic
 
     def full_hash(name: str, above: tuple[str, ...] = ()) -> str:
         if name in above:
-            raise AnsibleError(f"recipes stand on each other in a circle: {' -> '.join((*above, name))}")
+            raise AnsibleError(f"recipes are built on each other in a circle: {' -> '.join((*above, name))}")
         if name not in recipes:
-            raise AnsibleError(f"recipe {above[-1]} stands on {name}, which is none of: {', '.join(recipes)}")
+            raise AnsibleError(f"recipe {above[-1]} is built on {name}, which is not one of: {', '.join(recipes)}")
         if name not in hashes:
             below = [full_hash(other, (*above, name)) for other in recipes[name]["stands_on"]]
             hashes[name] = hashlib.sha256("\n".join([contents[name], *below]).encode()).hexdigest()
@@ -98,16 +112,22 @@ def tag_all(recipes: dict[str, dict[str, Any]], contents: dict[str, str]) -> dic
     }
 
 
+def read_folder(folder: Path, files_of: list[str]) -> dict[str, dict[str, Any]]:
+    """All recipes of a folder, some of them with their files."""
+    folders = sorted(path.parent for path in folder.glob("*/recipe.yml"))
+    if not folders:
+        raise AnsibleError(f"{folder}: no recipe in it; name the folder that holds one folder a recipe")
+    files = {path.name: read_files(path) for path in folders}
+    recipes = tag_all(
+        {path.name: read_recipe(path) for path in folders},
+        {name: content_hash(content) for name, content in files.items()},
+    )
+    return {name: {**recipe, "files": files[name]} if name in files_of else recipe for name, recipe in recipes.items()}
+
+
 class LookupModule(LookupBase):  # type: ignore[misc]
     """`lookup('image_recipes', FOLDER)`."""
 
     def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
         """Read each folder of `terms`."""
-        answer = []
-        for term in terms:
-            folders = sorted(path.parent for path in Path(str(term)).glob("*/recipe.yml"))
-            if not folders:
-                raise AnsibleError(f"{term}: no recipe in it; name the folder that holds one folder a recipe")
-            recipes = {folder.name: read_recipe(folder) for folder in folders}
-            answer.append(tag_all(recipes, {folder.name: content_hash(folder) for folder in folders}))
-        return answer
+        return [read_folder(Path(str(term)), list(kwargs.get("files_of") or [])) for term in terms]

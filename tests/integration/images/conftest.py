@@ -143,15 +143,14 @@ class Role:
                 "vars": {
                     "ansible_connection": "local",
                     "ansible_python_interpreter": sys.executable,
-                    "core_machine_lead": next(iter(services)),
-                    "trade2026_root": str(self.root),
+                    "root": str(self.root),
                     "image_cache": str(self._folder / "cache"),
                     "image_retries": 2,
                     "image_retry_delay_s": 0.1,
                     "services": services,
                     "result_file": str(result),
                 },
-                "children": {"lead": {"hosts": {next(iter(services)): {}}}, "services": {"hosts": hosts}},
+                "children": {"primary": {"hosts": {next(iter(services)): {}}}, "services": {"hosts": hosts}},
             }
         }
         path = self._folder / "inventory.yml"

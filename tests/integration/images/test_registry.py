@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,15 @@ def forget(registry: Registry) -> None:
 
 def mirror(registry: Registry) -> dict[str, Any]:
     return {"image_source": "registry", "image_prefix": registry.host}
+
+
+@pytest.fixture
+def unknown_recipe(tmp_path: Path) -> str:
+    """A folder with a recipe whose image no machine has, so that `auto` has to ask."""
+    folder = tmp_path / "recipes/probe"
+    folder.mkdir(parents=True)
+    (folder / "recipe.yml").write_text("title: Tiny\nversion: 1\nbuilt_from: nothing\n", encoding="utf-8")
+    return str(folder.parent)
 
 
 def test_the_first_run_pulls_and_records_and_the_next_ones_change_nothing(registry: Registry, role: Role) -> None:
@@ -47,7 +57,7 @@ def test_the_first_run_pulls_and_records_and_the_next_ones_change_nothing(regist
     assert again.code == 0, again.output
     assert again.images == first.images
     assert "changed: [tiny]" not in again.output
-    assert "image_pull" not in again.output
+    assert "Ensure image" not in again.output
 
 
 def test_a_lost_image_comes_back_by_its_digest(registry: Registry, role: Role) -> None:
@@ -93,31 +103,23 @@ def test_an_absent_image_and_a_registry_that_is_down_each_say_so(
     assert not role.lock.exists()
 
 
-def test_auto_takes_the_registry_where_it_answers_and_says_so(registry: Registry, role: Role) -> None:
+def test_auto_takes_the_registry_where_it_answers_and_says_so(
+    registry: Registry, role: Role, unknown_recipe: str
+) -> None:
     registry.push("one", "1.0.0")
     services = {"tiny": {"official": f"{NAME}:1.0.0", "recipe": "probe"}}
-    run = role.run(services, image_source="auto", image_prefix=registry.host, image_recipes=unknown_recipe())
+    run = role.run(services, image_source="auto", image_prefix=registry.host, image_recipe_folder=unknown_recipe)
     assert run.code == 0, run.output
     assert run.images["tiny"]["source"] == "registry"
     assert "images come from REGISTRY on this machine, because the registry answers" in " ".join(run.output.split())
 
 
-def test_auto_takes_packages_where_no_registry_answers(registry: Registry, role: Role) -> None:
+def test_auto_takes_packages_where_no_registry_answers(registry: Registry, role: Role, unknown_recipe: str) -> None:
     registry.stop()
     services = {"tiny": {"official": f"{NAME}:1.0.0", "recipe": "probe"}}
-    run = role.run(services, "--check", image_source="auto", image_prefix=registry.host, image_recipes=unknown_recipe())
+    run = role.run(
+        services, "--check", image_source="auto", image_prefix=registry.host, image_recipe_folder=unknown_recipe
+    )
     assert run.code == 0, run.output
     assert run.images["tiny"]["source"] == "packages"
     assert "images come from PACKAGES on this machine, because no registry answers" in " ".join(run.output.split())
-
-
-def unknown_recipe() -> dict[str, Any]:
-    """A recipe whose image no machine has, so that `auto` has to ask."""
-    recipe = {
-        "title": "Tiny",
-        "version": "1",
-        "built_from": "nothing",
-        "tag": f"localhost/{NAME}:none",
-        "stands_on": [],
-    }
-    return {"probe": recipe | {"fetch": []}}

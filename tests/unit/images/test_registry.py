@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.images.plan import ImageError
-from ansible.module_utils.images.registry import answers, final_reason, have, repo_digest
+from ansible.module_utils.images.registry import answers, ensure_image, final_reason, repo_digest
 
 OFFICIAL = "valkey/valkey:8.1.4-alpine"
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
@@ -59,7 +59,9 @@ def waits() -> list[float]:
 def take(waits: list[float]) -> Callable[..., Any]:
     def take(registry: Registry, locked: str = "", prefix: str = "") -> Any:
         docker = Docker(registry.run)
-        return have(docker, OFFICIAL, prefix, locked, retries=3, delay_s=7, lock_path="/lock.json", wait=waits.append)
+        return ensure_image(
+            docker, OFFICIAL, prefix, locked, retries=3, delay_s=7, lock_path="/lock.json", wait=waits.append
+        )
 
     return take
 

@@ -1,0 +1,230 @@
+#!/usr/bin/python
+"""Ensure that the image of one service is on the machine."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image_ensure
+short_description: Ensure the image of a service is on the machine
+version_added: "1.0.0"
+description:
+  - Pulls an official image, by tag the first time, when its digest goes into the lock file; from then on by that
+    digest. A tag that was moved to another image is refused.
+  - Builds an image from packages, and those that it is built on, or from migrated sources on a base from the same
+    source.
+  - Tags of built images name their content, so an image that is there is never built again. Runs side by side build
+    nothing twice.
+options:
+  name:
+    description: The service.
+    type: str
+    required: true
+  title:
+    description: The service's name for people; goes into a label of an image built from migrated sources.
+    type: str
+  image:
+    description: Its image, as O(image_plan#module:wanted) has it.
+    type: dict
+    required: true
+  source:
+    description: Where the image comes from, as M(image_plan) returns it.
+    type: str
+    choices: [registry, packages]
+    required: true
+  recipes:
+    description: Recipe name to what the lookup C(image_recipes) says of it; C(files) of those that must be built.
+    type: dict
+    default: {}
+  prefix:
+    description: Registry or mirror in front of official names.
+    type: str
+    default: ""
+  lock:
+    description: File with the digests of official images.
+    type: path
+    required: true
+  root:
+    description: Folder that build contexts are relative to.
+    type: path
+    required: true
+  cache:
+    description: Folder for downloads, build folders and logs.
+    type: path
+    required: true
+  build_network:
+    description: Network of the build steps.
+    type: str
+    default: host
+  debian_mirror:
+    description: Debian mirror. Empty is the one of the machine's own apt.
+    type: str
+    default: ""
+  debian_security_mirror:
+    description: Debian's security mirror, likewise.
+    type: str
+    default: ""
+  retries:
+    description: How often a download is tried that may succeed the next time.
+    type: int
+    default: 3
+  delay_s:
+    description: Seconds between two tries.
+    type: float
+    default: 5
+attributes:
+  check_mode:
+    description: Says whether it would pull or build; asks no registry, writes nothing.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+author: [Trade2026 founders (@trade2026)]
+"""
+
+EXAMPLES = r"""
+- name: Ensure Valkey's image is there
+  image_ensure:
+    name: valkey
+    image: {official: "valkey/valkey:8.1.8-alpine", recipe: valkey}
+    source: registry
+    lock: /srv/trade2026/infrastructure/docker/images.lock.json
+    root: /srv/trade2026
+    cache: /var/cache/trade2026/images
+"""
+
+RETURN = r"""
+image:
+  description:
+    - C(reference), C(source), C(version), C(id) and C(difference) of the image; C(id) is empty while it is missing.
+  returned: success
+  type: dict
+built:
+  description: Recipes that were built, the last one being the service's own.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.core.docker_cli import Docker, DockerError, Runner
+from ansible.module_utils.images.build import ImageBuilder, Settings
+from ansible.module_utils.images.lock import record
+from ansible.module_utils.images.machine import OPTIONS, find_images, read_state
+from ansible.module_utils.images.plan import Base, Choice, ImageError, State, choose, describe, split_tag
+from ansible.module_utils.images.registry import ensure_image
+
+RESULT = ("reference", "source", "version", "id", "difference")
+
+
+def settings(params: dict[str, Any]) -> Settings:
+    """How images are built."""
+    return Settings(
+        root=Path(params["root"]),
+        cache=Path(params["cache"]),
+        network=params["build_network"],
+        retries=params["retries"],
+        delay_s=params["delay_s"],
+        mirror=params["debian_mirror"],
+        security_mirror=params["debian_security_mirror"],
+    )
+
+
+class Ensure:
+    """Ensures the image of one service."""
+
+    def __init__(self, run: Runner, params: dict[str, Any]) -> None:
+        self._run = run
+        self._docker = Docker(run)
+        self._params = params
+        self.built: list[str] = []
+
+    def choose(self) -> tuple[Choice, State]:
+        """The image, as it can be known now: a first pull tells more."""
+        wanted = {self._params["name"]: self._params["image"]}
+        state = read_state(self._params, wanted)
+        return choose(wanted, self._params["source"], state)[0], state
+
+    def predict(self) -> dict[str, Any]:
+        """The module's result, without touching anything."""
+        choice, state = self.choose()
+        described = describe(choice, state, find_images(self._docker, [choice], state))
+        return {
+            "image": {key: described[key] for key in RESULT},
+            "changed": bool(self.built) or not described["present"],
+            "built": self.built,
+        }
+
+    def apply(self) -> dict[str, Any]:
+        """Pull or build what is missing; the module's result."""
+        before = self.predict()
+        if not before["changed"]:
+            return before
+        choice, _state = self.choose()
+        changed = self.ensure_base(choice.base)
+        if choice.kind == "build":
+            # With the base there, the reference is known.
+            choice, _state = self.choose()
+            if not choice.context_hash:
+                raise ImageError(
+                    f"{self._params['root']}/{choice.context} is missing: migrate the applications first "
+                    "(`ansible-playbook core.yml`)"
+                )
+            builder = ImageBuilder(self._run, settings(self._params), self._params["recipes"])
+            changed = builder.ensure_application(choice, self._params["title"] or choice.service) or changed
+        return {**self.predict(), "changed": changed}
+
+    def ensure_base(self, base: Base) -> bool:
+        """Pull the official image, or build the recipe's; True when something was pulled, recorded or built."""
+        if base.source == "packages":
+            builder = ImageBuilder(self._run, settings(self._params), self._params["recipes"])
+            self.built = builder.ensure_recipe(base.recipe)
+            return bool(self.built)
+        lock = Path(self._params["lock"])
+        split_tag(base.official)
+        pulled = ensure_image(
+            self._docker,
+            base.official,
+            self._params["prefix"],
+            base.reference.partition("@")[2],
+            retries=self._params["retries"],
+            delay_s=self._params["delay_s"],
+            lock_path=str(lock),
+        )
+        return record(lock, base.official, pulled.digest) or pulled.pulled
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            **OPTIONS,
+            "name": {"type": "str", "required": True},
+            "title": {"type": "str"},
+            "image": {"type": "dict", "required": True},
+            "source": {"type": "str", "choices": ["registry", "packages"], "required": True},
+            "cache": {"type": "path", "required": True},
+            "build_network": {"type": "str", "default": "host"},
+            "debian_mirror": {"type": "str", "default": ""},
+            "debian_security_mirror": {"type": "str", "default": ""},
+            "retries": {"type": "int", "default": 3},
+            "delay_s": {"type": "float", "default": 5},
+        },
+        supports_check_mode=True,
+    )
+    ensure = Ensure(module.run_command, module.params)
+    try:
+        result = ensure.predict() if module.check_mode else ensure.apply()
+    except (ImageError, DockerError) as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(
+            msg=f"{error.filename}: {error.strerror}; the folders of image_lock and image_cache must be writable"
+        )
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

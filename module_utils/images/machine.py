@@ -1,0 +1,55 @@
+"""What the machine says of images: the state that a choice depends on, and the images that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.core.docker_cli import Docker
+from ansible.module_utils.images.context import read_context
+from ansible.module_utils.images.lock import read_lock
+from ansible.module_utils.images.plan import Choice, State, choose, prefixed, settle_auto
+from ansible.module_utils.images.registry import answers
+
+# The options that image_plan and image_ensure have in common.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "recipes": {"type": "dict", "default": {}},
+    "prefix": {"type": "str", "default": ""},
+    "lock": {"type": "path", "required": True},
+    "root": {"type": "path", "required": True},
+}
+
+
+def read_state(params: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> State:
+    """Read what the choice of the wanted images depends on."""
+    paths = {str(image["build"]["context"]) for image in wanted.values() if image.get("build")}
+    return State(
+        prefix=params["prefix"],
+        lock=read_lock(Path(params["lock"])),
+        recipes=params["recipes"],
+        contexts={path: read_context(Path(params["root"], path)) for path in paths},
+    )
+
+
+def find_images(docker: Docker, choices: Sequence[Choice], state: State) -> dict[str, dict[str, Any]]:
+    """What the engine says of the images of these choices and of all recipes, in one question."""
+    references = {choice.reference for choice in choices} | {choice.base.reference for choice in choices}
+    if any(choice.source == "packages" for choice in choices):
+        references |= {str(recipe["tag"]) for recipe in state.recipes.values()}
+    return docker.inspect("image", *sorted(references - {""}))
+
+
+def choose_auto(
+    docker: Docker, wanted: Mapping[str, Mapping[str, Any]], state: State, known: bool | None
+) -> tuple[str, bool | None]:
+    """The source that `auto` stands for on this machine, and whether a registry answered (null when none was asked)."""
+    registry, packages = (choose(wanted, source, state) for source in ("registry", "packages"))
+    present = find_images(docker, [*registry, *packages], state)
+    source = settle_auto(registry, packages, present)
+    if source:
+        return source, None
+    if known is None:
+        missing = next(choice for choice in registry if choice.reference not in present)
+        known = answers(docker, prefixed(state.prefix, missing.base.official))
+    return ("registry" if known else "packages"), known
