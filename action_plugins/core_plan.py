@@ -25,7 +25,7 @@ from ansible.module_utils.controller.action import ServicesAction, display, run_
 from ansible.module_utils.controller.templates import rendered
 from ansible.module_utils.deployment.journal import is_alive, read_owner, this_run
 from ansible.module_utils.deployment.model import MACHINE, plan_from_dict, table
-from ansible.module_utils.deployment.saved_plan import StalePlanError, check_file
+from ansible.module_utils.deployment.saved_plan import StalePlanError, machine_of
 from ansible.module_utils.services.kinds import plain
 
 # Stands in docker-compose.core.yml for every fragment that the machine has.
@@ -163,21 +163,15 @@ class ActionModule(ServicesAction):
         """This machine's part of a saved plan; raises AnsibleActionFail when the plan is not for this run."""
         if not file:
             return {}
-        path = Path(str(task_vars["playbook_dir"])).parent / file if not file.startswith("/") else Path(file)
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise AnsibleActionFail(f"core_plan={file} cannot be read: {error}") from error
-        where = str(task_vars["docker_host"])
         version = described.project_version(Path(__file__).resolve().parent.parent)
         try:
-            part = content.get("machines", {}).get(where, {}) if isinstance(content, dict) else {}
-            check_file(content, site_of(machine), version, [*_others(content, part), *names])
+            return machine_of(content, str(task_vars["docker_host"]), described.site_of(machine), version, names)
         except StalePlanError as error:
             raise AnsibleActionFail(f"The saved plan {file} is refused; nothing was done: {error}") from error
-        if not part:
-            raise AnsibleActionFail(f"The saved plan {file} has no part for the machine {where}; make it again")
-        return dict(part)
 
     def _show(self, result: Mapping[str, Any], text: str, show: bool) -> None:
         if not show:
@@ -194,11 +188,6 @@ class ActionModule(ServicesAction):
                     display.display(operation["diff"])
 
 
-def site_of(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """What tells one site from another, for a saved plan."""
-    return {"root": machine["root"], "project": machine["project"]}
-
-
 def plan_table(operations: list[dict[str, Any]]) -> str:
     """The plan for people."""
     rows = [("SERVICE", "OPERATION", "CURRENT", "DESIRED", "CAUSE")]
@@ -207,14 +196,6 @@ def plan_table(operations: list[dict[str, Any]]) -> str:
         what = f"{row['action']} {row['what']}"
         rows.append((row["service"], what, row["current"] or "-", row["desired"] or "-", cause))
     return table(rows)
-
-
-def _others(content: Any, part: Mapping[str, Any]) -> list[str]:
-    """Services of the plan that are on other machines, which their own primaries check."""
-    if not isinstance(content, dict):
-        return []
-    here = set(part.get("services", []))
-    return [name for name in content.get("services", []) if name not in here]
 
 
 def _image(found: Mapping[str, Any]) -> dict[str, Any]:

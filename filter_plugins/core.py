@@ -129,7 +129,9 @@ def core_summary(
                 f"{took:.1f} s" if took is not None else "was running" if result.get("healthy") else "-",
             )
         )
-    differences = [f"{name}: {image['difference']}" for name, image in images.items() if (image or {}).get("difference")]
+    differences = [
+        f"{name}: {image['difference']}" for name, image in images.items() if (image or {}).get("difference")
+    ]
     return "\n".join([table(rows), *differences])
 
 
@@ -162,11 +164,17 @@ def core_with_operations(names: Iterable[str], planned: Mapping[str, Any]) -> li
 
 
 def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The primaries of machines that the plan lists something for."""
+    """The primaries of machines that have to be prepared before their services are deployed."""
     hosts = [host for host in hostvars if "by_service" in (hostvars[host].get("core_planned") or {})]
     if not hosts:
         return ["core_services"]
-    return [host for host in hosts if hostvars[host]["core_planned"]["by_service"][MACHINE]] or [NOBODY]
+    found = []
+    for host in hosts:
+        planned = hostvars[host]["core_planned"]
+        images = [row for rows in planned["by_service"].values() for row in rows if row["what"] == "image"]
+        if planned["by_service"][MACHINE] or (images and planned["image_plan"]["missing_tools"]):
+            found.append(host)
+    return found or [NOBODY]
 
 
 def core_hosts_with(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:

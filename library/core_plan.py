@@ -110,13 +110,15 @@ locked:
 """
 
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.files import FilesError
+from ansible.module_utils.core.checker import HELPER_LABEL
+from ansible.module_utils.core.files import STAGING, FilesError
 from ansible.module_utils.deployment import engine as docker_engine
 from ansible.module_utils.deployment.journal import Journal, JournalError, read_owner
 from ansible.module_utils.deployment.model import (
@@ -146,8 +148,6 @@ from ansible.module_utils.shared.sizes import size
 VERSION_COMMAND = ("docker", "compose", "version", "--short")
 # Stands in docker-compose.core.yml for every fragment that the machine has.
 FRAGMENTS = "@@fragments@@"
-# Containers of the validate commands and of the preflight checks, which an interrupted run leaves.
-HELPER_LABEL = "com.trade2026.helper"
 
 
 class Look:
@@ -465,6 +465,8 @@ def begin(module: AnsibleModule, look: Look, planned: Plan, before: str) -> None
     """Take the lock for what was planned; refuse when another run finished since the look began."""
     journal = Journal(look.root)
     journal.begin(read_owner(module.params["begin"]), planned.operations, module.params["take_over"])
+    # What a killed run staged for a validate command.
+    shutil.rmtree(look.root / STAGING, ignore_errors=True)
     if journal.finished_run() != before:
         journal.finish(module.params["begin"]["run"])
         raise JournalError("another run finished while this one looked at the machine; run again")

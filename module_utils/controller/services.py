@@ -225,6 +225,11 @@ def secret_value(service: Service, describer: Describer, variable: str) -> Any:
     return describer.value(service.variables, variable) if variable and variable in service.variables else ""
 
 
+def site_of(machine: Mapping[str, Any]) -> dict[str, str]:
+    """What tells one site from another, for a saved plan."""
+    return {"root": str(machine["root"]), "project": str(machine["project"])}
+
+
 def project_version(root: Path) -> str:
     """Stands for every file that decides what a run does; another version of the project has another one."""
     import hashlib

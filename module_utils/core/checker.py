@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from ansible.module_utils.core.docker_cli import Docker
 
+# On the containers of validate commands and preflight checks: a killed run leaves them, and the next one removes them.
+HELPER_LABEL = "com.trade2026.helper"
 # Lines of a checker's output that reach the operator: the first ones name the fault.
 OUTPUT_LINES = 20
 
@@ -39,10 +41,21 @@ def run_checker(
             source = staged / str(number)
             stage(root / mount["source"], source, files, group)
         volumes += ["--volume", f"{source}:{mount['target']}:ro"]
-    # The staging folder is opened for the container's user alone, after it is filled.
-    staged.chmod(0o711)
     # Everything that the deployed container lacks is lacking here too, and the network on top.
-    command = ["run", "--rm", "--init", "--pull", "never", "--network", "none", "--read-only", "--cap-drop", "ALL"]
+    command = [
+        "run",
+        "--label",
+        f"{HELPER_LABEL}={root}",
+        "--rm",
+        "--init",
+        "--pull",
+        "never",
+        "--network",
+        "none",
+        "--read-only",
+        "--cap-drop",
+        "ALL",
+    ]
     command += ["--security-opt", "no-new-privileges", "--user", str(checker["user"])]
     for path in checker["tmpfs"]:
         command += ["--tmpfs", path]

@@ -14,6 +14,8 @@ from ansible.module_utils.core.checker import run_checker
 from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.core.ownership import Ownership, keeps_owners
 
+# Where configuration is staged for the validate command, below the root. What a killed run left there, the next removes.
+STAGING = Path(".trade2026/staging")
 DIFFERS = "differs from the declared text"
 # Stands for a secret that does not exist yet, in a dry run only.
 UNBORN_SECRET = "created-by-the-real-run"
@@ -210,7 +212,11 @@ class ManagedFiles:
             return
         if self.dry and not self._can_check():
             return
-        with tempfile.TemporaryDirectory(prefix="trade2026-staged-") as staged:
+        # Below the folder that root alone may enter; a dry run on a machine with nothing has only the temporary directory.
+        place = self.root / STAGING
+        if not self.dry:
+            atomic.make_directories(place, 0o700)
+        with tempfile.TemporaryDirectory(prefix="staged-", dir=place if place.is_dir() else None) as staged:
             refusal = run_checker(self.docker, self.checker, self.root, self.secrets_root, Path(staged), plan.targets)
         if refusal:
             written = ", ".join(str(target.path) for target in plan.writes)

@@ -29,53 +29,63 @@ class StalePlanError(Exception):
 
 def save(
     machines: Mapping[str, Mapping[str, Any]],
-    site: Mapping[str, Any],
     version: str,
-    limit: Sequence[str],
+    services: Sequence[str],
     hours: float = DEFAULT_HOURS,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """The content of a plan file. `machines` is machine → {operations, unpredictable, fingerprint}."""
+    """The content of a plan file.
+
+    `machines` is machine → {site, services, operations, unpredictable, fingerprint}.
+    """
     moment = (now or datetime.now(UTC)).replace(microsecond=0)
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "created": moment.isoformat(),
         "expires": (moment + timedelta(hours=hours)).isoformat(),
         "project_version": version,
-        "site": dict(site),
-        "services": sorted(limit),
+        "services": sorted(services),
         "machines": {name: dict(machine) for name, machine in machines.items()},
     }
     return {**content, "sha256": digest(content)}
 
 
-def check_file(
-    content: Any, site: Mapping[str, Any], version: str, limit: Sequence[str], now: datetime | None = None
-) -> None:
-    """Raise StalePlanError with every reason that shows without a look at the machines."""
+def machine_of(
+    content: Any,
+    machine: str,
+    site: Mapping[str, Any],
+    version: str,
+    services: Sequence[str],
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """A machine's part of a plan file; raises StalePlanError with every reason that shows without a look at it."""
     if not isinstance(content, dict) or "sha256" not in content:
         raise StalePlanError("the file is not a plan that playbooks/plan.yml wrote")
     if content.get("schema") != SCHEMA:
-        raise StalePlanError(
-            f"the plan has schema {content.get('schema')!r}, this project reads {SCHEMA}; make it again"
-        )
+        raise StalePlanError(f"it has schema {content.get('schema')!r}, this project reads {SCHEMA}; make it again")
     if digest({key: value for key, value in content.items() if key != "sha256"}) != content["sha256"]:
-        raise StalePlanError("the plan was edited: its content does not match its checksum; make it again")
+        raise StalePlanError("it was edited: its content does not match its checksum; make it again")
     reasons = []
-    moment = now or datetime.now(UTC)
-    if datetime.fromisoformat(content["expires"]) < moment:
+    if datetime.fromisoformat(content["expires"]) < (now or datetime.now(UTC)):
         reasons.append(f"it expired at {content['expires']}")
     if content["project_version"] != version:
         reasons.append("it was made with another version of this project")
-    for key in sorted({*site, *content["site"]}):
-        if content["site"].get(key) != site.get(key):
-            reasons.append(f"it was made for another site: {key} was {content['site'].get(key)}, is {site.get(key)}")
-    if list(content["services"]) != sorted(limit):
-        reasons.append(
-            f"it was made for {', '.join(content['services'])}, and this run is for {', '.join(sorted(limit))}"
-        )
+    part: dict[str, Any] = content["machines"].get(machine, {})
+    if not part:
+        reasons.append(f"it was made for another site: it has no machine {machine}")
+    else:
+        reasons += [
+            f"it was made for another site: {key} was {part['site'].get(key)}, is {site.get(key)}"
+            for key in sorted({*site, *part["site"]})
+            if part["site"].get(key) != site.get(key)
+        ]
+        if list(part["services"]) != sorted(services):
+            reasons.append(
+                f"it was made for {', '.join(part['services'])}, and this run is for {', '.join(sorted(services))}"
+            )
     if reasons:
         raise StalePlanError("; ".join(reasons))
+    return part
 
 
 def check_machine(saved: Mapping[str, Any], looked: Mapping[str, Any]) -> None:
