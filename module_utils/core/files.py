@@ -14,7 +14,7 @@ from ansible.module_utils.core.checker import run_checker
 from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.core.ownership import Ownership, keeps_owners
 
-# Where configuration is staged for the validate command, below the root. What a killed run left there, the next removes.
+# Where configuration is staged for the validate command, below the root. What a killed run left, the next one removes.
 STAGING = Path(".trade2026/staging")
 DIFFERS = "differs from the declared text"
 # Stands for a secret that does not exist yet, in a dry run only.
@@ -212,7 +212,7 @@ class ManagedFiles:
             return
         if self.dry and not self._can_check():
             return
-        # Below the folder that root alone may enter; a dry run on a machine with nothing has only the temporary directory.
+        # Below the folder that root alone may enter; a dry run on a machine with nothing has the temporary directory.
         place = self.root / STAGING
         if not self.dry:
             atomic.make_directories(place, 0o700)

@@ -118,14 +118,12 @@ def test_a_dry_run_is_one_call(plugin: ModuleType, monkeypatch: pytest.MonkeyPat
 
 
 def data_record(name: str, *sources: str) -> dict[str, Any]:
-    """The facts of a host with one folder of data, and the folders that the path map leads to it from."""
+    """The record of a service with one folder of data, and the folders that the path map leads to it from."""
     return {
-        "core_record": {
-            "name": name,
-            "user": {"uid": 5, "gid": 6},
-            "volumes": [{"kind": "config", "source": f"config/{name}"}, {"kind": "data", "source": f"data/{name}"}],
-            "path_map": [{"source": source, "target": f"data/{name}"} for source in sources],
-        }
+        "name": name,
+        "user": {"uid": 5, "gid": 6},
+        "volumes": [{"kind": "config", "source": f"config/{name}"}, {"kind": "data", "source": f"data/{name}"}],
+        "path_map": [{"source": source, "target": f"data/{name}"} for source in sources],
     }
 
 

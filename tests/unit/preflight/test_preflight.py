@@ -1,17 +1,19 @@
-"""Each check of the gate: the fault is found, named, and given a remedy; what is right passes."""
+"""Each preflight check: the fault is found, named, and given a remedy; what is right passes."""
 
 from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.deployment.model import DesiredNetwork, SeenContainer, SeenNetwork
 from ansible.module_utils.preflight import engine, host, tree
 from ansible.module_utils.preflight.result import Result, report
 
-NETWORK = {"name": "trade2026-backend", "subnet": "172.21.0.0/16"}
+NETWORK = DesiredNetwork("trade2026-backend", "172.21.0.0/16")
 TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
    0: 0100007F:18EB 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1
    1: 0100007F:18EC 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 4712 1
@@ -30,11 +32,11 @@ def service(name: str, *ports: int, **more: Any) -> dict[str, Any]:
         "name": name,
         "container": name,
         "ports": list(ports),
-        "memory": "1g",
+        "memory": 2**30,
         "nofile": 1024,
         "max_map_count": 0,
-        "at_most": [],
-        "open": True,
+        "bounds": [],
+        "unauthenticated": True,
         **more,
     }
 
@@ -73,18 +75,34 @@ def test_versions_compare_as_numbers(found: str, ok: bool) -> None:
     assert one(engine.check_version("engine", found, "20.10.0")).ok is ok
 
 
+def network(**changes: Any) -> SeenNetwork:
+    seen = SeenNetwork("n1", ("172.21.0.0/16",), "bridge", internal=False, ipv6=False, options={})
+    return replace(seen, **changes)
+
+
 @pytest.mark.parametrize(
     ("existing", "will_create", "ok"),
+    [({"trade2026-backend": network()}, False, True), ({}, True, True), ({}, False, False)],
+)
+def test_a_network_exists_or_will(existing: dict[str, SeenNetwork], will_create: bool, ok: bool) -> None:
+    assert one(engine.check_networks([NETWORK], existing, will_create)).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
     [
-        ({"trade2026-backend": {"IPAM": {"Config": [{"Subnet": "172.21.0.0/16"}]}}}, False, True),
-        ({"trade2026-backend": {"IPAM": {"Config": [{"Subnet": "172.21.0.0/24"}]}}}, True, False),
-        ({"trade2026-backend": {"IPAM": {"Config": None}}}, True, False),
-        ({}, True, True),
-        ({}, False, False),
+        ({"subnets": ("172.21.0.0/24",)}, "subnet is 172.21.0.0/24, 172.21.0.0/16 is declared"),
+        ({"subnets": ()}, "subnet is none"),
+        ({"driver": "macvlan"}, "driver is macvlan, bridge is declared"),
+        ({"internal": True}, "internal is on, off is declared"),
+        ({"ipv6": True}, "IPv6 is on, off is declared"),
+        ({"options": {"com.docker.network.driver.mtu": "9000"}}, "options is com.docker.network.driver.mtu=9000"),
     ],
 )
-def test_a_network_has_exactly_its_subnet(existing: dict[str, Any], will_create: bool, ok: bool) -> None:
-    assert one(engine.check_networks([NETWORK], existing, will_create)).ok is ok
+def test_a_network_with_another_property_is_refused_with_its_name(changes: dict[str, Any], says: str) -> None:
+    result = one(engine.check_networks([NETWORK], {"trade2026-backend": network(**changes)}, True))
+    assert not result.ok
+    assert says in result.message
 
 
 @pytest.mark.parametrize(
@@ -109,8 +127,8 @@ def test_a_network_has_exactly_its_subnet(existing: dict[str, Any], will_create:
     ],
 )
 def test_a_container_name_taken_by_another_deployment(labels: dict[str, str], ok: bool) -> None:
-    containers = {"nats": {"Config": {"Labels": labels}}}
-    assert one(engine.check_containers([service("nats")], containers, "trade2026-core", "/srv/t")).ok is ok
+    seen = SeenContainer("c1", "nats", "nats:2", "i1", "running", "healthy", 1.0, labels, {}, 0, 0, 0, 0)
+    assert one(engine.check_containers([service("nats")], [seen], "trade2026-core", "/srv/t")).ok is ok
 
 
 def test_listening_sockets_are_read_from_the_kernels_tables() -> None:
@@ -122,15 +140,10 @@ def test_listening_sockets_are_read_from_the_kernels_tables() -> None:
     ]
 
 
-def test_the_ports_that_docker_ps_shows() -> None:
-    shown = "127.0.0.1:9091-9093->9091-9093/tcp, 127.0.0.1:8123->8123/tcp, :::9000->9000/tcp, 9009/tcp"
-    assert host.host_ports(shown) == [9091, 9092, 9093, 8123, 9000]
-
-
 def test_two_services_on_one_port() -> None:
     result = one(host.check_ports([service("questdb", 9000), service("clickhouse", 9000)], "127.0.0.1", [], {}))
     assert "questdb and clickhouse both publish it" in result.message
-    assert "it is none" in one(host.check_ports([service("nats", 0)], "127.0.0.1", [], {})).message
+    assert "it is not a port" in one(host.check_ports([service("nats", 0)], "127.0.0.1", [], {})).message
     result = one(host.check_ports([service("nats", 8222, 8222)], "127.0.0.1", [], {}))
     assert "nats publishes it twice" in result.message
 
@@ -163,17 +176,18 @@ def test_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "limit", "fact"),
-    [
-        ("2gb", "3g", ""),
-        ("4096", "4096", ""),
-        ("4gb", "3g", "a_max=4gb exceeds a_limit=3g"),
-        ("2 GBB", "3g", "not a size"),
-    ],
+    ("amount", "most", "fact"), [(2, 3, ""), (4096, 4096, ""), (4, 3, "a_max=4 exceeds a_limit=3")]
 )
-def test_settings_that_contradict_each_other(value: str, limit: str, fact: str) -> None:
-    bound = {"name": "a_max", "value": value, "limit_name": "a_limit", "limit": limit}
-    result = one(host.check_bounds([service("a", at_most=[bound])]))
+def test_settings_that_contradict_each_other(amount: int, most: int, fact: str) -> None:
+    bound = {
+        "setting": "a_max",
+        "value": str(amount),
+        "amount": amount,
+        "max_setting": "a_limit",
+        "max": str(most),
+        "max_amount": most,
+    }
+    result = one(host.check_bounds([service("a", bounds=[bound])]))
     assert result.ok == (fact == "")
     assert fact in result.message
 
@@ -200,7 +214,7 @@ def test_file_descriptors() -> None:
     ],
 )
 def test_open_services_stay_on_loopback(bind: str, is_open: bool, accepted: bool, ok: bool) -> None:
-    assert one(host.check_open([service("nats", open=is_open)], bind, accepted)).ok is ok
+    assert one(host.check_open([service("nats", unauthenticated=is_open)], bind, accepted)).ok is ok
 
 
 @pytest.mark.parametrize(("bind", "ok"), [("127.0.0.1", True), ("0.0.0.0", True), ("::1", False), ("core-1", False)])
@@ -210,8 +224,8 @@ def test_the_bind_address_is_an_ipv4_address(bind: str, ok: bool) -> None:
 
 def test_the_report_lists_every_failure_with_its_remedy() -> None:
     text = report(
-        [Result("a", True, "fine"), Result("b", False, "bad", "mend b"), Result("c", False, "worse", "mend c")]
+        [Result("a", True, "fine"), Result("b", False, "bad", "correct b"), Result("c", False, "worse", "correct c")]
     )
-    assert text.startswith("The gate is closed: 2 of 3 checks failed.")
-    assert "1. b: bad\n   Do: mend b" in text
-    assert "2. c: worse\n   Do: mend c" in text
+    assert text.startswith("2 of 3 preflight checks failed.")
+    assert "1. b: bad\n   Do: correct b" in text
+    assert "2. c: worse\n   Do: correct c" in text

@@ -51,28 +51,37 @@ def probe(tmp_path: Path, resp: tuple[Resp, int], capsys: pytest.CaptureFixture[
     server, port = resp
     server.password = PASSWORD
 
-    def call(check_mode: bool = False, **changes: Any) -> dict[str, Any]:
-        arguments = {
+    def call(check_mode: bool = False, slice_s: float = 0, **changes: Any) -> dict[str, Any]:
+        service = {
+            "name": "valkey",
             "service": "Valkey",
             "container": "valkey",
             "ports": {"client": port},
-            "secrets_root": str(tmp_path / "secrets"),
             "deadline_s": 1,
             "timeout_s": 1,
             "checks": [
                 {"type": "valkey_ping", "password_file": "valkey/password"},
                 {"type": "valkey_roundtrip", "password_file": "valkey/password"},
             ],
-            "_ansible_check_mode": check_mode,
             **changes,
+        }
+        arguments = {
+            "services": [service],
+            "secrets_root": str(tmp_path / "secrets"),
+            "slice_s": slice_s,
+            "_ansible_check_mode": check_mode,
         }
         with patch_module_args(arguments), pytest.raises(SystemExit):
             service_probe.main()
         out = capsys.readouterr().out
         assert PASSWORD not in out
-        answer: dict[str, Any] = json.loads(out)
-        assert answer["changed"] is False
-        return answer
+        answer = json.loads(out)
+        assert not answer.get("changed")
+        one: dict[str, Any] = answer["services"]["valkey"]
+        # What fails for one service fails the module, with the same message.
+        assert answer.get("failed", False) == one.get("failed", False)
+        assert answer.get("msg") == one.get("msg") or "failed" not in one
+        return one
 
     return call
 
@@ -158,6 +167,13 @@ def test_a_container_that_never_gets_healthy_fails_at_the_deadline(
 ) -> None:
     container(docker, resp[1], health="starting")
     assert "is not healthy yet (starting) after 1 s" in probe()["msg"]
+
+
+def test_a_slice_ends_with_what_is_waited_for(docker: Path, probe: Answer, resp: tuple[Resp, int]) -> None:
+    container(docker, resp[1], health="starting")
+    answer = probe(slice_s=0.3, deadline_s=60)
+    assert answer["pending"] == "is not healthy yet (starting)"
+    assert "failed" not in answer
 
 
 @pytest.mark.parametrize(
