@@ -29,8 +29,6 @@ SERVICE_LABEL = "com.docker.compose.service"
 
 CONFIG_FILES = "configuration files"
 LIVE_FILES = "configuration that the container read"
-# Whose clock is meant is one and the same, but a container that is started right after the write may share its second.
-CLOCK_SLACK_S = 0.05
 
 
 def plan(desired: DesiredMachine, seen: Seen) -> Plan:
@@ -159,7 +157,7 @@ def _differences(
     if label == want.config_hash and container.status != "exited":
         if written:
             note(LIVE_FILES, "recreate", ", ".join(file.path for file in written), "as declared", "edited on the disk")
-        elif container.started and have.newest_change > container.started + CLOCK_SLACK_S:
+        elif container.started and have.newest_change > container.started:
             note(
                 LIVE_FILES,
                 "recreate",
