@@ -27,7 +27,7 @@ def argument_specs(folder: Path) -> str:
 
 
 def documented_specs(folder: Path) -> dict[str, Any]:
-    """The entry points of a role for the reference: each variable with its kind in words and its default by size."""
+    """The entry points of a role for the reference: each variable has its kind in words."""
     entries = dict(_specs(folder)["argument_specs"])
     variables = read_variables(folder / "defaults/main.yml")
     for spec in entries.values():
@@ -38,8 +38,6 @@ def documented_specs(folder: Path) -> dict[str, Any]:
             option.pop("elements", None)
             if variable.kind:
                 option["type"] = _in_words(variable)
-            if variable.by_size:
-                option["default"] = ", ".join(f"{size}: {value}" for size, value in variable.by_size.items())
     return entries
 
 
@@ -66,7 +64,7 @@ def _option(variable: Variable) -> dict[str, Any]:
     if variable.required:
         option["required"] = True
     else:
-        option["default"] = variable.default
+        option["default"] = variable.by_size.get("standard", variable.default)
     if kind is not None and kind.secret:
         option["no_log"] = True
     text = re.sub(r"`([^`()]*)`", r"C(\1)", variable.text)
