@@ -8,11 +8,12 @@ module: validate_variables
 short_description: Check what a site sets against what the roles take, and report all mistakes at once
 version_added: 1.0.0
 description:
-  - Reads the roles' C(meta/argument_specs.yml) on the controller and starts no process on any machine.
-  - Fails with one list of everything that is wrong in the variables of O(hosts) - values of the wrong type or out of
-    their choices, ports and sizes that are none, paths that are not absolute, folders of the new tree that lie in the
-    Trade2025 tree, names that begin like a role's variables and are none (with the nearest right name), names that a
-    role derives itself, and names that no longer exist (with what replaced them).
+  - Reads the variables of the roles with their kinds from C(defaults/main.yml) on the controller, and starts no process
+    on any machine.
+  - Fails with one list of everything that is wrong in the variables of O(hosts) - values that are not of their
+    variable's kind, an offset that takes a port beyond the last one, folders of the new tree that lie in the Trade2025
+    tree, values that cannot be resolved, names that begin like a role's variables and are none (with the nearest right
+    name), names that a role derives itself, and names that no longer exist (with what replaced them).
 options:
   roles_path:
     description: Folder of the roles, on the controller.

@@ -111,10 +111,8 @@ def _integer(least: int = 0, most: int | None = None) -> Callable[[Any], int]:
     """Whole numbers in a range."""
 
     def parse_integer(value: Any) -> int:
-        if isinstance(value, float) and not value.is_integer():
-            raise ValueError
-        number = int(_text(value)) if isinstance(value, str) else int(_not_bool(value))
-        if number < least or (most is not None and number > most):
+        number = int(_decimal(value))
+        if number != float(value) or number < least or (most is not None and number > most):
             raise ValueError
         return number
 
@@ -125,8 +123,8 @@ def _number(above: float | None = None, least: float = 0.0, most: float = float(
     """Finite numbers in a range."""
 
     def parse_number(value: Any) -> float:
-        number = float(_not_bool(value))
-        if not abs(number) < float("inf") or number < least or number > most or (above is not None and number <= above):
+        number = _decimal(value)
+        if number < least or number > most or (above is not None and number <= above):
             raise ValueError
         # 2 and 2.0 are one value, and are written in one way.
         return int(number) if number.is_integer() else number
@@ -134,10 +132,11 @@ def _number(above: float | None = None, least: float = 0.0, most: float = float(
     return parse_number
 
 
-def _not_bool(value: Any) -> Any:
-    if isinstance(value, bool | list | dict):
+def _decimal(value: Any) -> float:
+    """A number, or the text of one in decimal digits."""
+    if not re.fullmatch(r"-?\d+(\.\d+)?", _text(value)):
         raise ValueError
-    return value
+    return float(value)
 
 
 def boolean(value: Any) -> bool:
@@ -166,7 +165,7 @@ def _size(
             raise ValueError
         size = int(float(match[1]) * units[unit])
         if size < least:
-            raise _ReasonError(f"below {least} bytes" if least > 1 else "0 would mean no limit")
+            raise ValueError
         return size
 
     return parse_size
@@ -377,9 +376,9 @@ def _or_empty(parse_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
-_LINE = r"[^\x00-\x1f\x7f]+"
 _CLIENT = _matching(r"[^\x00-\x20\x7f:][^\x00-\x20\x7f]*")
-_SECRET = _matching(r"[^\x00-\x1f\x7f]{8,}", empty=True)
+# What every service's configuration file takes for a password, inside of quotation marks and without.
+_SECRET = _matching(r"[^\s\x00-\x1f\x7f\"'`\\]{8,}", empty=True)
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 _SECONDS = "write whole seconds, 1 or more"
 
@@ -389,11 +388,13 @@ def _kinds(*kinds: Kind) -> dict[str, Kind]:
 
 
 KINDS: Mapping[str, Kind] = _kinds(
+    # Passed by a playbook; not for a site.
+    Kind("any", "a value", "write one", lambda value: value, type="raw"),
     Kind("boolean", "a boolean", "write true or false", boolean, type="bool"),
     # Numbers
     Kind("port", "a port", f"choose 1 to {LAST_PORT}", _integer(1, LAST_PORT), type="int"),
     Kind("port_or_0", "a port", f"choose 1 to {LAST_PORT}, or 0 for none", _integer(0, LAST_PORT), type="int"),
-    Kind("port_offset", "a port offset", f"choose 0 to {LAST_PORT}", _integer(0, LAST_PORT), type="int"),
+    Kind("port_offset", "a port offset", "write a whole number, 0 or more", _integer(), type="int"),
     Kind("count", "a count", "write a whole number, 1 or more", _integer(1), type="int"),
     Kind("count_or_0", "a count", "write a whole number, 0 or more", _integer(), type="int"),
     Kind("user_id", "a user id", "write a number, 1 or more: 0 is root", _integer(1), type="int"),
@@ -426,7 +427,6 @@ KINDS: Mapping[str, Kind] = _kinds(
     Kind("clickhouse_size", "a size", "write a number with KB, MB or GB", _size(CLICKHOUSE_UNITS, least=1)),
     Kind("opensearch_size", "a size", "write a number with kb, mb or gb", _size(OPENSEARCH_UNITS, least=1)),
     # Shares
-    Kind("percentage", "a percentage", "write a number from 0 to 100 with %", percentage),
     Kind(
         "opensearch_share",
         "a percentage or a size",
@@ -491,20 +491,12 @@ KINDS: Mapping[str, Kind] = _kinds(
         "use letters, digits, dots, dashes and underscores, and begin with a letter or digit",
         _matching(_NAME, empty=True),
     ),
-    Kind(
-        "cluster_name",
-        "a cluster name",
-        "use letters, digits, dots, dashes and underscores",
-        _matching(_NAME),
-    ),
     Kind("text", "a text", "write a text", _text),
     Kind("word", "a text", "write a text", _word),
-    Kind("line", "a line of text", "write one line", _matching(_LINE)),
-    Kind("line_or_empty", "a line of text", "write one line", _matching(_LINE, empty=True)),
     Kind(
         "secret",
         "a secret",
-        "write 8 characters or more on one line, or leave it empty to have one generated",
+        "write 8 characters or more without blanks, quotes and backslashes, or leave it empty for a generated one",
         _SECRET,
         secret=True,
     ),
@@ -520,7 +512,7 @@ KINDS: Mapping[str, Kind] = _kinds(
     Kind("host_port", "an address", "write host:port, as 127.0.0.1:8080", _host_port),
     Kind("url", "a URL", "write http://host:port/path", _url),
     Kind("url_or_empty", "a URL", "write http://host:port/path, or leave it empty", _or_empty(_url)),
-    Kind("issuer", "an issuer", "write a URL, or one word", _matching(r"[^\s\x00-\x1f\"'\\]+")),
+    Kind("claim", "a claim", "write a URL or one word", _matching(r"[^\s\x00-\x1f\"'\\]+")),
     Kind(
         "image",
         "an image reference",
@@ -533,16 +525,23 @@ KINDS: Mapping[str, Kind] = _kinds(
         "write the host, with its port and folder where it has them, as mirror.example/hub",
         _matching(rf"{_HOST}(:\d{{1,5}})?(/[a-z0-9._/-]+)?/?", empty=True),
     ),
-    Kind("version", "a version", "write numbers with dots, as 20.10.0", _matching(r"\d+(\.\d+)*([-+.][A-Za-z0-9.]+)?")),
+    Kind("version", "a version", "write numbers with dots, as 20.10.0", _matching(r"\d+(\.\d+)*([-+][A-Za-z0-9.]+)?")),
     Kind(
         "timezone",
         "a time zone",
         "write an IANA name, as Europe/Berlin or UTC",
-        _matching(r"[A-Z][A-Za-z0-9_+-]*(/[A-Z][A-Za-z0-9_+-]*)*"),
+        _matching(r"[A-Z]\w*([+-]\w+)*(/[A-Z]\w*([+-]\w+)*)*"),
     ),
     # Structures
     Kind("names", "a list of names", "write a list, as [a, b]", _list_of(_matching(_NAME)), "list", "str"),
     Kind("name_map", "a mapping of names", "write it as {a: b}", _map_of(_matching(_NAME), _matching(_NAME)), "dict"),
+    Kind(
+        "folder_map",
+        "a mapping of folders",
+        "write it as {service: folder below trade2025_root}",
+        _map_of(_matching(_NAME), relative_path),
+        "dict",
+    ),
     Kind(
         "environment",
         "a mapping of variables",

@@ -1,0 +1,46 @@
+"""The service dictionaries of the roles, with their templates resolved as Ansible does it."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.services.record import Record, Site, build_record
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import filter_loader
+from ansible.template import Templar
+
+ROOT = Path(__file__).resolve().parents[3]
+filter_loader.add_directory(str(ROOT / "filter_plugins"))
+# A service role is one that describes a service.
+SERVICES = sorted(
+    file.parent.parent.name
+    for file in ROOT.glob("roles/*/vars/main.yml")
+    if f"\n{file.parent.parent.name}_service:" in file.read_text(encoding="utf-8")
+)
+
+
+def record(role: str, host: str = "", **site: Any) -> Record:
+    """The record of the service of a role, on a site that sets `site` and nothing else."""
+    variables = {**_variables(role), "inventory_hostname": host or role, "hostvars": {}, **site}
+    templar = Templar(DataLoader(), variables=variables)
+    return build_record(
+        host or role,
+        templar.template(variables[f"{role}_service"]),
+        Site.of(templar.template(variables["core_site"])),
+        role,
+    )
+
+
+@functools.cache
+def _variables(role: str) -> dict[str, Any]:
+    """The defaults and variables of a role and of those that it depends on."""
+    loader = DataLoader()
+    found: dict[str, Any] = {}
+    for part in ("trade2026", "core", role):
+        for file in ("defaults/main.yml", "vars/main.yml"):
+            path = ROOT / "roles" / part / file
+            if path.is_file():
+                found.update(loader.load_from_file(str(path), trusted_as_template=True) or {})
+    return found
