@@ -513,7 +513,11 @@ def main() -> None:
             "locked": {},
         }
         if params["expected"]:
-            check_machine(params["expected"], answer)
+            check_machine(params["expected"], {**planned.to_dict(), "fingerprint": answer["fingerprint"]})
+        if params["take_over"] and params["begin"] and not planned.operations:
+            # Nothing is left of what the dead run had to do; its lock goes.
+            journal.begin(read_owner(params["begin"]), (), params["take_over"])
+            journal.finish(params["begin"]["run"])
         if params["begin"] and planned.operations and not answer["preflight"] and not module.check_mode:
             begin(module, look, planned, before)
             docker_engine.remove_helpers(HELPER_LABEL, str(look.root), look.helpers)

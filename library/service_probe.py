@@ -59,7 +59,7 @@ options:
           - What to ask. Each check has a C(type), keys of its own, and may have a C(name) for the results.
           - Files (C(*_file)) are relative to O(secrets_root); an empty C(password_file) means no password. C(port) is a
             name in O(services[].ports), and has a default for all but C(http) and C(tcp).
-          - C(http) C({port, path, method, status, headers, expect_json, expect_text}), C(tcp) C({port}).
+          - C(http) C({port, path, method, status, headers, expect_json, expect_text, expect}), C(tcp) C({port}).
           - C(nats_health), C(nats_varz) C({version, expect}), C(nats_jetstream), C(nats_roundtrip)
             C({user, password_file}).
           - C(valkey_ping), C(valkey_roundtrip) C({ttl_s}), C(valkey_config) C({expect}),
@@ -124,6 +124,7 @@ attributes:
     description: Changes nothing that could be shown.
     support: none
 requirements:
+  - jmespath for C(expect) of C(http)
   - nats-py for C(nats_roundtrip)
   - valkey for the checks of Valkey
   - psycopg with its binary part for C(questdb_roundtrip)

@@ -62,7 +62,8 @@ class ServicesAction(ActionBase):
             module_name=module, module_args=dict(arguments), task_vars=task_vars
         )
         if answer.get("failed") or answer.get("unreachable"):
-            raise AnsibleActionFail(str(answer.get("msg", f"{module} failed")), result=answer)
+            # A module that ends with an exception of its own has no message; the exception says where.
+            raise AnsibleActionFail(str(answer.get("msg") or answer.get("exception") or f"{module} failed"))
         return answer
 
     @staticmethod

@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Target, unreachable
+from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, unreachable
 from ansible.module_utils.probes.compare import subset_differences
+
+
+def query_difference(expect: Mapping[str, Any], content: Any) -> str:
+    """How the answer to a JMESPath query differs from what is expected; empty when it does not. Raises CheckError."""
+    try:
+        import jmespath
+        from jmespath.exceptions import JMESPathError
+    except ImportError as error:
+        raise CheckError(f"the Python package jmespath is missing: {error}", Kind.SETUP) from None
+    unknown = sorted(set(expect) - {"query", "equals"})
+    if unknown or len(expect) != 2:
+        raise CheckError(f"expect needs `query` and `equals` and nothing else, not {', '.join(expect)}", Kind.SETUP)
+    try:
+        found = jmespath.search(str(expect["query"]), content)
+    except JMESPathError as error:
+        raise CheckError(f"expect.query {expect['query']!r} is not a JMESPath query: {error}", Kind.SETUP) from None
+    if found == expect["equals"]:
+        return ""
+    return f"{expect['query']} is {found!r}, {expect['equals']!r} is expected"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +44,8 @@ class Http(Check):
     # Part that the JSON answer must have; it may have more.
     expect_json: dict[str, Any] = field(default_factory=dict)
     expect_text: str = ""
+    # What a JMESPath query over the JSON answer must give: {query: "nodes[0].status", equals: green}.
+    expect: dict[str, Any] = field(default_factory=dict)
 
     def run(self, target: Target) -> str:
         """Ask once and compare."""
@@ -32,6 +54,8 @@ class Http(Check):
             raise CheckError(f"{answer.what} does not answer {self.expect_text!r}, but {answer.excerpt}")
         if self.expect_json and (differences := subset_differences(self.expect_json, answer.json())):
             raise CheckError(f"{answer.what}: {'; '.join(differences)}")
+        if self.expect and (difference := query_difference(self.expect, answer.json())):
+            raise CheckError(f"{answer.what}: {difference}")
         return f"{self.method} {self.path} answers {answer.status}"
 
 
