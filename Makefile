@@ -18,7 +18,7 @@ BECOME := $(if $(filter 0,$(shell id -u)),,--become)
 
 # The linters; each can be run by itself.
 LINTERS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-docker lint-secrets
-# On a site of its own the services may run on other machines, and its own gate says what they lack.
+# On a site of its own the services may run on other machines, and the preflight checks say what they lack.
 ENGINE := $(if $(filter inventory/local inventory/local/,$(INVENTORY)),engine)
 
 PYTHON_SOURCES := library module_utils action_plugins filter_plugins tests $(shell grep -l "^.!.*python3$$" scripts/*)
@@ -30,8 +30,12 @@ AUTHN := examples/trade2025/trading/apps/authn
 setup: environment engine ## Set this machine up: the Python environment, a Docker engine, Compose v2
 
 .PHONY: core
-core: environment $(ENGINE) ## Run the main job: migrate, deploy and prove the core services (INVENTORY=, ARGS=)
-	ansible-playbook -i $(INVENTORY) $(BECOME) core.yml $(ARGS)
+core: environment $(ENGINE) ## Run the main job: migrate, deploy and verify the core services (INVENTORY=, PLAN=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) core.yml $(if $(PLAN),-e core_plan=$(abspath $(PLAN))) $(ARGS)
+
+.PHONY: plan
+plan: environment $(ENGINE) ## Show what `make core` would change, and save it where PLAN=FILE says (INVENTORY=, PLAN=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/plan.yml $(if $(PLAN),-e core_plan_file=$(abspath $(PLAN))) $(ARGS)
 
 .PHONY: check
 check: environment $(ENGINE) ## Say what `make core` would change at the site, and change nothing there (INVENTORY=, ARGS=)

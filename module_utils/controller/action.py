@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible import constants
+import ansible.constants
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.controller.services import Describer, Roles, Service, files_of
 from ansible.module_utils.controller.templates import rendered
@@ -22,7 +22,7 @@ class ServicesAction(ActionBase):
 
     def describer(self, task_vars: Mapping[str, Any]) -> Describer:
         """What describes services, with the roles of this project and of the run."""
-        folders = [str(Path(str(task_vars["playbook_dir"])) / "roles"), *(constants.DEFAULT_ROLES_PATH or [])]
+        folders = [str(Path(str(task_vars["playbook_dir"])) / "roles"), *(ansible.constants.DEFAULT_ROLES_PATH or [])]
         return Describer(self._templar, Roles(self._loader, folders))
 
     def site(self, name: str, task_vars: Mapping[str, Any]) -> dict[str, Any]:

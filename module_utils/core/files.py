@@ -54,7 +54,7 @@ class Plan:
 class ManagedFiles:
     """The declared files of one call. `plan` only reads; `carry_out` follows the plan."""
 
-    def __init__(self, params: Mapping[str, Any], docker: Docker, dry: bool) -> None:
+    def __init__(self, params: Mapping[str, Any], docker: Docker | None, dry: bool) -> None:
         self.root = Path(params["root"])
         for folder in params.get("forbid_inside") or []:
             if self.root.resolve().is_relative_to(Path(folder).resolve()):
@@ -204,11 +204,11 @@ class ManagedFiles:
         secrets = [mount["source"] for mount in checker["mounts"] if mount["kind"] == "secret"]
         if not all(((self.secrets_root or self.root) / source).is_dir() for source in secrets):
             return False
-        return bool(self.docker.inspect("image", checker["image"]))
+        return self.docker is not None and bool(self.docker.inspect("image", checker["image"]))
 
     def _check(self, plan: Plan) -> None:
         """Run the service's own checker on a copy of the configuration as it would be."""
-        if self.checker is None:
+        if self.checker is None or self.docker is None:
             return
         if self.dry and not self._can_check():
             return
