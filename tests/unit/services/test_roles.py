@@ -89,3 +89,15 @@ def test_a_ninth_service_is_three_small_files() -> None:
     dictionary = yaml.safe_load((role / "vars/main.yml").read_text(encoding="utf-8"))["pages_service"]
     assert parse({**dictionary, "ports": [{"name": "http", "host": 8088, "container": 8080}]}, "pages_service")
     assert set(variables) == {"pages_image", "pages_port"}
+
+
+def test_the_tasks_of_all_service_roles_are_one_include_alike() -> None:
+    found = set()
+    for file in [
+        *(ROOT / f"roles/{name}/tasks/main.yml" for name in SERVICES),
+        *ROOT.glob("molecule/*/roles/pages/tasks/main.yml"),
+    ]:
+        (task,) = yaml.safe_load(file.read_text(encoding="utf-8"))
+        role = file.parent.parent.name
+        found.add(json.dumps({key: value for key, value in task.items() if key != "name"}).replace(role, "ROLE"))
+    assert len(found) == 1, found
