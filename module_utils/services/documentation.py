@@ -41,6 +41,15 @@ def documented_specs(folder: Path) -> dict[str, Any]:
     return entries
 
 
+def kinds_table() -> str:
+    """The kinds of values as a Markdown table, for `# kind:` in a role's defaults/main.yml."""
+    lines = ["| kind | type | what it takes |", "|---|---|---|"]
+    for kind in kinds.KINDS.values():
+        noun = kind.noun[0].upper() + kind.noun[1:]
+        lines.append(f"| `{kind.name}` | {kind.type} | {noun}: {kind.advice}. |")
+    return "\n".join(lines) + "\n"
+
+
 def _specs(folder: Path) -> dict[str, Any]:
     file = folder / "meta/argument_specs.yml"
     found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))

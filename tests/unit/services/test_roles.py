@@ -6,6 +6,7 @@ import json
 
 import pytest
 import yaml
+from ansible.module_utils.services.schema import parse
 from ansible.module_utils.services.variables import read_variables
 from role_dictionaries import ROOT, SERVICES, record
 
@@ -76,3 +77,27 @@ def test_a_service_of_another_prefix_and_offset_changes_nothing_else(service: st
     assert moved.container == f"t-{plain.container}"
     assert [port.host for port in moved.ports] == [port.host + 100 for port in plain.ports]
     assert moved.volumes == plain.volumes
+
+
+def test_a_ninth_service_is_three_small_files() -> None:
+    """As docs/adding-a-service.md promises; its scenario runs it."""
+    (role,) = ROOT.glob("molecule/*/roles/pages")
+    files = [file for file in role.rglob("*") if file.is_file()]
+    assert len(files) == 3
+    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files) < 40
+    variables = read_variables(role / "defaults/main.yml")
+    dictionary = yaml.safe_load((role / "vars/main.yml").read_text(encoding="utf-8"))["pages_service"]
+    assert parse({**dictionary, "ports": [{"name": "http", "host": 8088, "container": 8080}]}, "pages_service")
+    assert set(variables) == {"pages_image", "pages_port"}
+
+
+def test_the_tasks_of_all_service_roles_are_one_include_alike() -> None:
+    found = set()
+    for file in [
+        *(ROOT / f"roles/{name}/tasks/main.yml" for name in SERVICES),
+        *ROOT.glob("molecule/*/roles/pages/tasks/main.yml"),
+    ]:
+        (task,) = yaml.safe_load(file.read_text(encoding="utf-8"))
+        role = file.parent.parent.name
+        found.add(json.dumps({key: value for key, value in task.items() if key != "name"}).replace(role, "ROLE"))
+    assert len(found) == 1, found
