@@ -100,13 +100,19 @@ def core_secrets(service: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def core_summary(hosts: Iterable[Mapping[str, Any]], bind: str, offset: int) -> str:
-    """A table of the services: image and where it came from, address, health, proof, time to healthy."""
-    return table(
-        [
-            ("SERVICE", "IMAGE", "FROM", "ADDRESS", "HEALTH", "PROVED", "TO HEALTHY"),
-            *(_summary_row(host, bind, int(offset)) for host in hosts),
-        ]
-    )
+    """A table of the services: image and where it came from, address, health, proof, time to healthy.
+
+    Below it, which images are not the declared version.
+    """
+    hosts = list(hosts)
+    rows = [
+        ("SERVICE", "IMAGE", "FROM", "ADDRESS", "HEALTH", "PROVED", "TO HEALTHY"),
+        *(_summary_row(host, bind, int(offset)) for host in hosts),
+    ]
+    images = [(host["inventory_hostname"], host.get("core_image") or {}) for host in hosts]
+    differ = [f"{name}: {image['difference']}" for name, image in images if image.get("difference")]
+    note = ["", "Not the declared version (docs/images.md says what that means):", *differ] if differ else []
+    return "\n".join([table(rows), *note])
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:
