@@ -101,6 +101,11 @@ class ActionModule(ServicesAction):
             wanted[name] = plain(describer.image_of(roles[name], variables[name]))
         wanted["probe"] = plain(args["probe_image"])
         planned = self.call("image_plan", {**plain(args["images"]), "wanted": wanted}, task_vars)
+        if any(row["action"] == "migrate" for row in args.get("other") or []):
+            # What is built from migrated sources follows from files that this run will write.
+            for image in planned["images"].values():
+                if image["kind"] == "build":
+                    image.update(present=False, follows_from_sources=True)
         services = [
             describer.service(name, roles[name], variables[name], _image(planned["images"][name])) for name in names
         ]
@@ -202,4 +207,5 @@ def _image(found: Mapping[str, Any]) -> dict[str, Any]:
     """What templates and the plan see of an image."""
     keys = ("reference", "id", "source", "version", "kind", "built_from", "difference")
     image = {key: str(found.get(key) or "") for key in keys}
-    return {**image, "known": not image["reference"].endswith(":not-built-yet"), "present": bool(found["present"])}
+    known = not found.get("follows_from_sources") and not image["reference"].endswith(":not-built-yet")
+    return {**image, "known": known, "present": bool(found["present"])}

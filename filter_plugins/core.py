@@ -129,10 +129,9 @@ def core_summary(
                 f"{took:.1f} s" if took is not None else "was running" if result.get("healthy") else "-",
             )
         )
-    differences = [
-        f"{name}: {image['difference']}" for name, image in images.items() if (image or {}).get("difference")
-    ]
-    return "\n".join([table(rows), *differences])
+    differ = [f"{name}: {image['difference']}" for name, image in images.items() if (image or {}).get("difference")]
+    note = ["", "Not the declared version (docs/images.md says what that means):", *differ] if differ else []
+    return "\n".join([table(rows), *note])
 
 
 def core_drift_report(plans: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:

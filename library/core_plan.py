@@ -287,8 +287,8 @@ class Look:
             image=image["reference"],
             image_kind=image["kind"],
             image_from=image["built_from"],
-            image_id=self.seen_engine.images.get(image["reference"], ""),
-            image_known=bool(image.get("known", True)),
+            image_id=self.seen_engine.images.get(image["reference"], "") if image["known"] else "",
+            image_known=bool(image["known"]),
             config_hash=self.files[service["name"]].config_hash,
             compose_hash=self.compose_hashes.get(service["name"], ""),
             networks=frozenset(names[key] for key in definition.get("networks", [])),
@@ -464,7 +464,8 @@ def _finish(process: subprocess.Popen[str] | str) -> tuple[int, str, str]:
 def begin(module: AnsibleModule, look: Look, planned: Plan, before: str) -> None:
     """Take the lock for what was planned; refuse when another run finished since the look began."""
     journal = Journal(look.root)
-    journal.begin(read_owner(module.params["begin"]), planned.operations, module.params["take_over"])
+    unknown = [service["name"] for service in look.services if not service["image"]["known"]]
+    journal.begin(read_owner(module.params["begin"]), planned.operations, module.params["take_over"], unknown)
     # What a killed run staged for a validate command.
     shutil.rmtree(look.root / STAGING, ignore_errors=True)
     if journal.finished_run() != before:

@@ -12,6 +12,7 @@ description:
     digest. A tag that was moved to another image is refused.
   - Builds an image from packages, and those that it is built on, or from migrated sources on a base from the same
     source.
+  - Loads an image from a bundle, after every file of it was verified.
   - Tags of built images name their content, so an image that is there is never built again. Runs side by side build
     nothing twice.
 options:
@@ -29,7 +30,7 @@ options:
   source:
     description: Where the image comes from, as M(image_plan) returns it.
     type: str
-    choices: [registry, packages]
+    choices: [registry, packages, archive]
     required: true
   recipes:
     description: Recipe name to what the lookup C(image_recipes) says of it; C(files) of those that must be built.
@@ -47,6 +48,13 @@ options:
     description: Folder that build contexts are relative to.
     type: path
     required: true
+  archive:
+    description: Folder of a bundle, for O(source=archive).
+    type: path
+  archive_sha256:
+    description: SHA-256 of its bundle.json. Empty is not compared.
+    type: str
+    default: ""
   cache:
     description: Folder for downloads, build folders and logs.
     type: path
@@ -110,8 +118,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.core.docker_cli import Docker, DockerError, Runner
+from ansible.module_utils.images.archive import load, read_manifest
 from ansible.module_utils.images.build import ImageBuilder, Settings
-from ansible.module_utils.images.lock import record
+from ansible.module_utils.images.lock import exclusive, record
 from ansible.module_utils.images.machine import OPTIONS, find_images, read_state
 from ansible.module_utils.images.plan import Base, Choice, ImageError, State, choose, describe, split_tag
 from ansible.module_utils.images.registry import ensure_image
@@ -163,6 +172,9 @@ class Ensure:
         if not before["changed"]:
             return before
         choice, _state = self.choose()
+        if choice.kind == "load":
+            changed = self.load()
+            return {**self.predict(), "changed": changed}
         changed = self.ensure_base(choice.base)
         if choice.kind == "build":
             # With the base there, the reference is known.
@@ -175,6 +187,21 @@ class Ensure:
             builder = ImageBuilder(self._run, settings(self._params), self._params["recipes"])
             changed = builder.ensure_application(choice, self._params["title"] or choice.service) or changed
         return {**self.predict(), "changed": changed}
+
+    def load(self) -> bool:
+        """Load the bundle, once for all services that ask for it side by side; True when it was loaded by this one."""
+        folder, lock = Path(self._params["archive"]), Path(self._params["lock"])
+        cache = Path(self._params["cache"], "lock")
+        cache.mkdir(parents=True, exist_ok=True)
+        with exclusive(cache / "archive"):
+            if not self.predict()["changed"]:
+                return False
+            manifest = read_manifest(folder, self._params["archive_sha256"])
+            load(self._docker, folder, manifest)
+            for archived in manifest.images.values():
+                if archived.digest:
+                    record(lock, archived.official, archived.digest)
+        return True
 
     def ensure_base(self, base: Base) -> bool:
         """Pull the official image, or build the recipe's; True when something was pulled, recorded or built."""
@@ -204,7 +231,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "title": {"type": "str"},
             "image": {"type": "dict", "required": True},
-            "source": {"type": "str", "choices": ["registry", "packages"], "required": True},
+            "source": {"type": "str", "choices": ["registry", "packages", "archive"], "required": True},
             "cache": {"type": "path", "required": True},
             "build_network": {"type": "str", "default": "host"},
             "debian_mirror": {"type": "str", "default": ""},

@@ -21,7 +21,7 @@ options:
   source:
     description: Where images come from. With V(auto) the machine keeps what it has, then asks the registry.
     type: str
-    choices: [registry, packages, auto]
+    choices: [registry, packages, archive, auto]
     required: true
   recipes:
     description: Recipe name to what the lookup C(image_recipes) says of it.
@@ -39,6 +39,13 @@ options:
     description: Folder that build contexts are relative to.
     type: path
     required: true
+  archive:
+    description: Folder of a bundle, for O(source=archive).
+    type: path
+  archive_sha256:
+    description: SHA-256 of its bundle.json. Empty is not compared.
+    type: str
+    default: ""
   registry_answers:
     description: What an earlier question to the registry gave, so that a silent one is waited for only once.
     type: bool

@@ -134,10 +134,13 @@ class Journal:
         last = f", the last {done[-1]['service']}: {done[-1]['what']}" if done else ""
         return f"{len(done)} of {planned} operations are done{last}"
 
-    def begin(self, owner: Owner, operations: Iterable[Operation], take_over: str = "") -> None:
+    def begin(
+        self, owner: Owner, operations: Iterable[Operation], take_over: str = "", unpredictable: Iterable[str] = ()
+    ) -> None:
         """Take the lock and write the plan; raises JournalError while another run holds it.
 
-        `take_over` names the run whose owner the controller has found dead.
+        `take_over` names the run whose owner the controller has found dead, `unpredictable` the services of which the
+        plan does not know everything.
         """
         for folder in (self.folder.parent, self.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -163,6 +166,7 @@ class Journal:
                 "event": "begin",
                 "owner": asdict(owner),
                 "operations": [{"service": entry.service, "what": entry.what} for entry in operations],
+                "unpredictable": sorted(unpredictable),
             }
         )
 
@@ -186,16 +190,18 @@ class Journal:
         return problems
 
     def problems(self, failed: set[str]) -> list[str]:
-        """Where what was done differs from what was planned, leaving out services that failed."""
+        """Where what was done differs from what was planned, leaving out services that failed or were unpredictable."""
         planned, done = set(), set()
+        left_out = set(failed)
         for entry in self.entries():
             if entry.get("event") == "begin":
                 planned |= {(row["service"], row["what"]) for row in entry["operations"]}
+                left_out |= set(entry.get("unpredictable", []))
             elif entry.get("event") == "done":
                 done.add((entry["service"], entry["what"]))
         missing = [f"{service}: {what} was planned and not done" for service, what in sorted(planned - done)]
         extra = [f"{service}: {what} was done and not planned" for service, what in sorted(done - planned)]
-        return [line for line in [*missing, *extra] if line.partition(":")[0] not in failed]
+        return [line for line in [*missing, *extra] if line.partition(":")[0] not in left_out]
 
     def refusal(self, owner: Owner | None) -> str:
         """Why a run may not begin."""

@@ -111,7 +111,7 @@ def fetch_pypi(fetch: Fetch) -> None:
 
 
 def fetch_go(fetch: Fetch) -> None:
-    # One at a time: they share the toolchain, and a compiler uses all processors.
+    """Compile a program from its Go modules, held to their hashes by go.sum, with the toolchain of requirements.txt."""
     program = fetch.recipe["go"]
     compiler = fetch.cache / "venv/bin/go"
     # One at a time: they share the toolchain, and a compiler uses all processors and much memory.
@@ -132,14 +132,12 @@ def fetch_go(fetch: Fetch) -> None:
             cwd=str(fetch.folder),
             environ_update={
                 "CGO_ENABLED": "0",
-                # As large as it is useless afterwards; it goes with the build folder.
-                "GOCACHE": str(fetch.folder / ".cache"),
+                "GOCACHE": str(fetch.cache / "go-build"),
                 "GOFLAGS": "",
                 "GOPATH": str(fetch.cache / "go"),
                 "GOTOOLCHAIN": "local",
             },
         )
-    shutil.rmtree(fetch.folder / ".cache", ignore_errors=True)
 
 
 def fetch_maven(fetch: Fetch) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.core.docker_cli import Docker
+from ansible.module_utils.images.archive import fingerprint, read_manifest
 from ansible.module_utils.images.context import read_context
 from ansible.module_utils.images.lock import read_lock
-from ansible.module_utils.images.plan import Choice, State, choose, prefixed, settle_auto
+from ansible.module_utils.images.plan import Archived, Choice, ImageError, State, choose, prefixed, settle_auto
 from ansible.module_utils.images.registry import answers
 
 # The options that image_plan and image_ensure have in common.
@@ -18,6 +19,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "prefix": {"type": "str", "default": ""},
     "lock": {"type": "path", "required": True},
     "root": {"type": "path", "required": True},
+    "archive": {"type": "path"},
+    "archive_sha256": {"type": "str", "default": ""},
 }
 
 
@@ -29,7 +32,15 @@ def read_state(params: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]
         lock=read_lock(Path(params["lock"])),
         recipes=params["recipes"],
         contexts={path: read_context(Path(params["root"], path)) for path in paths},
+        archive=read_archive(params) if params["source"] == "archive" else {},
     )
+
+
+def read_archive(params: Mapping[str, Any]) -> Mapping[str, Archived]:
+    """The images of the bundle that the site names."""
+    if not params["archive"]:
+        raise ImageError("image_source=archive: set image_archive to the folder of a bundle (playbooks/bundle.yml)")
+    return read_manifest(Path(params["archive"]), params["archive_sha256"]).images
 
 
 def find_images(docker: Docker, choices: Sequence[Choice], state: State) -> dict[str, dict[str, Any]]:
@@ -37,7 +48,14 @@ def find_images(docker: Docker, choices: Sequence[Choice], state: State) -> dict
     references = {choice.reference for choice in choices} | {choice.base.reference for choice in choices}
     if any(choice.source == "packages" for choice in choices):
         references |= {str(recipe["tag"]) for recipe in state.recipes.values()}
-    return docker.inspect("image", *sorted(references - {""}))
+    found = docker.inspect("image", *sorted(references - {""}))
+    # A tag that names another image than the bundle's is not it.
+    foreign = {
+        archived.reference
+        for archived in state.archive.values()
+        if archived.reference in found and fingerprint(found[archived.reference]) != archived.fingerprint
+    }
+    return {reference: image for reference, image in found.items() if reference not in foreign}
 
 
 def choose_auto(

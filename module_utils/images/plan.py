@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-SOURCES = ("registry", "packages", "auto")
+SOURCES = ("registry", "packages", "archive", "auto")
 
 
 class ImageError(Exception):
@@ -39,7 +39,10 @@ class Base:
 
 @dataclass(frozen=True)
 class Choice:
-    """The image of one service. `reference` is empty while it cannot be known; `kind` is pull, recipe or build."""
+    """The image of one service.
+
+    kind: pull, recipe, build or load. reference: empty while it cannot be known.
+    """
 
     service: str
     kind: str
@@ -53,17 +56,40 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Archived:
+    """One image of a bundle, for image_source=archive.
+
+    reference: the tag that it is saved and runs under. official: the declared image, of an application its base's.
+    source: where it came from. digest: that of the registry. context_hash: the sources that an application was built
+    from.
+    """
+
+    reference: str
+    official: str
+    source: str
+    version: str
+    built_from: str
+    difference: str
+    fingerprint: str
+    size: int
+    digest: str = ""
+    context_hash: str = ""
+
+
+@dataclass(frozen=True)
 class State:
     """What the choice depends on.
 
     prefix: registry or mirror in front of official names, may be empty. lock: official name → digest.
     recipes: recipe → what the lookup image_recipes says of it. contexts: path of a build context → its state.
+    archive: service → its image in the bundle.
     """
 
     prefix: str = ""
     lock: Mapping[str, str] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     contexts: Mapping[str, Context] = field(default_factory=dict)
+    archive: Mapping[str, Archived] = field(default_factory=dict)
 
 
 def prefixed(prefix: str, official: str) -> str:
@@ -127,10 +153,34 @@ def choose_base(image: Mapping[str, Any], source: str, state: State) -> Base:
     return Base(official, recipe, source, f"{prefixed(state.prefix, official)}@{digest}" if digest else "", tag)
 
 
+def choose_archived(service: str, image: Mapping[str, Any], state: State) -> Choice:
+    """The image of a service in the bundle; ImageError where the bundle was made for another declaration."""
+    again = "Write it again with playbooks/bundle.yml and this site's variables"
+    if service not in state.archive:
+        raise ImageError(f"{service}: the bundle has no image for it, only for {', '.join(state.archive)}. {again}")
+    archived = state.archive[service]
+    build = image.get("build") or {}
+    declared = build["base"] if build else image
+    official = str(declared["official"])
+    if archived.official != official:
+        raise ImageError(f"{service}: {official} is declared, and the bundle was made for {archived.official}. {again}")
+    context = state.contexts.get(str(build.get("context", "")), Context(""))
+    if context.hash and context.hash != archived.context_hash:
+        raise ImageError(
+            f"{service}: {build['context']} on this machine differs from what its image in the bundle was built from. "
+            f"{again}"
+        )
+    base = Base(official, "", "archive", archived.reference, archived.version, archived.difference)
+    return Choice(service, "load", "archive", archived.reference, base)
+
+
 def choose(wanted: Mapping[str, Mapping[str, Any]], source: str, state: State) -> list[Choice]:
-    """One choice a service, all from the same source (registry or packages)."""
+    """One choice a service, all from the same source (registry, packages or archive)."""
     choices = []
     for service, image in wanted.items():
+        if source == "archive":
+            choices.append(choose_archived(service, image, state))
+            continue
         build = image.get("build")
         if not build:
             base = choose_base(image, source, state)
@@ -202,6 +252,9 @@ def describe(choice: Choice, state: State, present: Mapping[str, Mapping[str, An
         # The hash of the sources is the only version that they have.
         version = reference.rpartition(":")[2]
         built_from = f"{choice.context} on {base.reference or by_tag}"
+    if choice.kind == "load":
+        archived = state.archive[choice.service]
+        built_from = f"bundle, {archived.source}: {archived.built_from}"
     needs = missing_recipes(choice, state.recipes, present)
     return {
         "kind": choice.kind,

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleError
 from ansible.module_utils.images.context import read_context
 from ansible.module_utils.images.fetch import FETCHERS
 from ansible.module_utils.images.lock import read_lock, record
-from ansible.module_utils.images.plan import ImageError
+from ansible.module_utils.images.plan import ImageError, recipe_difference
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = ROOT / "roles/image/files/packages"
+DOCUMENT = ROOT / "docs/images.md"
 DIGEST = "sha256:" + "0" * 64
 
 
@@ -178,3 +181,35 @@ def test_every_wheel_is_pinned_and_hashed_for_both_architectures(requirements: P
 def test_every_jar_is_checked_in_the_build(sums: Path) -> None:
     assert (sums.parent / "pom.xml").is_file()
     assert "sha256sum --check" in (sums.parent / "Dockerfile").read_text()
+
+
+def declared_images() -> dict[str, str]:
+    """Recipe → the official image that the role's defaults declare for it."""
+    found: dict[str, str] = {}
+    for folder in sorted((ROOT / "roles").iterdir()):
+        defaults = folder / "defaults/main.yml"
+        variables = yaml.safe_load(defaults.read_text()) if defaults.is_file() else {}
+        service = folder / "vars/main.yml"
+        text = service.read_text() if service.is_file() else ""
+        for name, value in variables.items():
+            if name.endswith("_image"):
+                recipe = re.search(rf"{name} }}}}\"[,\s]+recipe: (\w+)", text)
+                assert recipe, f"{service} names no recipe for {name}"
+                found[recipe[1]] = value
+    return found
+
+
+def test_every_recipe_stands_in_for_the_default_of_its_service() -> None:
+    declared = declared_images()
+    assert len(declared) == 8
+    ours = recipes(PACKAGES)
+    assert {name: recipe["official"] for name, recipe in ours.items() if "official" in recipe} == declared
+
+
+def test_a_stand_in_of_another_version_is_explained_in_the_documentation() -> None:
+    ours = recipes(PACKAGES)
+    rows = {line.split("|")[1].strip(): line for line in DOCUMENT.read_text().splitlines() if line.startswith("| ")}
+    different = {name for name, official in declared_images().items() if recipe_difference(official, ours[name])}
+    assert different == {"valkey", "clickhouse", "python"}
+    for name in different:
+        assert ours[name]["version"].rsplit(".", 1)[0] in rows[name]

@@ -10,8 +10,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("image_filters", ROOT / "filter_plugins/image.py")
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{name}_filters", ROOT / f"filter_plugins/{name}.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -19,7 +19,7 @@ def load() -> ModuleType:
     return module
 
 
-filters = load()
+filters = load("image")
 
 VALKEY: dict[str, Any] = {
     "kind": "recipe",
@@ -55,3 +55,17 @@ def test_what_was_ensured_takes_the_place_of_what_was_planned() -> None:
     assert filters.image_result(VALKEY, ensured) == ensured
     assert filters.image_result(VALKEY, {})["reference"] == VALKEY["reference"]
     assert set(filters.image_result(VALKEY)) == set(ensured)
+
+
+def summary(difference: str) -> str:
+    host = {
+        "inventory_hostname": "valkey",
+        "core_service": {"ports": [{"host": 6379}]},
+        "core_image": {"reference": "localhost/trade2026/valkey:8.1.1-abc", "difference": difference},
+    }
+    return str(load("core").core_summary([host], "127.0.0.1", 0))
+
+
+def test_the_summary_says_which_images_are_not_the_declared_version() -> None:
+    assert "valkey: Valkey 8.1.1 in place of valkey/valkey:8.1.8-alpine" in summary(VALKEY["difference"]).splitlines()
+    assert "Not the declared version" not in summary("")
