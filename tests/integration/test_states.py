@@ -297,13 +297,13 @@ def test_a_sites_own_secret_is_printed_nowhere_and_in_no_fact(small: Site, talk:
 
 
 def _seen_in_files(site: Site, secret: str) -> set[str]:
-    found: set[str] = set()
-    for file in site.root.rglob("*"):
-        below = file.relative_to(site.root)
-        if file.is_file() and below.parts[0] != "data" and ".trade2026" not in below.parts:
-            if secret in file.read_text(encoding="utf-8", errors="replace"):
-                found.add(str(below))
-    return found
+    files = [file for file in site.root.rglob("*") if file.is_file()]
+    shown = [file for file in files if not {"data", ".trade2026"} & set(file.relative_to(site.root).parts)]
+    return {
+        str(file.relative_to(site.root))
+        for file in shown
+        if secret in file.read_text(encoding="utf-8", errors="replace")
+    }
 
 
 def test_created_folders_are_closed_whatever_the_umask(small: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
