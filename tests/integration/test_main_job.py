@@ -57,11 +57,11 @@ def test_values_given_as_text_on_the_command_line_mean_what_they_say(deployed: S
     assert set(run.changed.values()) == {0}
 
 
-def test_one_service_by_itself_passes_the_gate_and_touches_no_other(deployed: Site) -> None:
+def test_one_service_by_itself_passes_the_preflight_checks_and_touches_no_other(deployed: Site) -> None:
     before = deployed.started()
     run = deployed.play("--limit", "valkey", valkey_maxmemory="1gb")
     assert run.code == 0, run.errors
-    assert "Stop if any precondition fails" in run.output
+    assert "run the preflight checks and plan" in run.output
     after = deployed.started()
     assert {name for name in SERVICES if before[name] != after[name]} == {"valkey"}
     assert set(run.changed) == {"valkey"}

@@ -43,7 +43,7 @@ def windows(drive: Path) -> Iterator[Site]:
     subprocess.run(["rm", "-rf", BASE / "secrets"], check=True)
 
 
-def test_the_gate_refuses_secrets_that_everybody_can_read(windows: Site) -> None:
+def test_the_preflight_checks_refuse_secrets_that_everybody_can_read(windows: Site) -> None:
     run = windows.play("--limit", "opa", trade2026_secrets_root=f"{windows.root}/secrets")
     assert run.code != 0
     assert "keeps no owners and modes" in run.output

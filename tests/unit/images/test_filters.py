@@ -58,12 +58,9 @@ def test_what_was_ensured_takes_the_place_of_what_was_planned() -> None:
 
 
 def summary(difference: str) -> str:
-    host = {
-        "inventory_hostname": "valkey",
-        "core_service": {"ports": [{"host": 6379}]},
-        "core_image": {"reference": "localhost/trade2026/valkey:8.1.1-abc", "difference": difference},
-    }
-    return str(load("core").core_summary([host], "127.0.0.1", 0))
+    planned = {"probes": [{"name": "valkey", "address": "127.0.0.1", "ports": {"client": 6379}}]}
+    images = {"valkey": {"reference": "localhost/trade2026/valkey:8.1.1-abc", "difference": difference}}
+    return str(load("core").core_summary(planned, {}, images, []))
 
 
 def test_the_summary_says_which_images_are_not_the_declared_version() -> None:
