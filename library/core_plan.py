@@ -69,10 +69,9 @@ author: [Trade2026 founders (@trade2026)]
 EXAMPLES = r"""
 - name: Look at the machine and plan
   core_plan:
-    services: [nats, valkey]
-    machine:
-      root: /srv/trade2026
-      secrets_root: /srv/trade2026/secrets
+    machine: {root: /srv/trade2026, secrets_root: /srv/trade2026/secrets, project: trade2026-core}
+    services: [{name: valkey, container: valkey}]
+    preflight: {min_free_gib: 5, bind_address: 127.0.0.1}
   register: core_planned
 """
 
