@@ -140,7 +140,7 @@ from ansible.module_utils.deployment.observe import (
 )
 from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
-from ansible.module_utils.preflight import engine, host, tree
+from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
 from ansible.module_utils.shared.sizes import size
 
@@ -381,6 +381,7 @@ class Look:
         ]
         total = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"), re.MULTILINE)
         results = [
+            *python.check_packages(),
             *tree.check_writable(self.root),
             *tree.check_tree(
                 self.root,
