@@ -85,7 +85,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.core import drift
-from ansible.module_utils.core.docker_cli import Docker, DockerError
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 
 def compose_hash(docker: Docker, definition: str, service: str, project: str, project_src: str) -> str:

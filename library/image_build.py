@@ -69,8 +69,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.images.plan import ImageError
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 TAIL = 12
 

@@ -109,7 +109,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError, Runner
 from ansible.module_utils.images.context import read_context
 from ansible.module_utils.images.lock import read_lock
 from ansible.module_utils.images.plan import (
@@ -125,6 +124,7 @@ from ansible.module_utils.images.plan import (
     split_tag,
 )
 from ansible.module_utils.images.registry import answers
+from ansible.module_utils.shared.docker import Docker, DockerError, Runner
 
 
 def world(params: dict[str, Any]) -> World:

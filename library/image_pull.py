@@ -70,10 +70,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.images.lock import read_lock, record
 from ansible.module_utils.images.plan import ImageError, prefixed, split_tag
 from ansible.module_utils.images.registry import have
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 
 def foresee(docker: Docker, params: dict[str, Any], locked: str) -> dict[str, Any]:

@@ -192,8 +192,8 @@ copies:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.core.files import DIFFERS, FilesError, ManagedFiles
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 
 def main() -> None:

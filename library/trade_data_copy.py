@@ -130,10 +130,10 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.data_copy.copier import Copier, DataSet, Plan, human, plan, space_problems
 from ansible.module_utils.data_copy.tree import DataCopyError
 from ansible.module_utils.data_copy.users import Places, open_file_users, running_users
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 
 def users(docker: Docker, places: Places, plans: list[Plan]) -> list[str]:

@@ -209,9 +209,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.gate import engine, host, tree
 from ansible.module_utils.gate.result import Result, failed, passed, report
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 NETWORK = {"name": {"type": "str", "required": True}, "subnet": {"type": "str", "required": True}}
 SERVICE = {

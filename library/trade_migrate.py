@@ -247,15 +247,16 @@ diff:
   elements: dict
 """
 
+import codecs
 import os
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration.engine import Migration
-from ansible.module_utils.migration.errors import MigrationError
-from ansible.module_utils.migration.settings import Settings, infer_base
-from ansible.module_utils.migration.tree import DEFAULT_EXCLUDES
+from ansible.module_utils.migration.context import ON_CONFLICT, Context, MigrationError, infer_base
+from ansible.module_utils.migration.engine import migrate
+from ansible.module_utils.migration.globs import Excluder, Glob
+from ansible.module_utils.migration.scan import DEFAULT_EXCLUDES
 from ansible.module_utils.rewriting.path_map import MapError, check_network_map, parse_path_map, parse_root
 from ansible.module_utils.rewriting.rewriter import Rules
 
@@ -271,9 +272,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "network_map": {"type": "dict", "default": {}},
     "exclude": {"type": "list", "elements": "str", "default": []},
     "exclude_clutter": {"type": "bool", "default": True},
+    "encoding": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"glob": {"type": "str", "required": True}, "encoding": {"type": "str", "required": True}},
+    },
     "strict": {"type": "bool", "default": False},
     "mentions": {"type": "list", "elements": "str", "default": ["trade2025"]},
-    "on_conflict": {"type": "str", "choices": ["fail", "backup", "overwrite"], "default": "fail"},
+    "on_conflict": {"type": "str", "choices": list(ON_CONFLICT), "default": "fail"},
     "prune": {"type": "bool", "default": False},
     "source_path": {"type": "str"},
     "state_dir": {"type": "path"},
@@ -281,8 +288,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def settings_from(params: dict[str, Any], dry: bool, with_diff: bool) -> Settings:
-    """Turn the module's parameters into settings.
+def context_from(params: dict[str, Any], check_mode: bool, with_diff: bool) -> Context:
+    """Turn the module's parameters into the context of a migration.
 
     Raises:
         MapError: a map cannot be used.
@@ -295,41 +302,71 @@ def settings_from(params: dict[str, Any], dry: bool, with_diff: bool) -> Setting
         raise MigrationError(f"workers={params['workers']} is negative; write 0 for one a processor")
     if not all(name.strip() for name in params["mentions"]):
         raise MigrationError("mentions holds an empty text, which everything mentions; remove it")
-    rules = Rules(
-        parse_path_map(params["path_map"]),
-        check_network_map({str(old): str(new) for old, new in params["network_map"].items()}),
-    )
+    for old, new in params["network_map"].items():
+        if not isinstance(old, str) or not isinstance(new, str):
+            raise MigrationError(f"network_map: {old!r}: {new!r} is not a pair of names; write both as text, in quotes")
+    rules = Rules(parse_path_map(params["path_map"]), check_network_map(params["network_map"]))
     src = os.path.normpath(params["src"])
     base = infer_base(src, rules.path_rules)
     if params["source_path"]:
         base = parse_root(params["source_path"], "source_path")
-    return Settings(
+    exclude = (*(DEFAULT_EXCLUDES if params["exclude_clutter"] else ()), *params["exclude"])
+    try:
+        Excluder(exclude)
+    except ValueError as exc:
+        raise MigrationError(f"exclude: {exc}") from exc
+    return Context(
         src=src,
         dest=os.path.normpath(params["dest"]),
         rules=rules,
         mentions=tuple(params["mentions"]),
-        exclude=(*(DEFAULT_EXCLUDES if params["exclude_clutter"] else ()), *params["exclude"]),
+        exclude=exclude,
+        encodings=encodings_from(params["encoding"]),
         strict=params["strict"],
         on_conflict=params["on_conflict"],
         prune=params["prune"],
         compose_base=base,
         state_dir=os.path.normpath(params["state_dir"]) if params["state_dir"] else None,
-        dry=dry,
+        check_mode=check_mode,
         with_diff=with_diff,
         workers=params["workers"],
     )
+
+
+def encodings_from(entries: list[dict[str, str]]) -> tuple[tuple[Glob, str], ...]:
+    """Check the option `encoding`.
+
+    Raises:
+        MigrationError: a glob or an encoding cannot be used.
+    """
+    encodings = []
+    for number, entry in enumerate(entries):
+        try:
+            # Decoding refuses what is a codec but not an encoding of text, such as base64.
+            b" ".decode(entry["encoding"])
+            encodings.append((Glob(entry["glob"]), codecs.lookup(entry["encoding"]).name))
+        except LookupError as exc:
+            raise MigrationError(
+                f"encoding[{number}].encoding={entry['encoding']!r} is not a text encoding that Python knows; "
+                "write one such as cp932, cp1252 or gb18030"
+            ) from exc
+        except ValueError as exc:
+            raise MigrationError(f"encoding[{number}].glob: {exc}") from exc
+    return tuple(encodings)
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        settings = settings_from(module.params, module.check_mode, module._diff)
-        report = Migration(settings).run()
+        context = context_from(module.params, module.check_mode, module._diff)
+        report = migrate(context)
     except (MapError, MigrationError) as exc:
         module.fail_json(msg=str(exc))
+    for warning in report.warnings:
+        module.warn(warning)
     result = report.as_dict()
-    result["relative_base"] = str(settings.compose_base) if settings.compose_base else None
+    result["relative_base"] = str(context.compose_base) if context.compose_base else None
     if report.failure:
         module.fail_json(msg=f"Nothing was changed. {report.failure}", **result)
     module.exit_json(**result)

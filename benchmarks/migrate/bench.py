@@ -60,15 +60,18 @@ def load_engine() -> None:
 def migrate(src: Path, dest: Path, workers: int = 0) -> dict[str, float]:
     """Run the engine once in this process; returns seconds and counts."""
     load_engine()
-    from ansible.module_utils.migration.engine import Migration
-    from ansible.module_utils.migration.settings import Settings, infer_base
+    from ansible.module_utils.migration.context import Context, infer_base
+    from ansible.module_utils.migration.engine import migrate as run_engine
+    from ansible.module_utils.migration.scan import DEFAULT_EXCLUDES
     from ansible.module_utils.rewriting.path_map import parse_path_map
     from ansible.module_utils.rewriting.rewriter import Rules
 
     start = time.perf_counter()
     rules = Rules(parse_path_map(PATH_MAP), NETWORK_MAP)
     base = infer_base(str(src), rules.path_rules)
-    report = Migration(Settings(str(src), str(dest), rules, compose_base=base, workers=workers)).run()
+    report = run_engine(
+        Context(str(src), str(dest), rules, exclude=DEFAULT_EXCLUDES, compose_base=base, workers=workers)
+    )
     seconds = time.perf_counter() - start
     # The high-water mark of this process begins at its start, unlike getrusage's, which takes over its parent's.
     own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])

@@ -14,7 +14,7 @@ from ansible.module_utils.compose_source.project import Project
 from ansible.module_utils.compose_source.services import Service
 from ansible.module_utils.compose_source.syntax import Port, is_below, published_ports
 from ansible.module_utils.compose_source.variables import SubstitutionError, substitute
-from ansible.module_utils.core.masking import MASK
+from ansible.module_utils.shared.masking import MASK
 
 
 @dataclass(frozen=True, slots=True)

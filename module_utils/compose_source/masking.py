@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from ansible.module_utils.core.masking import MASK, mask_tree
+from ansible.module_utils.shared.masking import MASK, mask_tree
 
 _SECRET_NAME = re.compile(
     r"(?:^|[_.\-])(?:pass|\w*(?:passwd|password|passphrase)|pwd|secret|secrets|token|credentials?|"

@@ -8,7 +8,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ansible.module_utils.core.ownership import Ownership
+from ansible.module_utils.shared.ownership import Ownership
 
 
 def write(path: Path, data: bytes, ownership: Ownership) -> None:

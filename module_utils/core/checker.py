@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible.module_utils.core.docker_cli import Docker
+from ansible.module_utils.shared.docker import Docker
 
 # Lines of a checker's output that reach the operator: the first ones name the fault.
 OUTPUT_LINES = 20

@@ -11,8 +11,8 @@ from typing import Any
 
 from ansible.module_utils.core import atomic, placeholders
 from ansible.module_utils.core.checker import run_checker
-from ansible.module_utils.core.docker_cli import Docker
-from ansible.module_utils.core.ownership import Ownership, keeps_owners
+from ansible.module_utils.shared.docker import Docker
+from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
 DIFFERS = "differs from the declared text"
 # Stands for a secret that does not exist yet, in a dry run only.

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.core import atomic
-from ansible.module_utils.core.ownership import Ownership
+from ansible.module_utils.shared.ownership import Ownership
 
 # 256 bits, the strength of the strongest algorithm that any of them feeds.
 PASSWORD_BYTES = 32

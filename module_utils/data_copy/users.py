@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.compose_source.syntax import is_below
-from ansible.module_utils.core.docker_cli import Docker
+from ansible.module_utils.shared.docker import Docker
 
 
 @dataclass(frozen=True, slots=True)

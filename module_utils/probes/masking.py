@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from ansible.module_utils.core.masking import MASK, mask_tree
+from ansible.module_utils.shared.masking import MASK, mask_tree
 
 # Shorter ones are masked only where they stand alone: "a" in every word would leave nothing to read.
 LEAST_LENGTH = 8

@@ -24,6 +24,7 @@ class Leftover(NamedTuple):
 
     line: int
     text: str
+    reason: str = ""
 
 
 class Mentions:

@@ -23,7 +23,7 @@ from ansible.module_utils.compose_source.syntax import (
     size_bytes,
 )
 from ansible.module_utils.compose_source.variables import SubstitutionError, parse_env, substitute
-from ansible.module_utils.core.masking import MASK
+from ansible.module_utils.shared.masking import MASK
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.core.ownership import Ownership, mount_of
+from ansible.module_utils.shared.ownership import Ownership, mount_of
 
 MOUNTS = r"""
 /dev/sda1 / ext4 rw,relatime 0 0

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.data_copy.users import Places, container_uses, open_file_users, running_users
+from ansible.module_utils.shared.docker import Docker
 
 PLACES = Places(["/mnt/c/trade2025", "C:/trade2025"], ["trade2025-backend"], "/srv/trade2026", "trade2026-core")
 

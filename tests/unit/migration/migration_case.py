@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.module_utils.migration.engine import Migration
+from ansible.module_utils.migration import engine
+from ansible.module_utils.migration.context import Context, infer_base
 from ansible.module_utils.migration.report import Report
-from ansible.module_utils.migration.settings import Settings, infer_base
+from ansible.module_utils.migration.scan import DEFAULT_EXCLUDES
 from ansible.module_utils.rewriting.path_map import check_network_map, parse_path_map
 from ansible.module_utils.rewriting.rewriter import Rules
 
@@ -50,7 +51,8 @@ def documented_rows(heading: str) -> list[tuple[str, ...]]:
 def migrate(src: Path, dest: Path, rules: Rules = DOCUMENTED, **options: Any) -> Report:
     """One run of the engine."""
     base = infer_base(str(src), rules.path_rules)
-    return Migration(Settings(str(src), str(dest), rules, compose_base=base, **options)).run()
+    options = {"exclude": DEFAULT_EXCLUDES, "compose_base": base} | options
+    return engine.migrate(Context(str(src), str(dest), rules, **options))
 
 
 def snapshot(root: Path) -> dict[bytes, tuple[Any, ...]]:
@@ -95,13 +97,18 @@ COUNTS = (
 
 def told(report: Report) -> dict[str, Any]:
     result = report.as_dict()
-    return {name: result[name] for name in COUNTS} | {"failure": report.failure}
+    return {name: result[name] for name in COUNTS} | {"failure": report.failure, "plan": report.plan}
+
+
+def listed(report: Report) -> dict[str, list[tuple[int, str]]]:
+    """Line and text of each leftover by path."""
+    return {path: [(item.line, item.text) for item in found] for path, found in report.leftovers.items()}
 
 
 def check_then_run(src: Path, dest: Path, **options: Any) -> Report:
     """Dry run, real run: the dry one made nothing and told what the real one did."""
     before = snapshot(dest) if dest.exists() else None
-    dry = migrate(src, dest, dry=True, with_diff=True, **options)
+    dry = migrate(src, dest, check_mode=True, with_diff=True, **options)
     assert (snapshot(dest) if dest.exists() else None) == before
     real = migrate(src, dest, with_diff=True, **options)
     assert told(real) == told(dry)

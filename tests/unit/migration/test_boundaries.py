@@ -13,8 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.module_utils.migration import engine, file_worker, staging, state
-from ansible.module_utils.migration.errors import MigrationError
+from ansible.module_utils.migration import apply, engine
+from ansible.module_utils.migration import manifest as state
+from ansible.module_utils.migration.context import MigrationError
+from ansible.module_utils.shared import fs
 from migration_case import check_then_run, migrate, snapshot, told
 
 # With it a file is too large to be handled in one piece.
@@ -60,8 +62,7 @@ def mount(monkeypatch: pytest.MonkeyPatch, told_before: bool) -> None:
     for name in originals:
         monkeypatch.setattr(os, name, functools.partial(call, name))
     if told_before:
-        for module in (file_worker, staging):
-            monkeypatch.setattr(module, "file_system_of", lambda descriptor: (mounted(descriptor), 0))
+        monkeypatch.setattr(fs, "file_system_of", lambda descriptor: (mounted(descriptor), 0))
 
 
 def check_migrated(dest: Path) -> None:
@@ -113,7 +114,7 @@ def test_every_file_system_is_flushed_before_the_manifest_speaks_of_it(
     def flush(descriptor: int) -> None:
         flushed.append(os.fstat(descriptor).st_dev)
 
-    monkeypatch.setattr(state, "sync_file_system", flush)
+    monkeypatch.setattr(fs, "sync_file_system", flush)
     migrate(src, tmp_path / "dest", state_dir=str(other_file_system / "state"))
     assert flushed == [tmp_path.stat().st_dev, other_file_system.stat().st_dev]
 
@@ -161,13 +162,13 @@ def test_a_full_disk_leaves_the_file_that_was_to_be_backed_up(
 
     original = state.note
 
-    def fill(journal: int, digest: bytes, path: bytes) -> None:
+    def fill(journal: fs.AppendLog, digest: bytes, path: bytes) -> None:
         if path == b"a":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         original(journal, digest, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(state, "note", fill)
+        patch.setattr(apply, "note", fill)
         with pytest.raises(MigrationError, match="No space left"):
             migrate(src, dest, on_conflict="backup")
     assert (dest / "a").read_text() == "by hand"
@@ -214,17 +215,17 @@ def test_a_state_in_the_source_is_said_to_be_left_out(src: Path, tmp_path: Path)
 def test_a_first_run_that_another_one_overtook(
     src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
-    dest, original = tmp_path / "dest", engine.look
+    dest, original = tmp_path / "dest", engine.scan
     if there:
         dest.mkdir()
 
-    def look(*args: Any) -> Any:
-        monkeypatch.setattr(engine, "look", original)
+    def scan(*args: Any) -> Any:
+        monkeypatch.setattr(engine, "scan", original)
         found = original(*args)
         migrate(src, dest)
         return found
 
-    monkeypatch.setattr(engine, "look", look)
+    monkeypatch.setattr(engine, "scan", scan)
     with pytest.raises(MigrationError, match="in the meantime"):
         migrate(src, dest)
     assert not migrate(src, dest).changed
@@ -253,8 +254,8 @@ def test_a_torn_record_in_the_journal_does_not_swallow_the_next(src: Path, tmp_p
     for path in (b"one", b"two"):
         journal = state.open_journal(directory)
         state.note(journal, b"digest", path)
-        os.write(journal, b"torn-dig")
-        os.close(journal)
+        os.write(journal.descriptor, b"torn-dig")
+        journal.close()
     known = state.Manifest.load(directory, "").journal
     os.close(directory)
     assert known[b"one"] == known[b"two"] == {b"digest"}

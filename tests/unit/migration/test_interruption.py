@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.migration.errors import MigrationError
+from ansible.module_utils.migration.context import MigrationError
 from migration_case import migrate, snapshot
 
 # The calls through which a run changes anything; a run is stopped in the middle of one of them.

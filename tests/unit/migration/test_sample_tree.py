@@ -104,5 +104,5 @@ def test_of_the_whole_tree_only_what_is_no_reference_is_left(tmp_path: Path) -> 
     # A Windows shortcut is binary: it is copied as it is, and said.
     shortcut = report.leftovers.pop("trading/scripts/Trade2025 Core.lnk")
     assert len(shortcut) > 1
-    lines = [text for found in report.leftovers.values() for _number, text in found]
+    lines = [item.text for found in report.leftovers.values() for item in found]
     assert [text for text in lines if not no_reference.search(text)] == []

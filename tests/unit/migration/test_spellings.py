@@ -14,7 +14,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from ansible.module_utils.migration.tree import Excluder
 from ansible.module_utils.rewriting.compose_paths import is_compose_file, plan, resolver
 from ansible.module_utils.rewriting.document import plan_document
 from ansible.module_utils.rewriting.mentions import Mentions
@@ -213,28 +212,3 @@ def test_a_relative_path_of_a_compose_file(before: str, after: str) -> None:
 )
 def test_what_compose_reads(name: bytes, is_one: bool) -> None:
     assert is_compose_file(name) == is_one
-
-
-@pytest.mark.parametrize(
-    ("glob", "path", "excluded"),
-    [
-        ("*.log", "a/b.log", True),
-        ("*.log", "a/b.logs", False),
-        ("logs/", "a/logs", True),
-        ("a/*", "a/b", True),
-        ("a/*", "x/a/b", False),
-        ("**/b", "b", True),
-        ("a/**/b", "a/x/y/b", True),
-        ("a/**", "a/x/y", True),
-        ("./a", "a", True),
-        ("caf?", "x/café", True),
-        ("[éà]t", "ét", True),
-        ("[!a]b", "ab", False),
-        ("[!a]b", "cb", True),
-        ("?", "\udcff", True),
-        ("a.b", "axb", False),
-    ],
-)
-def test_a_glob(glob: str, path: str, excluded: bool) -> None:
-    found = Excluder([glob]).match(path.rpartition("/")[2], path.encode("utf-8", "surrogateescape"))
-    assert found == (glob if excluded else None)

@@ -1,4 +1,4 @@
-"""What a migration remembers in its destination: manifest, journal, lock and the files being written.
+"""What a migration remembers in its state directory: manifest, journal, lock and the files being written.
 
 The manifest is the record of the last run that came to its end. The journal holds, for a run that is under way or was
 interrupted, what each file was about to become before it was renamed into place: so the next run knows its own work.
@@ -7,22 +7,27 @@ interrupted, what each file was about to become before it was renamed into place
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ansible.module_utils.shared import fs
+
 VERSION = 1
-_MANIFEST, _JOURNAL, _LOCK, STAGING = b"manifest", b"journal", b"lock", b"staging"
+# The state directory's name in the destination.
+STATE_NAME = b".trade_migrate"
+STAGING = b"staging"
+_MANIFEST, _JOURNAL, _LOCK = b"manifest", b"journal", b"lock"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LockedError(Exception):
-    """Another migration into the same destination is under way; the message says which."""
+    """Another migration into the same destination is running; the message says which."""
 
 
 class Record(NamedTuple):
@@ -35,13 +40,18 @@ class Record(NamedTuple):
 
 
 def stat_key(size: int, mtime_ns: int, ctime_ns: int, mode: int) -> bytes:
-    """What changes when a file does, as a text to compare."""
+    """What changes when a file does, as bytes to compare."""
     return b"%d %d %d %o" % (size, mtime_ns, ctime_ns, mode)
 
 
 def stat_key_of(status: os.stat_result) -> bytes:
     """`stat_key` of a `stat` result."""
     return stat_key(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode)
+
+
+def entry_key(entry: fs.Entry) -> bytes:
+    """`stat_key` of an entry of the source."""
+    return stat_key(entry.size, entry.mtime_ns, entry.ctime_ns, entry.mode)
 
 
 def file_record(source: bytes, dest: bytes, digest: bytes, mentions: int) -> bytes:
@@ -68,18 +78,18 @@ class Manifest:
         self.journal: dict[bytes, set[bytes]] = {}
 
     @classmethod
-    def load(cls, directory: int | None, fingerprint: str) -> Manifest:
-        """Read the manifest and the journal from the state directory; empty where there is none.
+    def load(cls, directory: int, fingerprint: str) -> Manifest:
+        """Read the manifest and the journal from the state directory; empty where there is none (-1).
 
         Raises:
             ValueError: the manifest is damaged or of an unknown version.
         """
         manifest = cls(fingerprint)
-        if directory is None:
+        if directory < 0:
             return manifest
         data = _read(directory, _MANIFEST)
         if data is not None:
-            header_text, _sep, body = data.partition(b"\n")
+            header_text, _separator, body = data.partition(b"\n")
             try:
                 header = json.loads(header_text)
                 known = header["version"] == VERSION
@@ -91,32 +101,25 @@ class Manifest:
             manifest.records = records
             manifest.same_rules = header["fingerprint"] == fingerprint
             manifest.leftovers = {path: (count, lines) for path, (count, lines) in header["leftovers"].items()}
-        for line in (_read(directory, _JOURNAL) or b"").split(b"\0")[:-1]:
-            digest, _sep, path = line.partition(b"\t")
+        for record in fs.read_log(_read(directory, _JOURNAL) or b"", b"\0"):
+            digest, _separator, path = record.partition(b"\t")
             manifest.journal.setdefault(path, set()).add(digest)
         return manifest
 
     def save(self, directory: int) -> None:
         """Write the manifest, after everything that it speaks of is on the disk, and end the journal."""
-        sync_file_system(directory)
+        fs.sync_file_system(directory)
         header = {
             "version": VERSION,
             "fingerprint": self.fingerprint,
             "count": len(self.records),
             "leftovers": self.leftovers,
         }
-        name = b"manifest.new"
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=directory)
-        with os.fdopen(descriptor, "wb") as file:
+        with fs.atomic_write(os.fsdecode(_MANIFEST), directory) as file:
             file.write(json.dumps(header).encode() + b"\n")
             # Record by record: the whole text would be most of what a run needs in memory.
             file.writelines(b"%s\0%s\0" % item for item in self.records.items())
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(name, _MANIFEST, src_dir_fd=directory, dst_dir_fd=directory)
-        os.fsync(directory)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(_JOURNAL, dir_fd=directory)
+        end_journal(directory)
 
 
 def _split(body: bytes) -> dict[bytes, bytes]:
@@ -135,33 +138,26 @@ def _read(directory: int, name: bytes) -> bytes | None:
         return file.read()
 
 
-def sync_file_system(descriptor: int) -> None:
-    """Flush the file system that holds `descriptor`: one call for all files instead of one each."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "syncfs"):
-        os.sync()
-    elif libc.syncfs(descriptor):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+# The state directory.
 
 
-def open_state(path: bytes, create: bool) -> int | None:
-    """Open the state directory; None where it is missing and not to be made."""
+def open_state(path: bytes, create: bool) -> int:
+    """Open the state directory; -1 where it is missing and not to be created."""
     if create:
         with contextlib.suppress(FileExistsError):
             Path(os.fsdecode(path)).mkdir(0o700)
     try:
         return os.open(path, _DIRECTORY)
     except FileNotFoundError:
-        return None
+        return -1
 
 
-def lock(directory: int, exclusive: bool) -> int | None:
-    """Take the lock, which the kernel frees when the process ends however it ends.
+def lock(directory: int, exclusive: bool) -> int:
+    """Take the lock, which the kernel frees when the process ends however it ends; returns its descriptor.
 
     Args:
         directory: the state directory.
-        exclusive: false for a dry run, which makes no file: it only sees that nobody writes.
+        exclusive: false for check mode, which creates no file (-1 then): it only sees that nobody writes.
 
     Raises:
         LockedError: somebody else holds it.
@@ -170,7 +166,7 @@ def lock(directory: int, exclusive: bool) -> int | None:
     try:
         descriptor = os.open(_LOCK, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     except FileNotFoundError:
-        return None
+        return -1
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError as exc:
@@ -188,6 +184,9 @@ def lock(directory: int, exclusive: bool) -> int | None:
 def is_used(directory: int) -> bool:
     """Whether a migration has ever written with this state directory."""
     return any(name in (_MANIFEST, _JOURNAL) for name in map(os.fsencode, os.listdir(directory)))
+
+
+# Files being written.
 
 
 def open_staging(directory: int, dest: int) -> int:
@@ -211,28 +210,38 @@ def open_staging(directory: int, dest: int) -> int:
     return staging
 
 
-def beside(staged: bytes) -> bytes:
+def temporary_name(staged: bytes) -> bytes:
     """Name of the temporary file for a staged name, in the folder of the file that it is to become."""
-    return b".trade_migrate-" + staged
+    return STATE_NAME + b"-" + staged
 
 
 def _is_pointer(name: bytes, target: bytes) -> bool:
     """Whether a staged symlink is one of ours to a temporary file below the destination."""
     folder, _slash, last = target.rpartition(b"/")
-    return last == beside(name) and not target.startswith(b"/") and b".." not in folder.split(b"/")
+    return last == temporary_name(name) and not target.startswith(b"/") and b".." not in folder.split(b"/")
 
 
-def open_journal(directory: int) -> int:
-    """Open the journal for appending; records are appended whole, also by several processes."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    journal = os.open(_JOURNAL, flags, 0o600, dir_fd=directory)
-    # A record that a full disk or a power cut left without its end must not swallow the first one of this run.
-    os.write(journal, b"\0")
-    return journal
+# The journal.
 
 
-def note(journal: int, digest: bytes, path: bytes) -> None:
+def open_journal(directory: int) -> fs.AppendLog:
+    """Open the journal, to which all processes of a run append."""
+    return fs.AppendLog(_JOURNAL, b"\0", directory)
+
+
+def end_journal(directory: int) -> None:
+    """Remove the journal: the manifest says it all."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_JOURNAL, dir_fd=directory)
+
+
+def note(journal: fs.AppendLog | None, digest: bytes, path: bytes) -> None:
     """Append to the journal what `path` is about to become."""
-    record = b"%s\t%s\0" % (digest, path)
-    if os.write(journal, record) != len(record):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if journal is None:
+        raise RuntimeError("the journal is open whenever something is written")
+    journal.append((b"%s\t%s" % (digest, path),))
+
+
+def link_digest(target: bytes) -> bytes:
+    """How the journal knows a symlink with this target."""
+    return b"L" + hashlib.sha256(target).hexdigest().encode()

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.migration import diffs
-from ansible.module_utils.migration.file_access import PIECE
-from ansible.module_utils.migration.report import Report
+from ansible.module_utils.migration import diff
 from ansible.module_utils.rewriting.document import plan_document
 from ansible.module_utils.rewriting.mentions import Mentions
+from ansible.module_utils.shared.fs import BLOCK as PIECE
 from migration_case import DOCUMENTED, migrate, rules_of
 
 GUARDED = rules_of({"C:/trade2025": "C:/trade2025/new"})
@@ -22,7 +21,7 @@ MENTIONS = Mentions(["trade2025"])
 
 def _diff(lines: int) -> str:
     old = b"".join(b"line %d\nC:/trade2025/trading/x%d\n" % (number, number) for number in range(lines))
-    return diffs.unified(b"name", old, DOCUMENTED.plan(old).new, "text")
+    return diff.unified(b"name", old, DOCUMENTED.plan(old).new, "text")
 
 
 @pytest.mark.parametrize(
@@ -75,17 +74,18 @@ def test_a_diff_is_what_it_was_however_many_lines_there_are() -> None:
         ("@@ -9,5 +9,5 @@", "-line 10", "+new"),
         ("@@ -1499,5 +1499,5 @@", "-line 1500", "+other"),
     ]
-    text = diffs.unified(b"name", b"\n".join(lines), b"\n".join(changed), "text")
+    text = diff.unified(b"name", b"\n".join(lines), b"\n".join(changed), "text")
     for hunk in wanted:
         assert all(line in text.splitlines() for line in hunk)
-    shifted = diffs.unified(b"name", b"\n".join(lines), b"\n".join([*lines[:5], b"more", *lines[5:]]), "text")
+    shifted = diff.unified(b"name", b"\n".join(lines), b"\n".join([*lines[:5], b"more", *lines[5:]]), "text")
     assert [line for line in shifted.splitlines() if line[0] in "+-"][2:] == ["+more"]
 
 
 def test_diffs_that_are_not_shown_are_not_kept() -> None:
-    entries = [(f"f{number * 7919 % 1000:03}", f"line of {number}\n" * 100) for number in range(1000)]
-    report = Report()
+    entries = [(b"f%03d" % (number * 7919 % 1000), f"line of {number}\n" * 100) for number in range(1000)]
+    diffs = diff.Diffs()
     for path, text in entries:
-        report.add_diff(path, text)
-    assert len(report.diff) < 100
-    assert report.as_dict()["diff"] == Report(diff=entries).as_dict()["diff"]
+        diffs.add(path, text)
+    assert len(diffs) < 100
+    lines = "".join(text for _path, text in sorted(entries)).splitlines(keepends=True)[: diff.LINES_TOTAL]
+    assert diffs.text() == "".join([*lines, "… more files are not shown\n"])

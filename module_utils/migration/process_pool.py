@@ -2,22 +2,69 @@
 
 from __future__ import annotations
 
-import marshal
+import contextlib
 import os
+import pickle
 import select
 import signal
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from ansible.module_utils.shared.fs import write_all
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _NUMBER = struct.Struct("=I")
 # All piece numbers must fit into a pipe, which holds 64 KiB.
 _PIECES_MAX = 8192
+_PIECE_FILES, _PIECE_BYTES = 256, 16 * 1024 * 1024
+# Below this a second process costs more than it gains.
+_PARALLEL_FILES, _PARALLEL_BYTES = 400, 16 * 1024 * 1024
 
 
 class WorkerError(Exception):
     """A worker process ended without giving its results."""
+
+
+def run(
+    items: Sequence[Item],
+    sizes: Sequence[int],
+    start: Callable[[], AbstractContextManager[Callable[[Item], Result]]],
+    workers: int,
+) -> Iterator[tuple[Item, Result]]:
+    """Yield each item with its result, in any order.
+
+    Args:
+        items: what to work on.
+        sizes: how much work each item is, in bytes.
+        start: entered once in each process, gives the function that handles an item.
+        workers: processes; 0 for one a processor, four at most. Little work is done in this process alone.
+
+    Raises:
+        WorkerError: a worker was killed.
+    """
+    count = workers or min(4, len(os.sched_getaffinity(0)))
+    if len(items) < _PARALLEL_FILES and sum(sizes) < _PARALLEL_BYTES:
+        count = 1
+    pieces = split(sizes, _PIECE_FILES, _PIECE_BYTES)
+    if count <= 1 or len(pieces) <= 1:
+        with start() as handle:
+            for item in items:
+                yield item, handle(item)
+        return
+
+    @contextlib.contextmanager
+    def serve() -> Iterator[Callable[[range], list[Result]]]:
+        with start() as handle:
+            yield lambda piece: [handle(items[index]) for index in piece]
+
+    for number, results in _run_pieces(pieces, serve, count):
+        for index, result in zip(pieces[number], results, strict=True):
+            yield items[index], result
 
 
 def split(sizes: Sequence[int], files: int, size: int) -> list[range]:
@@ -35,22 +82,11 @@ def split(sizes: Sequence[int], files: int, size: int) -> list[range]:
     return pieces
 
 
-def run(pieces: Sequence[range], make: Callable[[], Callable[[range], list[Any]]], workers: int) -> Iterator[list[Any]]:
-    """Yield the result of each piece, in any order.
+_Serve = Callable[[], AbstractContextManager[Callable[[range], list[Any]]]]
 
-    Args:
-        pieces: what to work on; a piece is handled by one worker.
-        make: called once in each worker, returns the function that handles a piece. Its results must be plain values.
-        workers: processes; with one, everything happens in this process.
 
-    Raises:
-        WorkerError: a worker was killed.
-    """
-    if workers <= 1 or len(pieces) <= 1:
-        handle = make()
-        for piece in pieces:
-            yield handle(piece)
-        return
+def _run_pieces(pieces: Sequence[range], start: _Serve, workers: int) -> Iterator[tuple[int, list[Any]]]:
+    """Yield the number and the results of each piece, in any order."""
     read_number, write_number = os.pipe()
     children: dict[int, int] = {}
     try:
@@ -60,7 +96,7 @@ def run(pieces: Sequence[range], make: Callable[[], Callable[[range], list[Any]]
             if not child:
                 os.close(write_number)
                 os.close(read_result)
-                _serve(pieces, make, read_number, write_result)
+                _serve(pieces, start, read_number, write_result)
             os.close(write_result)
             children[read_result] = child
         os.close(read_number)
@@ -79,19 +115,15 @@ def run(pieces: Sequence[range], make: Callable[[], Callable[[range], list[Any]]
             os.waitpid(child, 0)
 
 
-def _serve(
-    pieces: Sequence[range], make: Callable[[], Callable[[range], list[Any]]], numbers: int, results: int
-) -> None:
+def _serve(pieces: Sequence[range], start: _Serve, numbers: int, results: int) -> None:
     """The life of a worker; never returns, so that nothing of the parent's is run twice."""
     status = 1
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        handle = make()
-        while number := os.read(numbers, _NUMBER.size):
-            data = marshal.dumps(handle(pieces[_NUMBER.unpack(number)[0]]))
-            view = memoryview(_NUMBER.pack(len(data)) + data)
-            while view:
-                view = view[os.write(results, view) :]
+        with start() as handle:
+            while number := os.read(numbers, _NUMBER.size):
+                data = pickle.dumps(handle(pieces[_NUMBER.unpack(number)[0]]), pickle.HIGHEST_PROTOCOL)
+                write_all(results, _NUMBER.pack(len(data)) + number + data)
         status = 0
     except BaseException as exc:  # the parent reports it
         sys.stderr.write(f"migration worker: {type(exc).__name__}: {exc}\n")
@@ -99,7 +131,7 @@ def _serve(
         os._exit(status)
 
 
-def _collect(children: dict[int, int], expected: int) -> Iterator[list[Any]]:
+def _collect(children: dict[int, int], expected: int) -> Iterator[tuple[int, list[Any]]]:
     poller = select.poll()
     buffers = {descriptor: bytearray() for descriptor in children}
     for descriptor in children:
@@ -113,13 +145,14 @@ def _collect(children: dict[int, int], expected: int) -> Iterator[list[Any]]:
                 continue
             buffer = buffers[descriptor]
             buffer += data
-            while len(buffer) >= _NUMBER.size:
-                size = _NUMBER.unpack_from(buffer)[0]
-                if len(buffer) < _NUMBER.size + size:
+            while len(buffer) >= 2 * _NUMBER.size:
+                end = 2 * _NUMBER.size + _NUMBER.unpack_from(buffer)[0]
+                if len(buffer) < end:
                     break
-                result = marshal.loads(bytes(buffer[_NUMBER.size : _NUMBER.size + size]))
-                del buffer[: _NUMBER.size + size]
+                number = _NUMBER.unpack_from(buffer, _NUMBER.size)[0]
+                results = pickle.loads(bytes(buffer[2 * _NUMBER.size : end]))
+                del buffer[:end]
                 expected -= 1
-                yield result
+                yield number, results
     if expected:
         raise WorkerError("a worker process of the migration was killed; run the migration again, it goes on")

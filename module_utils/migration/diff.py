@@ -10,7 +10,7 @@ from ansible.module_utils.rewriting.mentions import printable
 from ansible.module_utils.shared.masking import mask_lines
 
 LINES_PER_FILE = 120
-LINES_IN_ALL = 2000
+LINES_TOTAL = 2000
 SIZE_MAX = 1024 * 1024
 _LINE_MAX = 240
 # Pairs of lines that difflib may compare at worst, some hundredths of a second.
@@ -103,3 +103,40 @@ def unified(path: bytes, old: bytes, new: bytes, kind: str) -> str:
         body = line.rstrip("\r\n")
         lines.append((body[:_LINE_MAX] + "…" if len(body) > _LINE_MAX else body) + "\n")
     return "".join(lines)
+
+
+class Diffs:
+    """The diffs of many files. What will not be shown is not kept: a tree has many files."""
+
+    def __init__(self) -> None:
+        self._diffs: list[tuple[bytes, str]] = []
+        self._lines = 0
+
+    def add(self, path: bytes, text: str) -> None:
+        """Keep a file's diff, as long as the files before it leave room."""
+        if not text:
+            return
+        self._diffs.append((path, text))
+        self._lines += text.count("\n")
+        if self._lines > 4 * LINES_TOTAL:
+            self._diffs.sort()
+            lines = shown = 0
+            while lines <= LINES_TOTAL:
+                lines += self._diffs[shown][1].count("\n")
+                shown += 1
+            del self._diffs[shown:]
+            self._lines = lines
+
+    def __len__(self) -> int:
+        """How many files' diffs are kept."""
+        return len(self._diffs)
+
+    def text(self) -> str:
+        """All diffs, sorted by path and capped."""
+        lines: list[str] = []
+        for _path, text in sorted(self._diffs):
+            lines += text.splitlines(keepends=True)
+            if len(lines) > LINES_TOTAL:
+                lines = [*lines[:LINES_TOTAL], "… more files are not shown\n"]
+                break
+        return "".join(lines)
