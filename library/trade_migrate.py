@@ -342,8 +342,8 @@ def encodings_from(entries: list[dict[str, str]]) -> tuple[tuple[Glob, str], ...
     encodings = []
     for number, entry in enumerate(entries):
         try:
-            # Decoding refuses what is a codec but not an encoding of text, such as base64.
-            b" ".decode(entry["encoding"])
+            # Encoding refuses what is a codec but not an encoding of text, such as base64.
+            " ".encode(entry["encoding"])
             encodings.append((Glob(entry["glob"]), codecs.lookup(entry["encoding"]).name))
         except LookupError as exc:
             raise MigrationError(

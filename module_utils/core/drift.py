@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from ansible.module_utils.shared.sizes import parse_size
 
 CONFIG_HASH_LABEL = "com.trade2026.config.sha256"
 COMPOSE_HASH_LABEL = "com.docker.compose.config-hash"
 CONFIG_FILES = "configuration files"
 EDITED_FILES = "configuration files edited on the disk"
-UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,6 @@ class Running:
     pids: int = 0
 
 
-def size(text: str | int) -> int:
-    """Bytes of a Compose size such as `512m`."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b?)\s*", str(text).lower())
-    if match is None:
-        raise ValueError(f"{text!r} is not a size; write a number with b, k, m or g")
-    return int(float(match[1]) * UNITS[match[2].replace("i", "")])
-
-
 def declared(service: Mapping[str, Any], networks: Mapping[str, Any], image_id: str, compose_hash: str) -> Declared:
     """Read a service of a Compose definition."""
     limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
@@ -61,7 +53,7 @@ def declared(service: Mapping[str, Any], networks: Mapping[str, Any], image_id: 
         compose_hash=compose_hash,
         config_hash=str(_labels(service.get("labels", {})).get(CONFIG_HASH_LABEL, "")),
         networks=frozenset(str((networks.get(name) or {}).get("name", name)) for name in service.get("networks", [])),
-        memory=size(service.get("mem_limit", limits.get("memory", 0))),
+        memory=parse_size(service.get("mem_limit", limits.get("memory", 0))),
         nano_cpus=round(float(service.get("cpus", limits.get("cpus", 0))) * 1e9),
         pids=int(service.get("pids_limit", limits.get("pids", 0))),
     )

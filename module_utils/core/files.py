@@ -12,6 +12,7 @@ from typing import Any
 from ansible.module_utils.core import atomic, placeholders
 from ansible.module_utils.core.checker import run_checker
 from ansible.module_utils.shared.docker import Docker
+from ansible.module_utils.shared.fs import write_file
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
 DIFFERS = "differs from the declared text"
@@ -105,7 +106,7 @@ class ManagedFiles:
             target.path.parent.mkdir(parents=True, exist_ok=True)
             if target.path.exists():
                 copies.append(str(atomic.keep_copy(target.path, self.root)))
-            atomic.write(target.path, target.data, target.ownership)
+            write_file(target.path, target.data, target.ownership)
         # A file system that keeps no owners shows the difference again afterwards; then it was no change.
         kept = {str(path) for path, ownership in plan.reowned if ownership.apply(path)}
         plan.changes = [change for change in plan.changes if change["what"] != "owner" or change["path"] in kept]

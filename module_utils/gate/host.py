@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.core.drift import size
 from ansible.module_utils.gate.result import Result, failed, passed
+from ansible.module_utils.shared.sizes import parse_size
 
 LISTEN = "0A"
 CAP_SYS_RESOURCE = 1 << 24
@@ -108,7 +108,7 @@ def process_of(inode: str, proc: Path = Path("/proc")) -> str:
 
 def check_memory(services: Sequence[Mapping[str, Any]], total_bytes: int, share: float) -> list[Result]:
     """The limits of all services fit into the machine."""
-    wanted = sum(size(service["memory"]) for service in services)
+    wanted = sum(parse_size(service["memory"]) for service in services)
     message = (
         f"the limits of {len(services)} services are {wanted / 2**30:.1f} GiB together, "
         f"the machine has {total_bytes / 2**30:.1f} GiB"
@@ -131,7 +131,7 @@ def check_bounds(services: Sequence[Mapping[str, Any]]) -> list[Result]:
         for bound in service["at_most"]:
             value, limit = bound["value"], bound["limit"]
             try:
-                holds = size(value) <= size(limit)
+                holds = parse_size(value) <= parse_size(limit)
             except ValueError as error:
                 results.append(failed(f"settings of {service['name']}", str(error), f"correct {bound['name']}"))
                 continue

@@ -251,6 +251,12 @@ def atomic_write(
         sync(folder or ".")
 
 
+def write_file(path: Path, data: bytes, ownership: Ownership) -> None:
+    """Replace a file, as `atomic_write` does."""
+    with atomic_write(path, ownership=ownership) as file:
+        file.write(data)
+
+
 def sync(path: str | Path) -> None:
     """Force a file, or a directory's names, to the disk. File systems that refuse it for directories need none."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -90,20 +90,6 @@ def test_a_stopped_container_with_another_definition_tells_both() -> None:
     assert names(WANT, have) == ["state", "Compose definition"]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("512m", 512 * 2**20), ("2gb", 2 * 2**30), ("1.5g", 3 * 2**29), ("820MiB", 820 * 2**20), ("100", 100), (7, 7)],
-)
-def test_sizes(text: str | int, expected: int) -> None:
-    assert drift.size(text) == expected
-
-
-@pytest.mark.parametrize("text", ["2 GBB", "", "g", "-1m"])
-def test_what_is_not_a_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a size"):
-        drift.size(text)
-
-
 def test_a_definition_is_read_with_the_networks_real_names() -> None:
     service = {
         "image": "x",
