@@ -130,31 +130,32 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.data_copy.copier import Copier, DataSet, Plan, human, plan, space_problems
+from ansible.module_utils.data_copy.copier import Copier
+from ansible.module_utils.data_copy.in_use import Places, containers_using, processes_using
+from ansible.module_utils.data_copy.plan import DataSet, Plan, make_plan, space_problems
 from ansible.module_utils.data_copy.tree import DataCopyError
-from ansible.module_utils.data_copy.users import Places, open_file_users, running_users
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.sizes import human
 
 
-def users(docker: Docker, places: Places, plans: list[Plan]) -> list[str]:
+def in_use(docker: Docker, places: Places, plans: list[Plan]) -> list[str]:
     """Everything that uses the data of source or target."""
     inodes: set[tuple[int, int]] = set()
-    for made in plans:
-        if made.tree is not None and made.state == "copy":
-            inodes |= {entry.inode for entry in made.tree.files}
-    found: list[str] = running_users(docker, places)
-    return found + open_file_users(inodes)
+    for plan in plans:
+        if plan.tree is not None and plan.state == "copy":
+            inodes |= {entry.inode for entry in plan.tree.files}
+    return containers_using(docker, places) + processes_using(inodes)
 
 
-def told(made: Plan, state: str) -> dict[str, Any]:
+def row_of(plan: Plan, state: str) -> dict[str, Any]:
     """One set of the result."""
     return {
-        "service": made.data.service,
+        "service": plan.data.service,
         "state": state,
-        "files": len(made.tree.files) if made.tree else 0,
-        "bytes": made.size,
-        "bytes_left": made.size_left,
-        "skipped": list(made.tree.skipped) if made.tree else [],
+        "files": len(plan.tree.files) if plan.tree else 0,
+        "bytes": plan.size,
+        "bytes_left": plan.size_left,
+        "skipped": list(plan.tree.skipped) if plan.tree else [],
         "digest": "",
         "kept": "",
     }
@@ -172,41 +173,41 @@ def work(params: dict[str, Any], docker: Docker, dry: bool) -> dict[str, Any]:
     """Plan everything, then copy one set after the other until time is over. Raises DataCopyError."""
     deadline = time.monotonic() + params["slice_s"] if params["slice_s"] else float("inf")
     places = Places(params["source_roots"], params["source_networks"], params["target_root"], params["target_project"])
-    plans = [plan(DataSet(**row), params["on_conflict"]) for row in params["sets"]]
-    problems = users(docker, places, plans)
-    problems += [f"{made.data.service}: {made.blocked}" for made in plans if made.blocked]
+    plans = [make_plan(DataSet(**row), params["on_conflict"]) for row in params["sets"]]
+    problems = in_use(docker, places, plans)
+    problems += [f"{plan.data.service}: {plan.blocked}" for plan in plans if plan.blocked]
     problems += space_problems(plans, params["margin_bytes"])
     if problems:
         return {"problems": problems}
 
     results: list[dict[str, Any]] = []
     changed = False
-    for made in plans:
-        if made.state != "copy":
-            results.append(told(made, made.state))
+    for plan in plans:
+        if plan.state != "copy":
+            results.append(row_of(plan, plan.state))
             continue
         changed = True
         if dry or time.monotonic() > deadline:
-            results.append(told(made, "would copy" if dry else "partial"))
+            results.append(row_of(plan, "would copy" if dry else "partial"))
             continue
-        results.append(copy(made, deadline, docker, places))
+        results.append(copy(plan, deadline, docker, places))
     finished = not any(row["state"] == "partial" for row in results)
     return {"changed": changed, "finished": finished, "sets": results, "progress": progress(results)}
 
 
-def copy(made: Plan, deadline: float, docker: Docker, places: Places) -> dict[str, Any]:
+def copy(plan: Plan, deadline: float, docker: Docker, places: Places) -> dict[str, Any]:
     """Carry out one plan, as far as time allows."""
 
     def still_stopped() -> None:
-        problems = users(docker, places, [])
+        problems = in_use(docker, places, [])
         if problems:
             raise DataCopyError(
-                f"{made.data.service}: {'; '.join(problems)}. The copy waits beside its place; run again."
+                f"{plan.data.service}: {'; '.join(problems)}. The copy waits beside its place; run again."
             )
 
-    copier = Copier(made, deadline, still_stopped)
+    copier = Copier(plan, deadline, still_stopped)
     whole = copier.run()
-    row = told(made, "copied" if whole else "partial")
+    row = row_of(plan, "copied" if whole else "partial")
     row["bytes_left"] = 0 if whole else max(0, row["bytes_left"] - copier.bytes_done)
     row["digest"] = copier.digest() if whole else ""
     row["kept"] = copier.kept
@@ -246,7 +247,7 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}. Run as root; the copy goes on where it stopped.")
     if "problems" in result:
-        remedy = "Stop both platforms (`docker compose stop`) where they run, mend the rest, and run again."
+        remedy = "Stop both platforms (`docker compose stop`) where they run, remove the other causes, and run again."
         message = "\n- ".join(["The data cannot be copied now:", *result["problems"]])
         module.fail_json(msg=f"{message}\n{remedy}", **result)
     module.exit_json(**result)

@@ -68,6 +68,14 @@ def entry_of(path: bytes, status: os.stat_result) -> Entry:
     )
 
 
+def display_name(path: bytes) -> str:
+    """A path as text that any terminal and any JSON takes."""
+    text = path.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 # Walking.
 
 
