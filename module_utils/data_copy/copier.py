@@ -206,7 +206,7 @@ class Copier:
         for entry in self._tree.entries:
             path = self._staged_path(entry)
             if entry.is_link:
-                os.symlink(self._tree.targets[entry.path], path)
+                fs.symlink(self._tree.targets[entry.path], path)
                 os.chown(path, self._data.uid, self._data.gid, follow_symlinks=False)
                 os.utime(path, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
             elif entry.is_file and entry.links > 1 and first[entry.inode] != entry.path:

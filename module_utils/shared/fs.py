@@ -265,6 +265,15 @@ def write_file(path: Path, data: bytes, ownership: Ownership) -> None:
         file.write(data)
 
 
+def symlink(target: bytes, path: Path) -> None:
+    """Make a symlink with exactly this text, which `Path` would normalise."""
+    folder = os.open(path.parent, _DIRECTORY)
+    try:
+        os.symlink(target, os.fsencode(path.name), dir_fd=folder)
+    finally:
+        os.close(folder)
+
+
 def sync(path: str | Path) -> None:
     """Force a file, or a directory's names, to the disk. File systems that refuse it for directories need none."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
