@@ -71,14 +71,16 @@ def read_content(
     old = fs.read_all(descriptor, entry.size)
     if len(old) != entry.size:
         raise MigrationError(_CHANGES)
-    document = plan_document(old, context.rules, context.mention_finder, context.compose_resolver(entry.path))
+    resolver, encoding = context.compose_resolver(entry.path), context.encoding_of(entry.path)
+    document = plan_document(old, context.rules, context.mention_finder, resolver, encoding)
     new = document.new
     return Reading(_content(hashlib.sha256(new).hexdigest().encode(), document), old, new)
 
 
 def _read_large(context: Context, descriptor: int, entry: fs.Entry, sink: int | None, kind: str | None) -> Reading:
     """A large file: it is taken for text until a NUL says otherwise, and then read once more as binary."""
-    kind = kind or kind_of(os.pread(descriptor, 4, 0), has_nul=False)
+    # A file of an encoding of its own is not decoded in pieces: it is copied as it is, and what it mentions is reported.
+    kind = kind or kind_of(os.pread(descriptor, 4, 0), has_nul=context.encoding_of(entry.path) is not None)
     reading = _read_as(kind, context, descriptor, entry, sink)
     if reading is None:
         os.lseek(descriptor, 0, os.SEEK_SET)

@@ -54,7 +54,11 @@ def has_nul_unit(data: bytes) -> bool:
 
 
 def plan_document(
-    data: bytes, rules: Rules, mentions: Mentions, compose: compose_paths.Resolver | None = None
+    data: bytes,
+    rules: Rules,
+    mentions: Mentions,
+    compose: compose_paths.Resolver | None = None,
+    encoding: str | None = None,
 ) -> Document:
     """What a whole file reads after the migration, and what is left over in it.
 
@@ -63,8 +67,11 @@ def plan_document(
         rules: the compiled maps.
         mentions: what must not be left over.
         compose: for a Compose file, how to resolve its relative paths.
+        encoding: the file's encoding where the site gives it; what is not in it is copied as it is.
     """
     kind = kind_of(data, b"\x00" in data)
+    if encoding and kind == "text" and not data.isascii():
+        return _plan_encoded(data, rules, mentions, compose, encoding)
     plain = kind == "text" and not compose and not data.startswith(tuple(COMPRESSED))
     if plain and mentions.covers(rules) and not mentions.in_name(data):
         return Document(data, kind)
@@ -89,6 +96,23 @@ def plan_document(
         new = plan.new.decode("utf-8", "surrogatepass").encode(kind, "surrogatepass") + odd
     leftovers = (scanner.found + lost)[:LINES_PER_FILE]
     return Document(new, kind, plan.replacements, scanner.count + len(lost), leftovers)
+
+
+def _plan_encoded(
+    data: bytes, rules: Rules, mentions: Mentions, compose: compose_paths.Resolver | None, encoding: str
+) -> Document:
+    try:
+        text = data.decode(encoding)
+        document = plan_document(text.encode(), rules, mentions, compose)
+        new = document.new.decode().encode(encoding)
+        if text.encode(encoding) != data:
+            raise UnicodeError
+    except UnicodeError:
+        scanner = LeftoverScanner(mentions, rules, binary=False)
+        scanner.feed(data, final=True)
+        return Document(data, "text", 0, scanner.count, scanner.found)
+    document.new = new
+    return document
 
 
 class DocumentStream:
