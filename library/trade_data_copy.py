@@ -5,16 +5,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: trade_data_copy
-short_description: Copy the data of stopped services, verified, resumable and sparse-aware
+short_description: Copy the data of stopped services, verified and resumable
 version_added: 1.0.0
 description:
-  - Copies each of O(sets) from the old tree to the new one, while nothing of either platform runs. It looks, and
-    refuses otherwise.
-  - A copy grows in a folder of its own (C(.trade2025) beside the destinations) and takes its place by a rename when it
-    is whole, so that a service never sees half of its data.
+  - Copies each of O(sets) from the old tree to the new one, while nothing of either platform runs. The module looks for
+    containers and processes that use the data, and refuses to copy while there are any.
+  - A copy grows in a folder of its own (C(.trade2025) beside the destinations) and takes its place by a rename once it
+    is complete, so that a service never sees half of its data.
   - Every file is read back from the disk and compared by its hash. What was verified is not copied again after an
-    interruption, within a large file by steps of 64 MiB.
-  - The source is opened for reading only, where allowed without touching its access times.
+    interruption; large files are verified in steps of 64 MiB. Holes are kept.
+  - The source is opened for reading only. Its access times stay where the system allows that.
   - The action plugin of the same name runs the module in slices of O(slice_s) and shows the progress between them.
 options:
   sets:
@@ -24,11 +24,11 @@ options:
     required: true
     suboptions:
       service:
-        description: Name for messages.
+        description: Name of the service, for messages.
         type: str
         required: true
       source:
-        description: Folder of the old data. One that is not there is told and left out.
+        description: Folder of the old data. A folder that does not exist is reported as V(absent).
         type: path
         required: true
       dest:
@@ -44,26 +44,26 @@ options:
         type: int
         required: true
   source_roots:
-    description: The old tree's root, in every spelling by which a container's mount may name it.
+    description: The root of the old tree, in every spelling by which a container's mount may name it.
     type: list
     elements: str
     required: true
   source_networks:
-    description: Networks of the old platform. A running container on one of them stands in the way.
+    description: Networks of the old platform. Nothing is copied while a container on one of them runs.
     type: list
     elements: str
     default: []
   target_root:
-    description: The new tree's root. A running container that mounts a folder of its C(data) stands in the way.
+    description: The root of the new tree. Nothing is copied while a container runs that mounts a folder of its C(data).
     type: path
     required: true
   target_project:
-    description: Compose project of the new platform. Its running containers stand in the way.
+    description: Compose project of the new platform. Nothing is copied while one of its containers runs.
     type: str
     required: true
   on_conflict:
     description:
-      - What to do where a destination already holds data. V(fail) changes nothing, V(backup) keeps it as
+      - What to do if a destination already holds data. V(fail) changes nothing. V(backup) keeps it as
         C(.trade2025/SERVICE/replaced-TIME) beside the destinations.
     type: str
     choices: [fail, backup]
@@ -73,15 +73,15 @@ options:
     type: int
     default: 268435456
   slice_s:
-    description: Seconds after which the module returns with RV(finished=false); V(0) works until it is done.
+    description: Seconds after which the module returns with RV(finished=false). V(0) works until everything is done.
     type: int
     default: 0
 attributes:
   check_mode:
-    description: Looks at everything that the real run looks at, and says what it would copy. Makes nothing.
+    description: Checks everything that a real run checks, and says what it would copy. Nothing is created.
     support: full
   diff_mode:
-    description: Data has no difference fit to show.
+    description: Data has no difference that could be shown.
     support: none
 author: [Trade2026 founders (@trade2026)]
 """
@@ -104,23 +104,31 @@ EXAMPLES = r"""
 
 RETURN = r"""
 finished:
-  description: Whether everything is in its place. When not, another call goes on.
+  description: Whether everything is in its place. If not, call the module again to go on.
   returned: success
   type: bool
 sets:
-  description: >-
-    For each of O(sets) C(service), C(state) (V(copied), V(current), V(absent), V(partial), in a dry run V(would copy)),
-    C(files), C(bytes), C(bytes_left), C(skipped) (sockets and the like), C(digest) (hash over all names and contents)
-    and C(kept) (where earlier data of the destination went).
+  description: One entry for each of O(sets).
   returned: success
   type: list
   elements: dict
+  contains:
+    service: {description: Name of the service., type: str}
+    state:
+      description: V(copied), V(current), V(absent), V(partial), or in check mode V(would copy).
+      type: str
+    files: {description: Number of regular files., type: int}
+    bytes: {description: Bytes in all files., type: int}
+    bytes_left: {description: Bytes that are still to be copied., type: int}
+    skipped: {description: Sockets, FIFOs and devices., type: list, elements: str}
+    digest: {description: "A hash over all names and contents, once the set is copied.", type: str}
+    kept: {description: Where earlier data of the destination was moved., type: str}
 progress:
-  description: How far it is, in words.
+  description: How much of all sets is copied, for people.
   returned: success
   type: str
 problems:
-  description: Everything that stands in the way.
+  description: Everything that keeps the data from being copied.
   returned: failure
   type: list
   elements: str
@@ -199,7 +207,7 @@ def copy(plan: Plan, deadline: float, docker: Docker, places: Places) -> dict[st
     """Carry out one plan, as far as time allows."""
 
     def still_stopped() -> None:
-        problems = in_use(docker, places, [])
+        problems = in_use(docker, places, [plan])
         if problems:
             raise DataCopyError(
                 f"{plan.data.service}: {'; '.join(problems)}. The copy waits beside its place; run again."
