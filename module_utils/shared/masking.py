@@ -1,4 +1,4 @@
-"""Hiding secrets in what is shown: diffs and the lines of leftovers."""
+"""Hide secrets in what is shown: diffs, leftovers, logs and results."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ _ASSIGNED = re.compile(
     rf"(?i)(?P<name>{_NAME}[\"']?\s*(?:[:=]|=>)\s*)(?P<quote>\\?[\"']?)(?P<value>(?!\s|[|>][-+]?\s*$).+?)(?P=quote)(?=\s*[,;}}\])]|\s*$|\s+#|(?<=[\"'])\s)"
 )
 _OPTION = re.compile(rf"(?i)(?P<name>--?{_NAME}\s+)(?P<value>[^\s-]\S*)")
+# Settings that have their value behind a blank: Valkey's, and ClickHouse's in SQL.
+_SETTING = re.compile(r"(?i)(?P<name>\b(?:requirepass|masterauth|IDENTIFIED BY)\s+)(?P<value>'[^']*'|\S+)")
 _URL = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"']*:)(?P<value>[^\s@/\"']+)(?=@)")
 _BEARER = re.compile(r"(?i)(?P<name>\b(?:bearer|basic)\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?")
@@ -26,7 +28,7 @@ _BLOCK = re.compile(rf"(?i)^(?P<indent>\s*)(?:-\s+)?[\"']?{_NAME}[\"']?\s*:\s*[|
 
 
 # Cheaper than the patterns above: a line without any of these holds nothing that they find.
-_SUSPECT = re.compile(r"(?i)pass|pwd|secret|token|key|credential|://|bearer|basic|eyJ|-----|\"(?:d|p|q|dp|dq|qi|k)\"")
+_SUSPECT = re.compile(r"(?i)pass|pwd|secret|token|key|credential|masterauth|identified|://|bearer|basic|eyJ|-----|\"(?:d|p|q|dp|dq|qi|k)\"")
 
 
 def mask_line(line: str) -> str:
@@ -35,7 +37,7 @@ def mask_line(line: str) -> str:
         return line
     line = _PEM_BEGIN.sub(MASK, line) if _PEM_END.search(line) else line
     line = _ASSIGNED.sub(lambda m: f"{m['name']}{m['quote']}{MASK}{m['quote']}", line)
-    for pattern in (_OPTION, _URL, _BEARER, _JWK):
+    for pattern in (_OPTION, _SETTING, _URL, _BEARER, _JWK):
         line = pattern.sub(lambda m: m["name"] + MASK, line)
     return _JWT.sub(MASK, line)
 
@@ -66,6 +68,11 @@ def mask_lines(lines: list[str]) -> list[str]:
             block_indent = len(block["indent"])
         masked.append(mask_line(body) + ending)
     return masked
+
+
+def mask_text(text: str) -> str:
+    """A text of any number of lines with everything hidden that looks like a secret."""
+    return "".join(mask_lines(text.splitlines(keepends=True)))
 
 
 def mask_tree(value: Any, text: Callable[[str], str]) -> Any:
