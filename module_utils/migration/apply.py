@@ -37,7 +37,6 @@ from ansible.module_utils.migration.plan import (
     directory_record,
     show_change,
 )
-from ansible.module_utils.rewriting.mentions import printable
 from ansible.module_utils.shared import fs
 
 Written = TypeVar("Written")
@@ -197,7 +196,7 @@ def _check_unchanged(path: bytes, name: bytes, directory: int, key: bytes) -> No
         return
     size, mtime, _ctime, mode = key.split(b" ") if key else (b"", b"", b"", b"")
     if (b"%d" % status.st_size, b"%d" % status.st_mtime_ns, b"%o" % status.st_mode) != (size, mtime, mode):
-        raise MigrationError(f"{printable(path)}: changed in the destination while the migration ran")
+        raise MigrationError(f"{fs.display_name(path)}: changed in the destination while the migration ran")
 
 
 def _apply_files(context: Context, plan: Plan, records: dict[bytes, bytes]) -> None:
@@ -226,7 +225,7 @@ def _apply_files(context: Context, plan: Plan, records: dict[bytes, bytes]) -> N
 def _completed(plan: Plan, file: FilePlan, done: Applied | Failed) -> FilePlan:
     """The plan of a file with its content; raises MigrationError when it could not be written."""
     if isinstance(done, Failed):
-        raise MigrationError(stopped(f"{printable(file.entry.path)}: {done.message}"))
+        raise MigrationError(stopped(f"{fs.display_name(file.entry.path)}: {done.message}"))
     plan.diffs.add(file.entry.path, done.diff)
     return file._replace(content=done.content)
 

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from ansible.module_utils.rewriting.mentions import printable
+from ansible.module_utils.shared import fs
 from ansible.module_utils.shared.masking import mask_lines
 
 LINES_PER_FILE = 120
@@ -93,8 +93,8 @@ def _unified(old: list[str], new: list[str], name: str) -> Iterator[str]:
 def unified(path: bytes, old: bytes, new: bytes, kind: str) -> str:
     """The diff between two states of the text file `path`; empty where masked texts are equal or too large."""
     if max(len(old), len(new)) > SIZE_MAX:
-        return f"{printable(path)}: too large to show\n"
-    name = printable(path)
+        return f"{fs.display_name(path)}: too large to show\n"
+    name = fs.display_name(path)
     lines: list[str] = []
     for line in _unified(_lines(old, kind), _lines(new, kind), name):
         if len(lines) == LINES_PER_FILE:

@@ -17,7 +17,7 @@ from ansible.module_utils.migration.manifest import Manifest
 from ansible.module_utils.migration.plan import make_plan
 from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.scan import scan
-from ansible.module_utils.rewriting.mentions import printable
+from ansible.module_utils.shared import fs
 
 # Raise when the result for an unchanged file may differ from what earlier code gave.
 _RESULTS_VERSION = 2
@@ -58,7 +58,7 @@ def _errors_explained(context: Context) -> Iterator[None]:
     except process_pool.WorkerError as exc:
         raise MigrationError(str(exc)) from exc
     except OSError as exc:
-        what = printable(os.fsencode(exc.filename)) if exc.filename is not None else context.dest
+        what = fs.display_name(os.fsencode(exc.filename)) if exc.filename is not None else context.dest
         raise MigrationError(stopped(f"{os.strerror(exc.errno or 0)}: {what}")) from exc
 
 
@@ -117,7 +117,7 @@ def _load_manifest(context: Context) -> Manifest:
     try:
         return Manifest.load(context.state_fd, fingerprint)
     except ValueError as exc:
-        where = printable(_state_path(context))
+        where = fs.display_name(_state_path(context))
         raise MigrationError(
             f"{where}/manifest cannot be used: {exc}; move {where} away and run again with on_conflict=backup"
         ) from exc
@@ -135,7 +135,9 @@ def _open_for_writing(context: Context, opened: contextlib.ExitStack) -> Context
         if context.state_fd >= 0 and state.is_used(context.state_fd):
             raise MigrationError(_overtaken(context.dest))
     if context.state_fd < 0:
-        raise MigrationError(f"state directory {printable(_state_path(context))} vanished; run the migration again")
+        raise MigrationError(
+            f"state directory {fs.display_name(_state_path(context))} vanished; run the migration again"
+        )
     journal = state.open_journal(context.state_fd)
     opened.callback(journal.close)
     staging = _keep(opened, state.open_staging(context.state_fd, context.dest_fd))

@@ -21,7 +21,6 @@ from ansible.module_utils.migration.manifest import (
 )
 from ansible.module_utils.migration.scan import DirectoryScan, LinkScan, ScanResult
 from ansible.module_utils.rewriting.document import kind_of
-from ansible.module_utils.rewriting.mentions import printable
 from ansible.module_utils.shared import fs
 
 # What is planned for a path. `REPLACE` is a conflict that `on_conflict` decides, `CONFLICT` one that stops the run.
@@ -104,7 +103,7 @@ class Plan:
                     yield f"{plan.action} {kind}", plan.entry.path, plan.reason
         for name in self.names:
             if name.action != SAME:
-                what = f"further name of {printable(name.first)}" if name.first else "file"
+                what = f"further name of {fs.display_name(name.first)}" if name.first else "file"
                 yield f"{name.action} {what}", name.entry.path, name.reason
         for pruned in self.prunes:
             yield f"remove {'directory' if pruned.is_directory else 'file'}", pruned.path, "vanished from the source"
@@ -115,7 +114,7 @@ class Plan:
         """The plan, one line an operation."""
         lines = []
         for action, path, reason in self.operations():
-            lines.append(f"{action} {printable(path) or '.'}" + (f": {reason}" if reason else "") + "\n")
+            lines.append(f"{action} {fs.display_name(path) or '.'}" + (f": {reason}" if reason else "") + "\n")
         return "".join(lines)
 
 

@@ -19,7 +19,8 @@ from ansible.module_utils.migration.plan import (
     Plan,
 )
 from ansible.module_utils.migration.scan import ScanResult
-from ansible.module_utils.rewriting.mentions import Leftover, printable
+from ansible.module_utils.rewriting.mentions import Leftover
+from ansible.module_utils.shared import fs
 from ansible.module_utils.shared.masking import mask_line
 
 LIST_MAX = 500
@@ -65,11 +66,11 @@ class Report:
             directories_total=len(scan.directories),
             files_total=scan.files_total,
             links_total=len(scan.links),
-            skipped=[(printable(path), reason) for path, reason in scan.skipped],
+            skipped=[(fs.display_name(path), reason) for path, reason in scan.skipped],
             warnings=[_unused_exclude(glob) for glob in scan.unused_excludes],
-            failures=[(printable(path), message) for path, message in plan.failures],
-            pruned=[printable(item.path) for item in plan.prunes],
-            kept=[printable(path) for path in plan.kept],
+            failures=[(fs.display_name(path), message) for path, message in plan.failures],
+            pruned=[fs.display_name(item.path) for item in plan.prunes],
+            kept=[fs.display_name(path) for path in plan.kept],
             diff=plan.diffs.text(),
             plan=str(plan),
         )
@@ -96,17 +97,17 @@ class Report:
 
     def _add_conflict(self, context: Context, path: bytes, action: str, reason: str) -> None:
         if action in (CONFLICT, REPLACE):
-            self.conflicts.append((printable(path), reason, context.on_conflict))
+            self.conflicts.append((fs.display_name(path), reason, context.on_conflict))
         elif action == KEEP:
-            self.kept.append(printable(path))
+            self.kept.append(fs.display_name(path))
 
     def _add_link(self, context: Context, link: LinkPlan, old: bytes) -> None:
         path, target = link.entry.path, link.target
         if context.mention_finder.in_name(target) and not context.path_rules.protected(target):
-            text = mask_line(f"symlink to {printable(target)}")
+            text = mask_line(f"symlink to {fs.display_name(target)}")
             self._add_leftovers(path, 1, [Leftover(0, text, _TARGET_STAYS)])
         if target == old and _escapes(path, old):
-            self.escaping.append((printable(path), printable(old)))
+            self.escaping.append((fs.display_name(path), fs.display_name(old)))
         self._add_conflict(context, path, link.action, link.reason)
         self.links_written += link.action in WRITES
 
@@ -126,7 +127,7 @@ class Report:
 
     def _add_leftovers(self, path: bytes, count: int, lines: list[Leftover]) -> None:
         """Note `count` mentions at `path`, of which `lines` are listed."""
-        self.leftovers.setdefault(printable(path), []).extend(lines)
+        self.leftovers.setdefault(fs.display_name(path), []).extend(lines)
         self.leftovers_total += count
 
     def _add_content_leftovers(self, path: bytes, count: int, lines: list[Leftover]) -> None:
