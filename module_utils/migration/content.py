@@ -79,7 +79,7 @@ def read_content(
 
 def _read_large(context: Context, descriptor: int, entry: fs.Entry, sink: int | None, kind: str | None) -> Reading:
     """A large file: it is taken for text until a NUL says otherwise, and then read once more as binary."""
-    # A file of an encoding of its own is not decoded in pieces: it is copied as it is, and what it mentions is reported.
+    # A file of an encoding of its own is not decoded in pieces: it is copied as it is, and its mentions are reported.
     kind = kind or kind_of(os.pread(descriptor, 4, 0), has_nul=context.encoding_of(entry.path) is not None)
     reading = _read_as(kind, context, descriptor, entry, sink)
     if reading is None:

@@ -507,8 +507,12 @@ def _plan_prunes(context: Context, scan: ScanResult, plan: Plan) -> None:
     if len(known) <= len(seen) and known.keys() <= seen.keys():
         return
     pruned: set[bytes] = set()
+    written = {item.entry.path for item in (*plan.links, *plan.files, *plan.names) if item.action in WRITES}
     for path in sorted((path for path in known if path not in seen), reverse=True):
         record = known[path]
+        if any(parent in written for parent in _parents(path)):
+            # A file takes the place of the directory, which goes with all that it holds.
+            continue
         if not context.prune or _stands_below(context.source_fd, path):
             plan.carried[path] = record
         elif record.startswith(b"D"):
@@ -524,6 +528,13 @@ def _plan_prunes(context: Context, scan: ScanResult, plan: Plan) -> None:
         elif context.dest_fd >= 0 and _stands_below(context.dest_fd, path):
             plan.kept.append(path)
             plan.carried[path] = record
+
+
+def _parents(path: bytes) -> Iterator[bytes]:
+    """The directories above a path, the nearest first."""
+    while b"/" in path:
+        path = path.rpartition(b"/")[0]
+        yield path
 
 
 def _left_in_directory(context: Context, path: bytes, pruned: set[bytes]) -> list[str] | None:

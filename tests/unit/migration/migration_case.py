@@ -111,5 +111,10 @@ def check_then_run(src: Path, dest: Path, **options: Any) -> Report:
     dry = migrate(src, dest, check_mode=True, with_diff=True, **options)
     assert (snapshot(dest) if dest.exists() else None) == before
     real = migrate(src, dest, with_diff=True, **options)
-    assert told(real) == told(dry)
+    done, said = told(real), told(dry)
+    if real.failure:
+        # A run that is refused has not read the files that it would have created.
+        for name in ("leftovers", "leftovers_total"):
+            del done[name], said[name]
+    assert done == said
     return real
