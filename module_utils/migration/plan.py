@@ -507,7 +507,8 @@ def _plan_prunes(context: Context, scan: ScanResult, plan: Plan) -> None:
     if len(known) <= len(seen) and known.keys() <= seen.keys():
         return
     pruned: set[bytes] = set()
-    written = {item.entry.path for item in (*plan.links, *plan.files, *plan.names) if item.action in WRITES}
+    written = {link.entry.path for link in plan.links if link.action in WRITES}
+    written |= {file.entry.path for file in (*plan.files, *plan.names) if file.action in WRITES}
     for path in sorted((path for path in known if path not in seen), reverse=True):
         record = known[path]
         if any(parent in written for parent in _parents(path)):
