@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.compose_source.syntax import is_below
 from ansible.module_utils.core.docker_cli import Docker
+from ansible.module_utils.shared.windows_paths import is_below
 
 
 @dataclass(frozen=True, slots=True)
