@@ -119,8 +119,6 @@ class Compose:
             raise SourceError(message) from None
 
 
-# The variable that stands behind `~` in a path.
-HOME = "HOME"
 _UNSET = re.compile(r'The \\?"([^"\\]+)\\?" variable is not set')
 
 
@@ -130,5 +128,5 @@ def _answer(done: subprocess.CompletedProcess[str]) -> Answer:
         raise ComposeRefusedError("\n".join(lines) or f"exit code {done.returncode}")
     # `config` prints a file that Compose can read again, so it doubles every dollar sign.
     model = json.loads(done.stdout.replace("$$", "$"))
-    unset = _UNSET.findall(done.stderr) + ([HOME] if "environment lacks HOME" in done.stderr else [])
+    unset = _UNSET.findall(done.stderr) + (["HOME"] if "environment lacks HOME" in done.stderr else [])
     return Answer(model, tuple(dict.fromkeys(unset)))

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from ansible.module_utils.compose_source.compose import HOME, Compose
-from ansible.module_utils.compose_source.positions import Place, Positions, below, elements, pairs, plain, texts, uses
+from ansible.module_utils.compose_source.compose import Compose
+from ansible.module_utils.compose_source.positions import Place, Positions, below, elements, pairs, plain, texts
 from ansible.module_utils.core.masking import MASK
 from ansible.module_utils.shared.masking import secrets_of_text, secrets_of_variable
 from ansible.module_utils.shared.windows_paths import is_below
@@ -93,10 +93,7 @@ def obsolete_keys(source: Source) -> Iterator[Finding]:
 
 def unset_variables(source: Source) -> Iterator[Finding]:
     """Variables that are used without a value: Compose puts nothing in their place."""
-    first: dict[str, str] = {}
-    for _key, _in_list, place in source.positions.scalars():
-        for name in uses(place.node.value) | ({HOME} if place.node.value.startswith("~/") else set()):
-            first.setdefault(name, str(place))
+    first = source.positions.first_uses()
     for name in source.unset:
         message = f"the variable {name} has no value and no default: nothing stands in its place."
         yield Finding("", "unset_variable", message, first.get(name) or source.where())

@@ -48,12 +48,13 @@ class Positions:
     """The YAML nodes of a project's files, those of `include` and `extends` too.
 
     `evaluate` replaces the variables in a path. `documents` has the first-level documents, the one that wins first;
-    `files` has the names of all files that were read, in the order of reading.
+    `files` has the names of all files that Compose reads, `env_files` the paths of those with variables.
     """
 
     root: str
     evaluate: Callable[[str], str]
     files: list[str] = field(default_factory=list)
+    env_files: list[str] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
     read: dict[str, list[Document]] = field(default_factory=dict)
 
@@ -104,6 +105,19 @@ class Positions:
             for document in reversed(documents):
                 yield from _scalars(document, document.root, "", False, set())
 
+    def first_uses(self) -> dict[str, str]:
+        """Where each variable is first used, in a Compose file or else in a `.env` file."""
+        first: dict[str, str] = {}
+        for _key, _in_list, place in self.scalars():
+            text = str(place.node.value)
+            for name in uses(text) | ({"HOME"} if text.startswith("~/") else set()):
+                first.setdefault(name, str(place))
+        for file in self.env_files:
+            for number, line in enumerate(Path(file).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+                for name in uses(line):
+                    first.setdefault(name, f"{self.shown(file)}:{number}")
+        return first
+
     def _with_extended(
         self, document: Document, place: Place, path: Sequence[str], seen: set[tuple[str, str]]
     ) -> Iterator[Place]:
@@ -150,7 +164,8 @@ class Positions:
         return self.read[file]
 
     def _saw_env(self, file: str) -> None:
-        if Path(file).is_file():
+        if Path(file).is_file() and file not in self.env_files:
+            self.env_files.append(file)
             self._saw(self.shown(file))
 
     def _saw(self, shown: str) -> None:

@@ -147,7 +147,7 @@ _VALUES = ("environment", "command", "entrypoint", "healthcheck", "labels")
 # Keys of a Compose file whose values are names, or lists of names.
 _NAMES = {
     *("build", "container_name", "context", "depends_on", "extends", "hostname", "image", "name", "network_mode"),
-    *("networks", "ports", "profiles", "service", "source", "target", "user", "volumes"),
+    *("networks", "profiles", "service", "source", "target", "user", "volumes"),
 }
 _VARIABLE = re.compile(r"\$\{[^}]*\}?|\$\w+")
 
