@@ -14,8 +14,9 @@ description:
     is not migrated. A finding names the file and line.
   - Fails if Compose refuses the project. The message is Compose's own with the file and line, if known, and a remedy.
   - Fails if the machine has no Docker Compose 2.20 or newer. In check mode it returns RV(available=false) instead.
-  - Secrets are masked in everything that is returned. A password that equals a name (C(CLICKHOUSE_PASSWORD:
-    clickhouse)) is masked where it is a value; names stay readable.
+  - >-
+    Secrets are masked in everything that is returned. A password that equals a name (C(CLICKHOUSE_PASSWORD=clickhouse))
+    is masked where it is a value; names stay readable.
   - Read only. The source tree is never written to.
 options:
   root:

@@ -85,10 +85,10 @@ def obsolete_keys(source: Source) -> Iterator[Finding]:
                     yield Finding("", "obsolete_key", message, str(external))
     for name in source.services:
         for key in ("links", "external_links"):
-            place = positions.find("services", name, key)
-            if place is not None:
+            used = positions.find("services", name, key)
+            if used is not None:
                 message = f"`{key}` is obsolete: containers of one network find each other by name."
-                yield Finding(name, "obsolete_key", message, str(place))
+                yield Finding(name, "obsolete_key", message, str(used))
 
 
 def unset_variables(source: Source) -> Iterator[Finding]:

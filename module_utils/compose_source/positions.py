@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.compose_source.compose import SourceError
+
 try:
     import yaml
 except ImportError:
@@ -180,13 +182,14 @@ class Positions:
 def _compose(file: Path) -> list[Any]:
     """The root nodes of a file's YAML documents; none if PyYAML cannot read it."""
     if yaml is None:
-        return []
+        raise SourceError("the Python package yaml is missing on this machine. Install it (Debian: python3-yaml).")
 
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+    class Loader(yaml.SafeLoader):
         def compose_node(self, parent: Any, index: Any) -> Any:
             # PyYAML refuses an anchor that is defined twice; YAML 1.2 and Compose let the later one win.
             if not self.check_event(yaml.AliasEvent):
-                self.anchors.pop(self.peek_event().anchor, None)
+                event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+                self.anchors.pop(event.anchor, None)
             return super().compose_node(parent, index)
 
     try:

@@ -149,12 +149,13 @@ _NAMES = {
     *("build", "container_name", "context", "depends_on", "extends", "hostname", "image", "name", "network_mode"),
     *("networks", "profiles", "service", "source", "target", "user", "volumes"),
 }
+_LINE = re.compile(r"""^[\s\-]*(?:export\s+)?["']?([\w.\-]+)["']?\s*[:=](.*)$""", re.MULTILINE)
 _VARIABLE = re.compile(r"\$\{[^}]*\}?|\$\w+")
 
 
 def _secrets_in(compose: Compose, positions: Positions) -> list[str]:
     """Every secret that the files write, and the values of the secret variables that they use."""
-    found = [value for name, value in compose.environment.items() if is_secret_name(name)]
+    found: list[str] = []
     used: set[str] = set()
     for key, in_list, place in positions.scalars():
         text = str(place.node.value)
@@ -163,8 +164,22 @@ def _secrets_in(compose: Compose, positions: Positions) -> list[str]:
             found += secrets_of_variable(name, value)
         found += secrets_of_text(text) if in_list else secrets_of_variable(key, text)
         used |= uses(text)
+    # In what cannot be parsed, lines of the form NAME=value or NAME: value are looked at.
+    for file in [*positions.env_files, *(path for path, documents in positions.read.items() if not documents)]:
+        for name, value in _LINE.findall(_text_of(file)):
+            found += secrets_of_variable(name, value.strip().strip("\"'"))
     names = sorted(name for name in used if is_secret_name(name))
-    return found + _evaluate(compose, [f"${{{name}-}}" for name in names])
+    values = _evaluate(compose, [f"${{{name}-}}" for name in names])
+    for name, value in [*zip(names, values, strict=True), *compose.environment.items()]:
+        found += secrets_of_variable(name, value)
+    return found
+
+
+def _text_of(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _evaluate(compose: Compose, texts: Sequence[str]) -> list[str]:
@@ -221,7 +236,8 @@ _REMEDIES = (
     (r"required variable|is missing a value", "Set the variable in trade2025_env or in the tree's .env."),
     (r"no such file|not found: stat|cannot find", "Add the file, or remove what names it."),
     (r"refers to undefined|depends on undefined", "Define it in the file, or remove what names it."),
-    (r"\.env|env file|key cannot contain|variable name", "Correct that line; each line has the form NAME=value."),
+    (r"\.env\b|env file|key cannot contain|variable name", "Correct that line; each line has the form NAME=value."),
+    (r"time\.Time", "Put the date in quotes."),
     (r"\byaml\b", "Correct the YAML at that line."),
 )
 _OWN = re.compile(r"\b((?:services|networks|volumes|secrets|configs)(?:\.[\w-]+)+)")
@@ -233,6 +249,8 @@ def _refusal(message: str, positions: Positions, mask: Mask) -> str:
     if re.search(r"failed to read|unexpected character|variable name", message):
         # It quotes the rest of an env file, in which any line may be a secret.
         message = _QUOTED.sub(MASK, message)
+    # yaml.v3 quotes a value of the wrong type.
+    message = re.sub(r"(cannot unmarshal \S+ )`[^`]*`", rf"\1{MASK}", message)
     remedy = next((text for pattern, text in _REMEDIES if re.search(pattern, message)), "Correct the file.")
     named = _OWN.search(message)
     place = _deepest(positions, named[1].split(".")) if named else None

@@ -82,7 +82,7 @@ def _theirs(config: Mapping[str, Any]) -> dict[str, Any]:
             "command": service.get("command"),
             "entrypoint": service.get("entrypoint"),
             "ports": sorted(
-                (p.get("host_ip", ""), p.get("published", ""), p["target"], p["protocol"])
+                (p.get("host_ip", ""), p.get("published", ""), p["target"], p.get("protocol", "tcp"))
                 for p in service.get("ports", [])
             ),
             "volumes": sorted(

@@ -254,6 +254,8 @@ def test_a_password_that_equals_a_name_leaves_the_names_readable(tmp_path: Path)
         ("services:\n  a: {image: x, ports: ['hunter2-secret:80'], environment: ['API_KEY=hunter2-secret']}\n", ""),
         ("services:\n  a: {image: x}\n", "A=1\nwrong line\nDB_PASSWORD=hunter2-secret\n"),
         ("services:\n  a: {image: x}\n", "hunter2-secret is no name=1\n"),
+        ("services:\n  a:\n    image: x\n    environment: {DB_PASSWORD: hunter2-secret, A: [}\n", ""),
+        ("services: hunter2-secret\nx: &hunter2-secret [\n", ""),
         ("services:\n  a: {image: x, depends_on: ['http://u:hunter2-secret@h']}\n", ""),
     ],
 )
