@@ -104,7 +104,8 @@ class Compose:
         config = os.environ.get("DOCKER_CONFIG") or posixpath.expanduser("~/.docker")
         try:
             return subprocess.run(
-                [docker, "--config", config, "compose", *words],
+                # Reading asks no engine, so a context that is gone must not matter.
+                [docker, "--config", config, "--context", "default", "compose", *words],
                 input=stdin,
                 env=dict(environment),
                 cwd=self.directory,
@@ -127,6 +128,10 @@ def _answer(done: subprocess.CompletedProcess[str]) -> Answer:
         lines = [line for line in done.stderr.strip().splitlines() if "level=warning" not in line]
         raise ComposeRefusedError("\n".join(lines) or f"exit code {done.returncode}")
     # `config` prints a file that Compose can read again, so it doubles every dollar sign.
-    model = json.loads(done.stdout.replace("$$", "$"))
+    try:
+        model = json.loads(done.stdout.replace("$$", "$"))
+    except ValueError as error:
+        message = f"`docker compose config` printed what is not JSON ({error}). Try `docker compose version` by hand."
+        raise SourceError(message) from None
     unset = _UNSET.findall(done.stderr) + (["HOME"] if "environment lacks HOME" in done.stderr else [])
     return Answer(model, tuple(dict.fromkeys(unset)))

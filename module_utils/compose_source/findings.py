@@ -56,12 +56,13 @@ class Source:
 
 def find_all(source: Source) -> list[Finding]:
     """Every finding, those about the project first, then by service."""
-    found = [*obsolete_keys(source), *unset_variables(source), *port_clashes(source)]
+    places = element_places(source)
+    found = [*obsolete_keys(source), *unset_variables(source), *port_clashes(source, places)]
     secrets = list(literal_secrets(source))
-    outside = list(outside_mounts(source))
     for name, service in source.services.items():
         found += unpinned_image(source, name, service)
-        found += [finding for finding in (*secrets, *outside) if finding.service == name]
+        found += [finding for finding in secrets if finding.service == name]
+        found += outside_mounts(source, name, service, places)
         found += healthcheck_tools(source, name, service)
     return found
 
@@ -99,16 +100,15 @@ def unset_variables(source: Source) -> Iterator[Finding]:
         yield Finding("", "unset_variable", message, first.get(name) or source.where())
 
 
-def port_clashes(source: Source) -> Iterator[Finding]:
+def port_clashes(source: Source, places: Mapping[tuple[str, str, object], str]) -> Iterator[Finding]:
     """Two services, or one twice, on the same host port. Of each pair the later one gets the finding."""
-    where = _where_of_elements(source, "ports", lambda port: (port.get("published"), port["target"]))
     taken: list[tuple[str, Mapping[str, Any], str]] = []
     for name, service in source.services.items():
         for port in service["ports"] if service["active"] else ():
             # Docker chooses from a range for one target, so it clashes with nothing in particular.
             if not port["published"].isdigit():
                 continue
-            place = where(name, (port["published"], port["target"]))
+            place = places.get((name, "ports", _IDENTITY["ports"](port))) or source.where("services", name, "ports")
             for other, other_port, other_place in taken:
                 if _clash(port, other_port):
                     whom = f"{'itself' if other == name else other} ({other_place})"
@@ -121,25 +121,31 @@ def port_clashes(source: Source) -> Iterator[Finding]:
             taken.append((name, port, place))
 
 
-def _where_of_elements(
-    source: Source, key: str, identity: Callable[[Mapping[str, Any]], object]
-) -> Callable[[str, object], str]:
-    """A function that finds the list element from which an entry of a service comes, the one that wins first.
+# What tells the entries of such a list of one service apart.
+_IDENTITY: dict[str, Callable[[Mapping[str, Any]], object]] = {
+    "ports": lambda port: (port.get("published") or "", port["target"]),
+    "volumes": lambda mount: mount.get("target"),
+}
 
-    Compose says what each element means. `identity` is what tells the entries of one service apart.
+
+def element_places(source: Source) -> dict[tuple[str, str, object], str]:
+    """Where the ports and volumes are written: service, key and identity to file:line of the element that wins.
+
+    Compose itself says what each element means.
     """
     written = [
-        (name, element)
+        (name, key, element)
         for name in source.services
+        for key in _IDENTITY
         for place in source.positions.find_all("services", name, key)
         for element in reversed(elements(place))
     ]
-    meant = source.compose.evaluate([{key: [plain(element.node)]} for _name, element in written])
-    places: dict[tuple[str, object], str] = {}
-    for (name, element), service in zip(written, meant, strict=False):
+    meant = source.compose.evaluate([{key: [plain(element.node)]} for _name, key, element in written])
+    places: dict[tuple[str, str, object], str] = {}
+    for (name, key, element), service in zip(written, meant, strict=False):
         for entry in service.get(key) or []:
-            places.setdefault((name, identity(entry)), str(element))
-    return lambda name, wanted: places.get((name, wanted)) or source.where("services", name, key)
+            places.setdefault((name, key, _IDENTITY[key](entry)), str(element))
+    return places
 
 
 def _clash(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -240,18 +246,19 @@ def _without_variables(compose: Compose, written: Sequence[str]) -> list[str]:
     return [text if "$" not in text else known.get(text, "") for text in written]
 
 
-def outside_mounts(source: Source) -> Iterator[Finding]:
+def outside_mounts(
+    source: Source, name: str, service: Mapping[str, Any], places: Mapping[tuple[str, str, object], str]
+) -> Iterator[Finding]:
     """Mounts from places that the migration does not move."""
-    where = _where_of_elements(source, "volumes", lambda mount: mount.get("target"))
-    for name, service in source.services.items():
-        for mount in service["volumes"]:
-            place = mount["source"]
-            if mount["type"] not in ("bind", "npipe") or not place or is_below(place, source.tree):
-                continue
-            message = f"{place} (at {mount['target']}) lies outside of the Trade2025 tree and is not migrated."
-            if place.endswith("docker.sock"):
-                message += " Whoever reaches this socket is root on the machine."
-            yield Finding(name, "mount_outside", message, where(name, mount["target"]))
+    for mount in service["volumes"]:
+        path = mount["source"]
+        if mount["type"] not in ("bind", "npipe") or not path or is_below(path, source.tree):
+            continue
+        message = f"{path} (at {mount['target']}) lies outside of the Trade2025 tree and is not migrated."
+        if path.endswith("docker.sock"):
+            message += " Whoever reaches this socket is root on the machine."
+        where = places.get((name, "volumes", _IDENTITY["volumes"](mount))) or source.where("services", name, "volumes")
+        yield Finding(name, "mount_outside", message, where)
 
 
 # Official images (their last two name parts) and the tools that their own files show them to lack.

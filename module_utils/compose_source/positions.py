@@ -115,7 +115,7 @@ class Positions:
             for name in uses(text) | ({"HOME"} if text.startswith("~/") else set()):
                 first.setdefault(name, str(place))
         for file in self.env_files:
-            for number, line in enumerate(Path(file).read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            for number, line in enumerate(text_of(file).splitlines(), 1):
                 for name in uses(line):
                     first.setdefault(name, f"{self.shown(file)}:{number}")
         return first
@@ -160,13 +160,13 @@ class Positions:
         if file not in self.read:
             self.read[file] = []
             shown = self.shown(file)
-            if Path(file).is_file():
+            if is_file(file):
                 self._saw(shown)
                 self.read[file] = [Document(file, shown, root) for root in reversed(_compose(Path(file)))]
         return self.read[file]
 
     def _saw_env(self, file: str) -> None:
-        if Path(file).is_file() and file not in self.env_files:
+        if is_file(file) and file not in self.env_files:
             self.env_files.append(file)
             self._saw(self.shown(file))
 
@@ -298,6 +298,22 @@ def _scalars(
             yield from _scalars(document, part, key, True, seen)
     else:
         yield key, in_list, Place(document.shown, node.start_mark.line + 1, node)
+
+
+def is_file(path: str) -> bool:
+    """Whether there is a file at this path that this user can reach."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False
+
+
+def text_of(file: str) -> str:
+    """A file's text; empty if it cannot be read."""
+    try:
+        return Path(file).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def uses(text: str) -> set[str]:

@@ -17,7 +17,7 @@ from ansible.module_utils.compose_source.compose import (
     SourceError,
 )
 from ansible.module_utils.compose_source.findings import Finding, Source, find_all
-from ansible.module_utils.compose_source.positions import Positions, pairs, uses
+from ansible.module_utils.compose_source.positions import Positions, is_file, pairs, text_of, uses
 from ansible.module_utils.compose_source.services import describe, describe_section
 from ansible.module_utils.core.masking import MASK
 from ansible.module_utils.shared.masking import Mask, is_secret_name, mask_lines, secrets_of_text, secrets_of_variable
@@ -89,8 +89,8 @@ def _existing(root: str, files: Sequence[str]) -> list[str]:
         raise SourceError("no Compose file is named. Set trade2025_compose_files.")
     paths = [posixpath.normpath(posixpath.join(root, file)) for file in files]
     for file, path in zip(files, paths, strict=True):
-        if not Path(path).is_file():
-            what = "is a folder" if Path(path).is_dir() else "there is no such file"
+        if not is_file(path):
+            what = "there is no such file, or it cannot be read"
             raise SourceError(f"{file}: {what} (looked for {path}). Add it, or correct trade2025_compose_files.")
     return paths
 
@@ -166,20 +166,13 @@ def _secrets_in(compose: Compose, positions: Positions) -> list[str]:
         used |= uses(text)
     # In what cannot be parsed, lines of the form NAME=value or NAME: value are looked at.
     for file in [*positions.env_files, *(path for path, documents in positions.read.items() if not documents)]:
-        for name, value in _LINE.findall(_text_of(file)):
+        for name, value in _LINE.findall(text_of(file)):
             found += secrets_of_variable(name, value.strip().strip("\"'"))
     names = sorted(name for name in used if is_secret_name(name))
     values = _evaluate(compose, [f"${{{name}-}}" for name in names])
     for name, value in [*zip(names, values, strict=True), *compose.environment.items()]:
         found += secrets_of_variable(name, value)
     return found
-
-
-def _text_of(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
 
 
 def _evaluate(compose: Compose, texts: Sequence[str]) -> list[str]:
@@ -235,6 +228,7 @@ def _identifiers(positions: Positions) -> Iterator[str]:
 _REMEDIES = (
     (r"required variable|is missing a value", "Set the variable in trade2025_env or in the tree's .env."),
     (r"no such file|not found: stat|cannot find", "Add the file, or remove what names it."),
+    (r"permission denied", "Make it readable for the user that runs the module."),
     (r"refers to undefined|depends on undefined", "Define it in the file, or remove what names it."),
     (r"\.env\b|env file|key cannot contain|variable name", "Correct that line; each line has the form NAME=value."),
     (r"time\.Time", "Put the date in quotes."),

@@ -49,12 +49,12 @@ def _port(published: str, host_ip: str = "", protocol: str = "tcp") -> dict[str,
 def test_host_ports_clash_by_number_protocol_and_address(
     one: dict[str, Any], other: dict[str, Any], clash: bool
 ) -> None:
-    found = list(port_clashes(_source(a={"ports": [one]}, b={"ports": [other]})))
+    found = list(port_clashes(_source(a={"ports": [one]}, b={"ports": [other]}), {}))
     assert [(row.service, row.where) for row in found] == ([("b", "c.yml")] if clash else [])
 
 
 def test_a_service_of_an_inactive_profile_clashes_with_nothing() -> None:
-    assert not list(port_clashes(_source(active=False, a={"ports": [_port("80")]}, b={"ports": [_port("80")]})))
+    assert not list(port_clashes(_source(active=False, a={"ports": [_port("80")]}, b={"ports": [_port("80")]}), {}))
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_a_real_run_without_compose_fails_with_the_remedy(
     ("args", "message"),
     [
         ({"files": ["no.yml"]}, "no.yml: there is no such file"),
-        ({"files": ["trading"]}, "trading: is a folder"),
+        ({"files": ["trading"]}, "trading: there is no such file"),
         ({"files": []}, "no Compose file is named"),
         ({"root": "/nowhere"}, "/nowhere: there is no such folder. Set trade2025_root"),
         ({"folders": ["trading/none"]}, "trading/none: cannot be listed in"),
