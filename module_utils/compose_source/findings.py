@@ -93,10 +93,10 @@ def obsolete_keys(source: Source) -> Iterator[Finding]:
 
 
 def unset_variables(source: Source) -> Iterator[Finding]:
-    """Variables that are used without a value: Compose puts nothing in their place."""
+    """Variables that are used without a value: Compose puts an empty text in their place."""
     first = source.positions.first_uses()
     for name in source.unset:
-        message = f"the variable {name} has no value and no default: nothing stands in its place."
+        message = f"the variable {name} has no value and no default: Compose puts an empty text in its place."
         yield Finding("", "unset_variable", message, first.get(name) or source.where())
 
 
@@ -254,9 +254,9 @@ def outside_mounts(
         path = mount["source"]
         if mount["type"] not in ("bind", "npipe") or not path or is_below(path, source.tree):
             continue
-        message = f"{path} (at {mount['target']}) lies outside of the Trade2025 tree and is not migrated."
+        message = f"{path} (at {mount['target']}) lies outside the Trade2025 tree and is not migrated."
         if path.endswith("docker.sock"):
-            message += " Whoever reaches this socket is root on the machine."
+            message += " A process that reaches this socket is root on the machine."
         where = places.get((name, "volumes", _IDENTITY["volumes"](mount))) or source.where("services", name, "volumes")
         yield Finding(name, "mount_outside", message, where)
 
@@ -278,17 +278,20 @@ def healthcheck_tools(source: Source, name: str, service: Mapping[str, Any]) -> 
     where = source.where("services", name, "healthcheck")
     if check is None or check["disable"] or not check["test"]:
         why = "is switched off" if check is not None and check["disable"] else "is not defined"
-        message = f"a health check {why}: Compose takes the service for ready as soon as it starts."
+        message = f"a health check {why}: Compose considers the service ready as soon as it starts."
         yield Finding(name, "no_healthcheck", message, where)
         return
     words = _programs(check["test"])
     repository = "" if service["build"] else split_image(service["image"])[0]
     for tool in _LACKS.get("/".join(repository.split("/")[-2:]), _LACKS.get(repository.rpartition("/")[2], ())):
         if tool in words:
-            message = f"its health check calls {tool}, which the image {repository} lacks: it never gets healthy."
+            message = f"its health check calls {tool}, which the image {repository} lacks: it never becomes healthy."
             yield Finding(name, "healthcheck_tool", message, where)
     if any("://localhost" in word or word == "localhost" for word in check["test"]):
-        message = "its health check asks `localhost`, which some tools take for ::1, where few listen. Use 127.0.0.1."
+        message = (
+            "its health check asks `localhost`, which some tools resolve to ::1, where few services listen. "
+            "Use 127.0.0.1."
+        )
         yield Finding(name, "healthcheck_address", message, where)
 
 

@@ -265,10 +265,10 @@ def _one_line(message: str) -> str:
 # --- for people ------------------------------------------------------------------------------------------------------
 def lines(result: Mapping[str, Any]) -> list[str]:
     """The result in lines for people: a block for each service, then the findings by kind."""
-    told = [f"{', '.join(result['files'])}: {len(result['services'])} services"]
+    text = [f"{', '.join(result['files'])}: {len(result['services'])} services"]
     for name, service in result["services"].items():
         image = service["image"] or "built from its sources"
-        told.append(f"{name}{'' if service['active'] else ' (profile not active)'}: {image}")
+        text.append(f"{name}{'' if service['active'] else ' (profile not active)'}: {image}")
         ports = [
             ":".join(part for part in (port["host_ip"], port["published"], str(port["target"])) if part)
             + ("" if port["protocol"] == "tcp" else f"/{port['protocol']}")
@@ -284,9 +284,9 @@ def lines(result: Mapping[str, Any]) -> list[str]:
             "environment": ", ".join(service["environment"]),
             "health check": " ".join(check["test"]) if check and check["test"] else "",
         }
-        told += [f"  {what}: {value}" for what, value in facts.items() if value]
-    told.append(f"{len(result['findings'])} findings" + (":" if result["findings"] else ""))
+        text += [f"  {what}: {value}" for what, value in facts.items() if value]
+    text.append(f"{len(result['findings'])} findings" + (":" if result["findings"] else ""))
     for finding in sorted(result["findings"], key=lambda row: str(row["kind"])):
         service_name = f" {finding['service']}:" if finding["service"] else ""
-        told.append(f"  {finding['kind']} at {finding['where']}:{service_name} {finding['message']}")
-    return told
+        text.append(f"  {finding['kind']} at {finding['where']}:{service_name} {finding['message']}")
+    return text

@@ -87,6 +87,12 @@ _NO_SECRET_VALUE = re.compile(
 _URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.\-]*://[^\s/:@]*:([^\s/@]+)@", re.IGNORECASE)
 _OPTION_VALUE = re.compile(r"(?<![\w\-])--?([A-Za-z][\w.\-]*)(?:=|\s+)(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'\-][^\s\"']*))")
 _ASSIGNMENT = re.compile(r"(?:^|\s)([A-Za-z_]\w*)=(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))")
+# Short options that mean a password to one program only.
+_PROGRAM_OPTION = re.compile(
+    r"\bcurl\b[^|;&\n]*?\s(?:-u|--user)[ =]?[\"']?[^\s:\"'/]+:([^\s\"']+)"
+    r"|\b(?:redis|valkey)-cli\b[^|;&\n]*?\s-a\s+[\"']?([^\s\"']+)"
+    r"|\b(?:mysql|mariadb)\w*(?:-admin)?\b[^|;&\n]*?\s-p[\"']?([^\s\"']+)"
+)
 _SECRET_OPTIONS = {"requirepass", "masterauth", "pass", "password", "auth"}
 
 
@@ -111,6 +117,8 @@ def secrets_of_text(text: str) -> list[str]:
 def _secret_spans(text: str) -> list[tuple[int, int]]:
     """Where the passwords in a command line or URL begin and end."""
     spans = {match.span(1) for match in _URL_PASSWORD.finditer(text)}
+    spans |= {match.span(match.lastindex or 0) for match in _PROGRAM_OPTION.finditer(text)}
+    spans |= {match.span() for match in _JWT.finditer(text)}
     for pattern in (_OPTION_VALUE, _ASSIGNMENT):
         for match in pattern.finditer(text):
             if is_secret_name(match[1]) or (pattern is _OPTION_VALUE and match[1].lower() in _SECRET_OPTIONS):
@@ -142,9 +150,9 @@ class Mask:
 
     def value(self, value: str) -> str:
         """A value (of a variable, a label, a word of a command) with every secret in it hidden."""
-        if value in self._secrets:
+        if value in self._secrets or _PEM_BEGIN.search(value):
             return MASK
-        text = self.text(value)
+        text = _BEARER.sub(lambda match: match["name"] + MASK, self.text(value))
         for start, end in reversed(_secret_spans(text)):
             text = text[:start] + MASK + text[end:]
         return text

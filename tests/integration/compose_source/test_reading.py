@@ -86,6 +86,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("healthcheck_tool", "clickhouse", 21, "calls curl"),
         ("no_healthcheck", "app", 23, "not defined"),
         ("literal_secret", "clickhouse", 19, "CLICKHOUSE_PASSWORD"),
+        ("literal_secret", "clickhouse", 21, "`test`"),
         ("literal_secret", "app", 23, "API_TOKEN"),
         ("literal_secret", "app", 25, "`command`"),
         ("literal_secret", "app", 29, "DEFAULTED_SECRET"),
@@ -106,7 +107,7 @@ def test_nothing_else_is_found(result: dict[str, Any]) -> None:
     assert result["summary"] == {
         "healthcheck_address": 1,
         "healthcheck_tool": 2,
-        "literal_secret": 4,
+        "literal_secret": 5,
         "mount_outside": 3,
         "no_healthcheck": 1,
         "obsolete_key": 3,
@@ -244,6 +245,18 @@ def test_a_password_that_equals_a_name_leaves_the_names_readable(tmp_path: Path)
     assert clickhouse["environment"] == {"CLICKHOUSE_PASSWORD": MASK, "URL": f"http://u:{MASK}@clickhouse:8123/"}
     assert clickhouse["command"] == ["serve", "--password", MASK]
     assert clickhouse["healthcheck"]["test"][1] == f"clickhouse-client --password {MASK} --query 'SELECT 1'"
+
+
+def test_a_secret_that_a_variable_brings_into_a_name_is_hidden(tmp_path: Path) -> None:
+    text = (
+        "services:\n  a:\n    image: 'r.example/${API_TOKEN}/x:1.0.0'\n    volumes: ['./${API_TOKEN}:/x']\n"
+        "    labels: {url: 'http://h/?q=${API_TOKEN}'}\n    container_name: 'x-${API_TOKEN}'\n"
+    )
+    (tmp_path / "c.yml").write_text(text, encoding="utf-8")
+    (tmp_path / ".env").write_text("API_TOKEN=abcdef-12345\n", encoding="utf-8")
+    result = read(str(tmp_path), ["c.yml"], [], [], {})
+    assert result["services"]["a"]["image"] == f"r.example/{MASK}/x:1.0.0"
+    assert "abcdef" not in json.dumps(result)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 from ansible.module_utils.compose_source.migration_document import NOTHING, SAME
 from ansible.module_utils.compose_source.services import describe
+from ansible.plugins.filter import mathstuff
 
 ROOT = Path(__file__).resolve().parents[3]
 # The filters as Ansible loads them.
@@ -178,3 +180,53 @@ def test_the_report_of_a_migration_names_what_needs_attention() -> None:
         "changed by hand, kept: b",
         "still mentions Trade2025: c:7: trade2025",
     ]
+
+
+def _document(available: bool) -> str:
+    """docs/MIGRATION.md as the role renders it, for one service."""
+    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    environment.filters.update({**FILTERS, "difference": mathstuff.difference})
+    source = {**describe("cache", MODEL, True, ["C:/trade2025"]), "where": "c.yml:3"}
+    reason = "the command docker cannot be run. Install Docker Compose 2.20 or newer."
+    return environment.from_string((ROOT / "roles/trade2025/templates/MIGRATION.md.j2").read_text()).render(
+        ansible_managed="managed",
+        core_bind_address=SITE["bind_address"],
+        core_machine_services=["cache"],
+        core_port_offset=0,
+        hostvars={"cache": {"core_service": SERVICE}},
+        trade2025_apps=["authn"],
+        trade2025_apps_dest="backend/apps",
+        trade2025_apps_folder="trading/apps",
+        trade2025_root="/old",
+        trade2025_service_names={},
+        trade2025_source={
+            "available": available,
+            "reason": "" if available else reason,
+            "files": ["c.yml"] if available else [],
+            "services": {"cache": source} if available else {},
+            "findings": [] if available else [{"service": "", "kind": "not_read", "where": "c.yml", "message": reason}],
+        },
+        trade2026_network_map={},
+        trade2026_networks=SITE["networks"],
+        trade2026_path_map=[],
+        trade2026_root="/new",
+        trade2026_secrets_root="/new/secrets",
+    )
+
+
+def test_the_document_compares_each_setting() -> None:
+    text = _document(available=True)
+    assert "Trade2025 was read from `/old`: `c.yml`." in text
+    assert "Service `cache` at `c.yml:3`; now `cache`." in text
+    assert "| image | `valkey/valkey:8-alpine` | `valkey/valkey:8.1.4-alpine` | It moved. |" in text
+    assert "not known" not in text.lower()
+
+
+def test_the_document_of_a_dry_run_without_compose_says_what_is_not_known() -> None:
+    text = _document(available=False)
+    assert "was not read: the command docker cannot be run." in text
+    assert "Whether Trade2025 has a service `cache` is not known." in text
+    assert "| image | `not known` | `valkey/valkey:8.1.4-alpine` | It moved. |" in text
+    assert "- not_read, `c.yml`: the command docker cannot be run." in text
+    assert "it is new" not in text
+    assert "None." not in text

@@ -6,6 +6,10 @@ import pytest
 from ansible.module_utils.core.masking import MASK
 from ansible.module_utils.shared.masking import Mask, is_secret_name, secrets_of_text, secrets_of_variable
 
+# How a token and a key begin, without one.
+JWT = "eyJ" + "x" * 12 + ".eyJ" + "x" * 8 + ".abc"
+PEM_BEGIN = "-----BEGIN " + "RSA PRIVATE KEY-----"
+
 
 @pytest.mark.parametrize(
     "name",
@@ -60,6 +64,13 @@ def test_names_of_no_secrets(name: str) -> None:
         ("x --api-key=k1k2k3", ["k1k2k3"]),
         ("postgres://u:p4ss@h/db and amqp://v:w0rd@h", ["p4ss", "w0rd"]),
         ("TOKEN=abc run", ["abc"]),
+        ("valkey-cli -h x -a abcdef ping", ["abcdef"]),
+        ("curl -f -u name:abcdef http://h/", ["abcdef"]),
+        ("mysqladmin ping -h localhost -pabcdef", ["abcdef"]),
+        (f"x {JWT}", [JWT]),
+        ("run -u app:app", []),
+        ("curl -f http://h:80/", []),
+        ("valkey-cli -a $PASS ping", []),
         ("x --password $PASS", []),
         ("x --password-file /run/x", []),
         ("http://host:80/x", []),
@@ -94,6 +105,8 @@ def test_a_secret_is_masked_wherever_it_stands_and_the_longest_first() -> None:
         ("PGPASSWORD=clickhouse psql -h clickhouse", f"PGPASSWORD={MASK} psql -h clickhouse"),
         ("http://clickhouse:8123/", "http://clickhouse:8123/"),
         ("the-other-secret", MASK),
+        ("Authorization: Bearer abcdefgh12345", f"Authorization: Bearer {MASK}"),
+        (f"{PEM_BEGIN}\nabc\n{PEM_BEGIN.replace('BEGIN', 'END')}", MASK),
     ],
 )
 def test_a_secret_that_equals_a_name_is_hidden_only_where_it_is_a_value(value: str, shown: str) -> None:
