@@ -236,6 +236,7 @@ def literal_secrets(source: Source) -> Iterator[Finding]:
 
 
 _REQUIRED = re.compile(r"\$\{\w+:?\?")
+_NO_DEFAULT = re.compile(r"\$\{\w+(?::?\?[^}]*)?\}|\$\w+")
 
 
 def _without_variables(compose: Compose, written: Sequence[str]) -> list[str]:
@@ -243,7 +244,7 @@ def _without_variables(compose: Compose, written: Sequence[str]) -> list[str]:
     asked = [text for text in dict.fromkeys(written) if "$" in text and not _REQUIRED.search(text)]
     meant = compose.evaluate([{"labels": {"text": text}} for text in asked], {})
     known = {text: service["labels"]["text"] for text, service in zip(asked, meant, strict=False)}
-    return [text if "$" not in text else known.get(text, "") for text in written]
+    return [text if "$" not in text else known.get(text, _NO_DEFAULT.sub("", text)) for text in written]
 
 
 def outside_mounts(

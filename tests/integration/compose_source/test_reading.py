@@ -253,10 +253,10 @@ def test_a_secret_that_a_variable_brings_into_a_name_is_hidden(tmp_path: Path) -
         "    labels: {url: 'http://h/?q=${API_TOKEN}'}\n    container_name: 'x-${API_TOKEN}'\n"
     )
     (tmp_path / "c.yml").write_text(text, encoding="utf-8")
-    (tmp_path / ".env").write_text("API_TOKEN=abcdef-12345\n", encoding="utf-8")
+    (tmp_path / ".env").write_text("API_TOKEN=hunter2-brought\n", encoding="utf-8")
     result = read(str(tmp_path), ["c.yml"], [], [], {})
     assert result["services"]["a"]["image"] == f"r.example/{MASK}/x:1.0.0"
-    assert "abcdef" not in json.dumps(result)
+    assert "hunter2" not in json.dumps(result)
 
 
 @pytest.mark.parametrize(
@@ -279,6 +279,29 @@ def test_no_secret_is_in_a_refusal(tmp_path: Path, text: str, env: str) -> None:
         read(str(tmp_path), ["c.yml"], [], [], {})
     assert "Docker Compose refuses the project" in str(caught.value)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("${PW}", False),
+        ("$PW", False),
+        ("${PW:?set it}", False),
+        ("${PW-}", False),
+        ("${PW:-hunter2-default}", True),
+        ("${PW:-${OTHER:-hunter2-deep}}", True),
+        ("hunter2-$$x", True),
+        ("${PW:?set it}hunter2-tail", True),
+    ],
+)
+def test_a_secret_is_literal_if_the_file_itself_has_it(tmp_path: Path, value: str, found: bool) -> None:
+    (tmp_path / "c.yml").write_text(
+        f"services:\n  a: {{image: x, environment: ['DB_PASSWORD={value}']}}\n", encoding="utf-8"
+    )
+    (tmp_path / ".env").write_text("PW=hunter2-env\n", encoding="utf-8")
+    result = read(str(tmp_path), ["c.yml"], [], [], {})
+    assert (result["summary"].get("literal_secret") == 1) is found
+    assert "hunter2" not in json.dumps(result)
 
 
 # --- surroundings ----------------------------------------------------------------------------------------------------
