@@ -232,9 +232,11 @@ _REMEDIES = (
     (r"refers to undefined|depends on undefined", "Define it in the file, or remove what names it."),
     (r"\.env\b|env file|key cannot contain|variable name", "Correct that line; each line has the form NAME=value."),
     (r"time\.Time", "Put the date in quotes."),
-    (r"\byaml\b", "Correct the YAML at that line."),
+    (r"\byaml: ", "Correct the YAML at that line."),
+    (r"[Aa]dditional propert", "Remove the key, or install a Docker Compose that knows it."),
 )
 _OWN = re.compile(r"\b((?:services|networks|volumes|secrets|configs)(?:\.[\w-]+)+)")
+_IN_FILE = re.compile(r"(?:validating|parsing) (\S+): ")
 _QUOTED = re.compile(r'"[^"]*"?')
 
 
@@ -246,11 +248,13 @@ def _refusal(message: str, positions: Positions, mask: Mask) -> str:
     # yaml.v3 quotes a value of the wrong type.
     message = re.sub(r"(cannot unmarshal \S+ )`[^`]*`", rf"\1{MASK}", message)
     remedy = next((text for pattern, text in _REMEDIES if re.search(pattern, message)), "Correct the file.")
-    named = _OWN.search(message)
-    place = _deepest(positions, named[1].split(".")) if named else None
+    place = ", ".join(positions.files)
+    if file := _IN_FILE.match(message):
+        place, message = positions.shown(file[1]), message[file.end() :]
+    if named := _OWN.search(message):
+        place = _deepest(positions, named[1].split(".")) or place
     said = " ".join(mask_lines(mask.text(message).splitlines())).rstrip(".")
-    at = f"{place}: " if place else f"{', '.join(positions.files)}: "
-    return f"{at}Docker Compose refuses the project: {said}. {remedy}"
+    return f"{place}: Docker Compose refuses the project: {said}. {remedy}"
 
 
 def _deepest(positions: Positions, path: Sequence[str]) -> str:
