@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.compose_source.syntax import is_below
 from ansible.module_utils.shared.docker import Docker
+from ansible.module_utils.shared.windows_paths import is_below
 
 # A line of /proc/PID/maps: range, rights, offset, device, inode.
 _MAPPING = re.compile(rb"(?P<range>\S+) \S+ \S+ (?P<major>[0-9a-f]+):(?P<minor>[0-9a-f]+) (?P<inode>\d+)")
