@@ -28,7 +28,9 @@ _BLOCK = re.compile(rf"(?i)^(?P<indent>\s*)(?:-\s+)?[\"']?{_NAME}[\"']?\s*:\s*[|
 
 
 # Cheaper than the patterns above: a line without any of these holds nothing that they find.
-_SUSPECT = re.compile(r"(?i)pass|pwd|secret|token|key|credential|masterauth|identified|://|bearer|basic|eyJ|-----|\"(?:d|p|q|dp|dq|qi|k)\"")
+_SUSPECT = re.compile(
+    r"(?i)pass|pwd|secret|token|key|credential|masterauth|identified|://|bearer|basic|eyJ|-----|\"(?:d|p|q|dp|dq|qi|k)\""
+)
 
 
 def mask_line(line: str) -> str:
