@@ -69,7 +69,7 @@ class Copier:
                 self._journal.close()
 
     def _prepare(self) -> None:
-        """Take away what an earlier run staged and the source has no more; make the folders."""
+        """Remove what an earlier run staged and the source no longer has; create the folders."""
         wanted = {entry.path: stat.S_IFMT(entry.mode) for entry in self._tree.entries}
         first = {entry.path for entry in self._tree.first_names()}
         for entry in reversed(scan(str(self._data.staged)).entries):
@@ -177,7 +177,7 @@ class Copier:
                 lines.append((entry, {"step": number, "digest": digest.hex()}))
                 self._count(end - start, 0)
                 if not content.has_data(dest, start, end):
-                    # A hole: nothing was written that had to reach the disk. It is told with the next data.
+                    # A hole: nothing was written that had to reach the disk. It is journalled with the next data.
                     content.check_step(dest, start, end, digest, name)
                     continue
                 content.sync_step(dest, start, end)

@@ -28,7 +28,7 @@ class Places:
 
 
 def why_in_use(inspected: Mapping[str, Any], places: Places) -> str:
-    """Why a running container stands in the way; empty when it does not."""
+    """Why a running container keeps the data from being copied; empty if it does not."""
     labels = (inspected.get("Config") or {}).get("Labels") or {}
     project = labels.get("com.docker.compose.project", "")
     if project == places.target_project:
@@ -50,7 +50,7 @@ def why_in_use(inspected: Mapping[str, Any], places: Places) -> str:
 
 
 def containers_using(docker: Docker, places: Places) -> list[str]:
-    """One sentence for each running container that stands in the way. Raises DockerError when docker cannot tell."""
+    """One sentence for each running container that uses the data. Raises DockerError if docker cannot list them."""
     names = docker.call("ps", "--no-trunc", "--quiet").split()
     found = []
     for inspected in docker.inspect("container", *names).values():

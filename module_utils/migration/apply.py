@@ -185,7 +185,7 @@ def _keeps_backup(context: Context, action: str) -> bool:
 
 
 def _check_unchanged(path: bytes, name: bytes, directory: int, key: bytes) -> None:
-    """Raises MigrationError when something else than planned stands at the place of a file that is to be written.
+    """Raise MigrationError if something other than planned is in the place of a file that is to be written.
 
     The change time does not count: it changes with the number of a file's names.
     """
@@ -359,7 +359,7 @@ class FileWriter:
 class Writer:
     """Puts files and symlinks in their places, a directory of the destination at a time.
 
-    `backup` means that what stands at the place is kept beside.
+    `backup` means that what is in the place is kept under another name.
     """
 
     def __init__(self, context: Context) -> None:

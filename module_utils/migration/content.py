@@ -13,7 +13,7 @@ from ansible.module_utils.shared import fs
 
 # Up to this size a file is handled in one piece.
 WHOLE_MAX = 4 * 1024 * 1024
-# A hole in a smaller file is not worth keeping, and as zeros it is no less binary.
+# A hole in a smaller file is not worth keeping, and as zeros it is binary as well.
 _HOLE_MIN = 65536
 _ZEROS = bytes(fs.BLOCK)
 _CHANGES = "changes while it is read; stop what writes to the source and run again"

@@ -114,18 +114,20 @@ class Context:
 
     def compose_resolver(self, path: bytes) -> compose_paths.Resolver | None:
         """How to resolve the relative paths of a Compose file; None for any other file."""
-        base = self.compose_base
-        folder, _slash, name = path.rpartition(b"/")
-        if base is None or not compose_paths.is_compose_file(name):
+        base, folder = self.compose_base, self._compose_folder(path)
+        if base is None or folder is None:
             return None
         parts = (*base.parts, *(part for part in os.fsdecode(folder).split("/") if part))
         return compose_paths.resolver(Root(base.drive, parts, base.text_drive, parts), self.rules.path_rules)
 
     def treatment(self, path: bytes) -> tuple[bytes | None, str | None]:
-        """What besides its bytes decides what a file becomes: names of one file with equal ones stay together."""
+        """What decides, apart from its bytes, what a file becomes: names of one file with equal ones stay together."""
+        return self._compose_folder(path), self.encoding_of(path)
+
+    def _compose_folder(self, path: bytes) -> bytes | None:
+        """The folder of a Compose file whose relative paths are resolved; None for any other file."""
         folder, _slash, name = path.rpartition(b"/")
-        is_compose = self.compose_base is not None and compose_paths.is_compose_file(name)
-        return folder if is_compose else None, self.encoding_of(path)
+        return folder if self.compose_base is not None and compose_paths.is_compose_file(name) else None
 
 
 class OpenDirectories:
@@ -158,7 +160,7 @@ class OpenDirectories:
         return True
 
     def dest_status(self, name: bytes) -> os.stat_result | None:
-        """What stands at a name in the destination's directory."""
+        """What has this name in the destination's directory."""
         if self.dest < 0:
             return None
         try:

@@ -31,7 +31,7 @@ WRITES = frozenset({CREATE, UPDATE, REPLACE})
 # Set-user-id and set-group-id are not kept: the copy has another owner.
 FILE_MODE = 0o777
 DIRECTORY_MODE = 0o1777
-DIRECTORY_THERE = "a directory stands where the source has none"
+DIRECTORY_THERE = "a directory is in its place"
 
 
 class DirectoryPlan(NamedTuple):
@@ -44,7 +44,7 @@ class DirectoryPlan(NamedTuple):
 
 
 class LinkPlan(NamedTuple):
-    """What becomes of a symlink; `target` is the rewritten one, `dest_key` the `stat_key` of what stands there."""
+    """What becomes of a symlink; `target` is the rewritten one, `dest_key` the `stat_key` of what is there."""
 
     entry: fs.Entry
     target: bytes
@@ -56,7 +56,7 @@ class LinkPlan(NamedTuple):
 class FilePlan(NamedTuple):
     """What becomes of a file.
 
-    `dest_key` is the `stat_key` of what stands at its place; for `KEEP`, of what a migration wrote there. `content` is
+    `dest_key` is the `stat_key` of what is in its place; for `KEEP`, of what a migration wrote there. `content` is
     None for a file that is not read before it is written. `first` is the path of another name of the same file.
     """
 
@@ -179,7 +179,7 @@ def _decide_all(
     return process_pool.run(entries, [entry.size for entry in entries], start, context.workers)
 
 
-# What stands in the destination.
+# What is in the destination.
 
 
 def _is_ours(context: Context, path: bytes) -> bool:
@@ -210,8 +210,8 @@ def _is_ours(context: Context, path: bytes) -> bool:
         os.close(parent)
 
 
-def _stands_below(root: int, path: bytes) -> bool:
-    """Whether anything stands at `path` below a directory."""
+def _exists_below(root: int, path: bytes) -> bool:
+    """Whether anything is at `path` below a directory."""
     directory, _slash, name = path.rpartition(b"/")
     try:
         parent = fs.open_directory_strictly(root, directory)
@@ -245,7 +245,7 @@ def _plan_directory(context: Context, item: DirectoryScan) -> DirectoryPlan:
     if not stat.S_ISDIR(item.found):
         if _is_ours(context, path):
             return DirectoryPlan(entry, UPDATE)
-        return DirectoryPlan(entry, _conflict(context), "something that is not a directory stands at its place")
+        return DirectoryPlan(entry, _conflict(context), "something that is not a directory is in its place")
     mode = stat.S_IMODE(item.found)
     if b"D" in context.manifest.journal.get(path, ()):
         action = TOUCH if mode != entry.mode & DIRECTORY_MODE else SAME
@@ -342,7 +342,7 @@ class FilePlanner:
         return Decision(KEEP, "", record.dest, content, "")
 
     def compare(self, entry: fs.Entry, name: bytes, new: bytes, status: os.stat_result) -> tuple[str, str]:
-        """What to do with what stands in the destination, when the source's result has the hash `new`; and why."""
+        """What to do with a file of the destination if the source's result has the hash `new`; and why."""
         context = self._context
         conflict = _conflict(context)
         record = parse_file_record(context.manifest.records.get(entry.path))
@@ -354,7 +354,7 @@ class FilePlanner:
                 target = os.readlink(name, dir_fd=self.directories.dest)
                 if context.manifest.records.get(entry.path) == b"L" + target or link_digest(target) in begun:
                     return UPDATE, ""
-            return conflict, "something that is not a regular file stands at its place"
+            return conflict, "something that is not a regular file is in its place"
         untouched = record is not None and record.dest == stat_key_of(status)
         current = record.digest if record and untouched else fs.hash_at(name, self.directories.dest)
         if current == new:
@@ -368,7 +368,7 @@ class FilePlanner:
         return conflict, "exists with other content, and no migration wrote it"
 
     def _show_change(self, entry: fs.Entry, name: bytes, reading: Reading, status: os.stat_result) -> str:
-        """The diff between what stands in the destination and what replaces it."""
+        """The diff between a file of the destination and what replaces it."""
         if not self._context.with_diff or reading.new is None or reading.content.kind == "binary":
             return ""
         if not stat.S_ISREG(status.st_mode) or status.st_size > diff.SIZE_MAX:
@@ -514,7 +514,7 @@ def _plan_prunes(context: Context, scan: ScanResult, plan: Plan) -> None:
         if any(parent in written for parent in _parents(path)):
             # A file takes the place of the directory, which goes with all that it holds.
             continue
-        if not context.prune or _stands_below(context.source_fd, path):
+        if not context.prune or _exists_below(context.source_fd, path):
             plan.carried[path] = record
         elif record.startswith(b"D"):
             left = _left_in_directory(context, path, pruned)
@@ -526,7 +526,7 @@ def _plan_prunes(context: Context, scan: ScanResult, plan: Plan) -> None:
         elif _is_ours(context, path):
             plan.prunes.append(PrunePlan(path, False))
             pruned.add(path)
-        elif context.dest_fd >= 0 and _stands_below(context.dest_fd, path):
+        elif context.dest_fd >= 0 and _exists_below(context.dest_fd, path):
             plan.kept.append(path)
             plan.carried[path] = record
 

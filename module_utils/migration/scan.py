@@ -38,7 +38,7 @@ DEFAULT_EXCLUDES = (
 class DirectoryScan(NamedTuple):
     """A directory of the source.
 
-    `found` is the mode of what stands at its place in the destination: None where nothing does, or where a symlink or
+    `found` is the mode of what is in its place in the destination: None if nothing is, or if a symlink or
     file is in the place of a directory above it.
     """
 
@@ -47,7 +47,7 @@ class DirectoryScan(NamedTuple):
 
 
 class LinkScan(NamedTuple):
-    """A symlink of the source and its target; `found` is what stands at its place in the destination."""
+    """A symlink of the source and its target; `found` is what is in its place in the destination."""
 
     entry: fs.Entry
     target: bytes
@@ -61,16 +61,16 @@ class ScanResult:
 
     directories: list[DirectoryScan] = field(default_factory=list)
     links: list[LinkScan] = field(default_factory=list)
-    # Files at whose place in the destination nothing stands.
+    # Files that the destination does not have.
     new: list[fs.Entry] = field(default_factory=list)
-    # Files at whose place something stands that the manifest does not vouch for.
+    # Files in whose place something is that the manifest does not vouch for.
     existing: list[fs.Entry] = field(default_factory=list)
     # Further names of a file, each with the first name that may have the same result.
     further_names: list[tuple[fs.Entry, bytes]] = field(default_factory=list)
     # Path of everything in the source → what the manifest says of it, where source and destination are as it says;
     # empty for what is still to be planned.
     records: dict[bytes, bytes] = field(default_factory=dict)
-    # Directories of the source in whose place no directory stands.
+    # Directories of the source in whose place there is no directory.
     absent: set[bytes] = field(default_factory=set)
     # What is not copied, and why.
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
@@ -185,7 +185,7 @@ def _scan_files(context: Context, files: list[fs.Entry], dest: int, start: int, 
 
 
 def _open_counterpart(context: Context, directory: fs.Entry, result: ScanResult) -> int:
-    """Open a directory's counterpart in the destination and note what stands there; -1 where there is no directory."""
+    """Open a directory's counterpart in the destination and note what is there; -1 if it is not a directory."""
     path, found, dest = directory.path, None, -1
     result.records[path] = b""
     below_absent = path and path.rpartition(b"/")[0] in result.absent

@@ -88,7 +88,7 @@ def walk(
 
     Args:
         root: where to begin.
-        skip: told a name, its path and its directory entry; true leaves it out, with all that is below it.
+        skip: called with a name, its path and its directory entry; true leaves it out, with all below it.
 
     Yields:
         The directory, a descriptor of it that is closed afterwards, and its entries.

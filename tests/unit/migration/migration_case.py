@@ -95,7 +95,7 @@ COUNTS = (
 )
 
 
-def told(report: Report) -> dict[str, Any]:
+def summary(report: Report) -> dict[str, Any]:
     result = report.as_dict()
     return {name: result[name] for name in COUNTS} | {"failure": report.failure, "plan": report.plan}
 
@@ -106,12 +106,12 @@ def listed(report: Report) -> dict[str, list[tuple[int, str]]]:
 
 
 def check_then_run(src: Path, dest: Path, **options: Any) -> Report:
-    """Dry run, real run: the dry one made nothing and told what the real one did."""
+    """Dry run, real run: the dry one made nothing and summary what the real one did."""
     before = snapshot(dest) if dest.exists() else None
     dry = migrate(src, dest, check_mode=True, with_diff=True, **options)
     assert (snapshot(dest) if dest.exists() else None) == before
     real = migrate(src, dest, with_diff=True, **options)
-    done, said = told(real), told(dry)
+    done, said = summary(real), summary(dry)
     if real.failure:
         # A run that is refused has not read the files that it would have created.
         for name in ("leftovers", "leftovers_total"):

@@ -17,7 +17,7 @@ from ansible.module_utils.migration import apply, engine
 from ansible.module_utils.migration import manifest as state
 from ansible.module_utils.migration.context import MigrationError
 from ansible.module_utils.shared import fs
-from migration_case import check_then_run, migrate, snapshot, told
+from migration_case import check_then_run, migrate, snapshot, summary
 
 # With it a file is too large to be handled in one piece.
 FILLER = ("x" * 99 + "\n") * 50_000
@@ -47,7 +47,7 @@ def other_file_system(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def mount(monkeypatch: pytest.MonkeyPatch, told_before: bool) -> None:
+def mount(monkeypatch: pytest.MonkeyPatch, known_before: bool) -> None:
     """Make folders named `data`, with all below, behave as if something else were mounted there."""
     originals = {name: getattr(os, name) for name in ("rename", "link")}
 
@@ -61,7 +61,7 @@ def mount(monkeypatch: pytest.MonkeyPatch, told_before: bool) -> None:
 
     for name in originals:
         monkeypatch.setattr(os, name, functools.partial(call, name))
-    if told_before:
+    if known_before:
         monkeypatch.setattr(fs, "file_system_of", lambda descriptor: (mounted(descriptor), 0))
 
 
@@ -86,15 +86,15 @@ def test_state_on_another_file_system(src: Path, tmp_path: Path, other_file_syst
     assert not list((other_file_system / "state" / "staging").iterdir())
 
 
-@pytest.mark.parametrize("told_before", [True, False], ids=["mount", "only the rename tells"])
+@pytest.mark.parametrize("known_before", [True, False], ids=["mount", "only the rename tells"])
 def test_a_mount_in_the_destination(
-    src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_before: bool
+    src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_before: bool
 ) -> None:
     dest = tmp_path / "dest"
     # A dry run sees what is mounted there, which is more than a folder that is yet to be made.
     (dest / "data").mkdir(parents=True)
-    mount(monkeypatch, told_before)
-    run = check_then_run if told_before else migrate
+    mount(monkeypatch, known_before)
+    run = check_then_run if known_before else migrate
     run(src, dest)
     check_migrated(dest)
     assert not (dest / "data" / "of-a").samefile(dest / "a")
@@ -204,7 +204,7 @@ def test_the_state_may_not_stand_in_the_source(src: Path, tmp_path: Path) -> Non
     assert snapshot(src) == before
 
 
-def test_a_state_in_the_source_is_said_to_be_left_out(src: Path, tmp_path: Path) -> None:
+def test_a_state_in_the_source_is_reported_as_left_out(src: Path, tmp_path: Path) -> None:
     (src / ".trade_migrate").mkdir()
     assert check_then_run(src, tmp_path / "dest").skipped == [
         (".trade_migrate", "the state of a migration is not copied")
@@ -231,7 +231,7 @@ def test_a_first_run_that_another_one_overtook(
     assert not migrate(src, dest).changed
 
 
-def test_few_blocks_are_no_proof_of_holes(src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_blocks_alone_do_not_mean_holes(src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """File systems that compress or allocate late count fewer blocks than a file has bytes."""
     original = os.fstat
 
@@ -281,4 +281,4 @@ def test_a_symlink_of_an_interrupted_run_makes_room_for_what_its_source_became(
         (src / "data" / "link").mkdir()
     report = check_then_run(src, dest)
     assert (report.failure, report.conflicts) == ("", [])
-    assert told(migrate(src, dest))["changed"] is False
+    assert summary(migrate(src, dest))["changed"] is False

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.migration.context import MigrationError
-from migration_case import check_then_run, listed, migrate, rules_of, snapshot, told
+from migration_case import check_then_run, listed, migrate, rules_of, snapshot, summary
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_holes_stay_holes(src: Path, tmp_path: Path) -> None:
     assert not check_then_run(src, tmp_path / "dest").changed
 
 
-def test_special_files_and_exclusions_are_said(src: Path, tmp_path: Path) -> None:
+def test_special_files_and_exclusions_are_reported(src: Path, tmp_path: Path) -> None:
     os.mkfifo(src / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(src / "sock"))
@@ -150,7 +150,7 @@ def test_leftovers_name_path_line_and_text(src: Path, tmp_path: Path) -> None:
         "link": [(0, "symlink to C:/other/trade2025")],
     }
     assert report.leftovers_total == 6
-    assert told(migrate(src, tmp_path / "dest"))["leftovers"] == told(report)["leftovers"]
+    assert summary(migrate(src, tmp_path / "dest"))["leftovers"] == summary(report)["leftovers"]
     refused = check_then_run(src, tmp_path / "strict", strict=True)
     assert "6 mentions" in refused.failure
     assert not (tmp_path / "strict").exists()
@@ -300,7 +300,7 @@ def test_something_of_another_type_in_the_way(src: Path, tmp_path: Path, on_conf
     (dest / "elsewhere").mkdir(parents=True)
     (dest / "trading").symlink_to("elsewhere")
     report = check_then_run(src, dest, on_conflict=on_conflict)
-    assert report.conflicts == [("trading", "something that is not a directory stands at its place", on_conflict)]
+    assert report.conflicts == [("trading", "something that is not a directory is in its place", on_conflict)]
     assert not list((dest / "elsewhere").iterdir())
     assert (dest / "trading").is_symlink() == (on_conflict == "fail")
 
@@ -339,7 +339,7 @@ def test_places_that_are_refused(src: Path, tmp_path: Path) -> None:
     assert snapshot(tmp_path) == before
 
 
-def test_a_second_run_at_once_is_told(src: Path, tmp_path: Path) -> None:
+def test_a_second_run_at_once_is_refused(src: Path, tmp_path: Path) -> None:
     dest = tmp_path / "dest"
     migrate(src, dest)
     with (dest / ".trade_migrate" / "lock").open() as held:
@@ -372,6 +372,6 @@ def test_many_files_by_two_processes_equal_one(tmp_path: Path) -> None:
         folder = src / f"d{number % 9}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"f{number}").write_text(f"C:\\trade2025\\trading\\{number}\n" * (number % 5))
-    reports = [told(migrate(src, tmp_path / f"dest{count}", workers=count)) for count in (1, 2)]
+    reports = [summary(migrate(src, tmp_path / f"dest{count}", workers=count)) for count in (1, 2)]
     assert reports[0] == reports[1]
     assert snapshot(tmp_path / "dest1") == snapshot(tmp_path / "dest2")

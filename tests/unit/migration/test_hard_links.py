@@ -25,7 +25,7 @@ def same(dest: Path, *names: str) -> bool:
 
 
 def test_a_compose_file_and_its_saved_name_part(src: Path, tmp_path: Path) -> None:
-    """`a-saved.txt` is no Compose file: its text stays. It comes first, and must not decide for the other."""
+    """`a-saved.txt` is not a Compose file: its text stays. It comes first, and must not decide for the other."""
     dest = tmp_path / "dest"
     (src / "a-saved.txt").write_text(COMPOSE)
     for name in ("docker-compose.yml", "z-saved.txt", "sub/docker-compose.yml"):
@@ -86,7 +86,7 @@ def test_names_that_an_encoding_parts(src: Path, tmp_path: Path) -> None:
     assert (dest / "b.txt").read_bytes() != (dest / "a.bat").read_bytes()
 
 
-def test_every_name_tells_what_is_left_over(src: Path, tmp_path: Path) -> None:
+def test_every_name_reports_what_is_left_over(src: Path, tmp_path: Path) -> None:
     (src / "a").write_text("about trade2025\n")
     os.link(src / "a", src / "b")
     for _run in range(2):

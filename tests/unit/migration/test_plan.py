@@ -15,7 +15,7 @@ from ansible.module_utils.migration.context import Context, MigrationError
 from ansible.module_utils.migration.scan import scan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from migration_case import DOCUMENTED, check_then_run, migrate, rules_of, snapshot, told
+from migration_case import DOCUMENTED, check_then_run, migrate, rules_of, snapshot, summary
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_what_changes_after_the_plan_is_not_overwritten(
         assert "new" in texts
 
 
-def test_globs_that_exclude_nothing_are_said(src: Path, tmp_path: Path) -> None:
+def test_globs_that_exclude_nothing_are_reported(src: Path, tmp_path: Path) -> None:
     report = check_then_run(src, tmp_path / "dest", exclude=("deep\\er", "a", "*.iso", "deep/b"))
     assert report.warnings == [
         "exclude: 'deep\\\\er' matches nothing in the source; write the path with slashes: 'deep/er'",
@@ -228,7 +228,7 @@ def test_the_preview_equals_the_write(
             # What the site changed stays, so that nothing else is to be done.
             assert not again.changed, again.plan
             assert not again.failure
-            assert told(again)["leftovers"] == told(report)["leftovers"]
+            assert summary(again)["leftovers"] == summary(report)["leftovers"]
         assert snapshot(src) == before
         if dest.exists():
             disturb(dest, random.Random(seed))
