@@ -256,7 +256,7 @@ from ansible.module_utils.migration.engine import Migration
 from ansible.module_utils.migration.errors import MigrationError
 from ansible.module_utils.migration.settings import Settings, infer_base
 from ansible.module_utils.migration.tree import DEFAULT_EXCLUDES
-from ansible.module_utils.rewriting.path_map import MapError, check_network_map, parse_path_map, parse_root
+from ansible.module_utils.rewriting.path_map import MapError, PathMap, check_network_map, parse_location
 from ansible.module_utils.rewriting.rewriter import Rules
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -296,13 +296,13 @@ def settings_from(params: dict[str, Any], dry: bool, with_diff: bool) -> Setting
     if not all(name.strip() for name in params["mentions"]):
         raise MigrationError("mentions holds an empty text, which everything mentions; remove it")
     rules = Rules(
-        parse_path_map(params["path_map"]),
+        PathMap.parse(params["path_map"]),
         check_network_map({str(old): str(new) for old, new in params["network_map"].items()}),
     )
     src = os.path.normpath(params["src"])
-    base = infer_base(src, rules.path_rules)
+    base = infer_base(src, rules.path_map)
     if params["source_path"]:
-        base = parse_root(params["source_path"], "source_path")
+        base = parse_location(params["source_path"], "source_path")
     return Settings(
         src=src,
         dest=os.path.normpath(params["dest"]),

@@ -14,7 +14,7 @@ from ansible.module_utils.migration.job import Job
 from ansible.module_utils.migration.tree import Entry
 from ansible.module_utils.rewriting import compose_paths
 from ansible.module_utils.rewriting.document import Document, DocumentStream, has_nul_unit, kind_of, plan_document
-from ansible.module_utils.rewriting.path_map import Root
+from ansible.module_utils.rewriting.path_map import Location
 
 # Up to this size a file is handled in one piece.
 WHOLE_MAX = 4 * 1024 * 1024
@@ -85,7 +85,7 @@ def _resolver(job: Job, path: bytes, name: bytes) -> compose_paths.Resolver | No
         return None
     folder = path.rpartition(b"/")[0].decode("utf-8", "surrogateescape")
     parts = (*base.parts, *(part for part in folder.split("/") if part))
-    return compose_paths.resolver(Root(base.drive, parts, base.text_drive, parts), job.rules.path_rules)
+    return compose_paths.resolver(Location(base.drive, parts, base.text_drive, parts), job.rules.path_map)
 
 
 def _check_size(entry: Entry, seen: int) -> None:

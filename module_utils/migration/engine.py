@@ -39,7 +39,7 @@ class Migration:
     def __init__(self, settings: Settings) -> None:
         self._run = Run(
             settings,
-            paths_only=Rules(settings.rules.path_rules, {}),
+            paths_only=Rules(settings.rules.path_map, {}),
             mentions=Mentions(list(settings.mentions)),
             stamp=time.strftime("%Y%m%dT%H%M%S"),
             manifest=state.Manifest(""),

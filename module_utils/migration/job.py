@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ansible.module_utils.migration import state
 from ansible.module_utils.rewriting.mentions import Mentions
-from ansible.module_utils.rewriting.path_map import Root
+from ansible.module_utils.rewriting.path_map import Location
 from ansible.module_utils.rewriting.rewriter import Rules
 
 
@@ -20,7 +20,7 @@ class Job:
     journal: int
     rules: Rules
     mentions: Mentions
-    compose_base: Root | None
+    compose_base: Location | None
     on_conflict: str
     with_diff: bool
     stamp: str

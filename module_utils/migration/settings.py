@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ansible.module_utils.migration import tree
 from ansible.module_utils.migration.errors import MigrationError
-from ansible.module_utils.rewriting.path_map import PathRule, Root
+from ansible.module_utils.rewriting.path_map import Location, PathMap
 from ansible.module_utils.rewriting.rewriter import Rules
 
 
@@ -25,26 +24,26 @@ class Settings:
     strict: bool = False
     on_conflict: str = "fail"
     prune: bool = False
-    compose_base: Root | None = None
+    compose_base: Location | None = None
     state_dir: str | None = None
     dry: bool = False
     with_diff: bool = False
     workers: int = 0
 
 
-def infer_base(src: str, rules: Iterable[PathRule]) -> Root | None:
+def infer_base(src: str, path_map: PathMap) -> Location | None:
     """Where the map's side of the world has `src`: the shortest mapped place whose last name is in the path of `src`.
 
     `/backup/Trade2025/trading` is `C:/trade2025/trading` for a map with `C:/trade2025`.
     """
     names = [part for part in src.split("/") if part]
     folded = [name.lower() for name in names]
-    for rule in sorted(rules, key=lambda rule: len(rule.source.parts)):
+    for rule in sorted(path_map.entries, key=lambda rule: len(rule.source.parts)):
         wanted = [part.lower() for part in rule.source.parts]
         for start in range(len(names) - len(wanted), -1, -1):
             if folded[start : start + len(wanted)] == wanted:
                 parts = (*rule.source.parts, *names[start + len(wanted) :])
-                return Root(rule.source.drive, parts, rule.source.text_drive, parts)
+                return Location(rule.source.drive, parts, rule.source.text_drive, parts)
     return None
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ansible.module_utils.rewriting.edits import Edit, Plan, apply_edits
 from ansible.module_utils.rewriting.mentions import Leftover
-from ansible.module_utils.rewriting.path_map import PathRule, Root
+from ansible.module_utils.rewriting.path_map import Location, PathMap
 from ansible.module_utils.shared.masking import mask_line
 
 _FILE_NAME = re.compile(rb"(?i)(?:.*[._-])?compose(?:[._-].*)?\.ya?ml\Z")
@@ -44,21 +44,13 @@ class Resolver:
     `folder` is the file's folder as the migrated files name it, for instance `C:/trade2025`.
     """
 
-    folder: Root
-    rules: tuple[PathRule, ...]
+    folder: Location
+    path_map: PathMap
 
     def _mapped(self, parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
         """Place of `parts` after the migration as (drive, names), the longest prefix winning; None if not mapped."""
-        key = Root(self.folder.drive, parts, "", parts).key[1]
-        best: PathRule | None = None
-        for rule in self.rules:
-            drive, prefix = rule.source.key
-            longer = best is None or len(prefix) > len(best.source.parts)
-            if drive == self.folder.drive and key[: len(prefix)] == prefix and longer:
-                best = rule
-        if best is None:
-            return None
-        return best.target.text_drive, (*best.target.text_parts, *parts[len(best.source.parts) :])
+        moved = self.path_map.relocate(self.folder.drive, parts)
+        return (moved.text_drive, moved.text_parts) if moved else None
 
     def _place(self, path: str) -> tuple[str, ...] | None:
         """The folders of the place that a relative path names before the migration; None above the drive's root."""
@@ -106,9 +98,9 @@ def is_compose_file(name: bytes) -> bool:
     return bool(_FILE_NAME.match(name))
 
 
-def resolver(folder: Root, rules: tuple[PathRule, ...]) -> Resolver:
+def resolver(folder: Location, path_map: PathMap) -> Resolver:
     """The resolver for a Compose file in `folder`."""
-    return Resolver(folder, rules)
+    return Resolver(folder, path_map)
 
 
 def plan(data: bytes, resolver: Resolver) -> tuple[Plan, list[Leftover]]:

@@ -1,8 +1,9 @@
-"""The places that a path map names: parsing, checking, and what two spellings of one place have in common."""
+"""Path maps: parsing, checking, and where a location is after the migration."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # How Git Bash, WSL, Docker Desktop and Cygwin spell drive C: `/c/…`, `/mnt/c/…`, `/host_mnt/c/…`, …
@@ -24,10 +25,10 @@ class MapError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Root:
-    """One absolute place.
+class Location:
+    """An absolute path, independent of its spelling.
 
-    `drive` is a lower-case letter, or "" for a place on a Unix machine; `parts` are the folder names below it.
+    `drive` is a lower-case letter, or "" for a path of a Unix machine; `parts` are the folder names below it.
     `text_drive` is the drive as the map writes it: "" where the map writes a Unix path, which `/mnt/c/x` is
     although it names drive C.
     """
@@ -39,7 +40,7 @@ class Root:
 
     @property
     def key(self) -> tuple[str, tuple[str, ...]]:
-        """What is equal for two spellings of the same place: names on a drive have no case."""
+        """Equal for two spellings of the same location: names on a drive have no case."""
         return self.drive, tuple(part.lower() for part in self.parts) if self.drive else self.parts
 
     def __str__(self) -> str:
@@ -50,7 +51,7 @@ def _split(text: str, separators: str) -> tuple[str, ...]:
     return tuple(part for part in re.split(separators, text) if part)
 
 
-def parse_root(text: str, where: str) -> Root:
+def parse_location(text: str, where: str) -> Location:
     """Parse an absolute path of a map.
 
     Args:
@@ -71,7 +72,7 @@ def parse_root(text: str, where: str) -> Root:
         bad = _BAD_WINDOWS_CHARACTER.search("".join(parts))
         if bad:
             raise MapError(f"{where}={text!r} holds {bad.group()!r}, which no Windows path may; correct the path")
-        root = Root(drive.lower(), parts, drive, parts)
+        location = Location(drive.lower(), parts, drive, parts)
     elif cleaned.startswith(("//", "\\\\")) and not _DRIVE_MOUNT.match(cleaned[1:].replace("\\", "/")):
         raise MapError(f"{where}={text!r} is a network share; map a drive letter or mount it, and write that path")
     elif cleaned.startswith("/"):
@@ -81,44 +82,88 @@ def parse_root(text: str, where: str) -> Root:
             raise MapError(f"{where}={text!r} is where drives are mounted; name a folder below it")
         mount = _DRIVE_MOUNT.match("/" + "/".join(text_parts) + "/")
         if mount:
-            root = Root(mount.group(1).lower(), text_parts[mount.group().strip("/").count("/") + 1 :], "", text_parts)
+            location = Location(
+                mount.group(1).lower(), text_parts[mount.group().strip("/").count("/") + 1 :], "", text_parts
+            )
         else:
-            root = Root("", text_parts, "", text_parts)
+            location = Location("", text_parts, "", text_parts)
     else:
         raise MapError(f"{where}={text!r} is not absolute; write a path like C:/trade2025/trading or /srv/trade2026")
-    if not root.parts:
+    if not location.parts:
         raise MapError(f"{where}={text!r} names a whole drive or file system; name a folder on it")
-    if any(part in (".", "..") for part in root.text_parts):
+    if any(part in (".", "..") for part in location.text_parts):
         raise MapError(f"{where}={text!r} holds a step `.` or `..`; write the path that it leads to")
-    return root
+    return location
 
 
 @dataclass(frozen=True, slots=True)
-class PathRule:
+class PathMapEntry:
     """`source` reads `target` after the migration."""
 
-    source: Root
-    target: Root
+    source: Location
+    target: Location
 
 
-def parse_path_map(entries: list[dict[str, str]]) -> list[PathRule]:
-    """Parse and check a path map; the order of the entries does not matter, the longest prefix wins.
+class PathMap:
+    """Where locations are after the migration: the entry with the longest matching source wins.
 
-    Raises:
-        MapError: an entry is incomplete or unusable, or two entries send one place to two.
+    Args:
+        entries: entries with distinct sources.
     """
-    rules: dict[tuple[str, tuple[str, ...]], PathRule] = {}
-    for number, entry in enumerate(entries):
-        missing = {"from", "to"} - {name for name, value in entry.items() if value}
-        if missing:
-            raise MapError(f"path_map[{number}] lacks `{'` and `'.join(sorted(missing))}`; write {{from: …, to: …}}")
-        rule = PathRule(
-            parse_root(entry["from"], f"path_map[{number}].from"), parse_root(entry["to"], f"path_map[{number}].to")
-        )
-        known = rules.setdefault(rule.source.key, rule)
-        if known.target.text_parts != rule.target.text_parts or known.target.text_drive != rule.target.text_drive:
-            raise MapError(f"path_map sends {entry['from']} to {known.target} and to {rule.target}; keep one of them")
-    return list(rules.values())
+
+    def __init__(self, entries: Iterable[PathMapEntry]) -> None:
+        self.entries = tuple(entries)
+        self._by_source = {entry.source.key: entry for entry in self.entries}
+
+    @classmethod
+    def parse(cls, entries: list[dict[str, str]]) -> PathMap:
+        """Parse and check a path map as a playbook writes it; the order of the entries does not matter.
+
+        Raises:
+            MapError: an entry is incomplete or unusable, or two entries contradict each other.
+        """
+        known: dict[tuple[str, tuple[str, ...]], PathMapEntry] = {}
+        for number, entry in enumerate(entries):
+            missing = {"from", "to"} - {name for name, value in entry.items() if value}
+            if missing:
+                raise MapError(
+                    f"path_map[{number}] lacks `{'` and `'.join(sorted(missing))}`; write {{from: …, to: …}}"
+                )
+            parsed = PathMapEntry(
+                parse_location(entry["from"], f"path_map[{number}].from"),
+                parse_location(entry["to"], f"path_map[{number}].to"),
+            )
+            other = known.setdefault(parsed.source.key, parsed)
+            if (other.target.text_parts, other.target.text_drive) != (
+                parsed.target.text_parts,
+                parsed.target.text_drive,
+            ):
+                raise MapError(
+                    f"path_map sends {entry['from']} to {other.target} and to {parsed.target}; keep one of them"
+                )
+        return cls(known.values())
+
+    def entry_for(self, drive: str, parts: tuple[str, ...]) -> PathMapEntry | None:
+        """The entry with the longest source that `parts` on `drive` begin with."""
+        key = tuple(part.lower() for part in parts) if drive else parts
+        for length in range(len(key), 0, -1):
+            entry = self._by_source.get((drive, key[:length]))
+            if entry is not None:
+                return entry
+        return None
+
+    def relocate(self, drive: str, parts: tuple[str, ...]) -> Location | None:
+        """Where a location is after the migration; None if no entry of the map covers it.
+
+        Args:
+            drive: a lower-case letter, or "" for a path of a Unix machine.
+            parts: the folder names below the drive, without `.` and `..`.
+        """
+        entry = self.entry_for(drive, parts)
+        if entry is None:
+            return None
+        rest, target = parts[len(entry.source.parts) :], entry.target
+        return Location(target.drive, (*target.parts, *rest), target.text_drive, (*target.text_parts, *rest))
 
 
 def check_network_map(network_map: dict[str, str]) -> dict[str, str]:

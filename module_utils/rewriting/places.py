@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ansible.module_utils.rewriting.path_map import PathRule
+from ansible.module_utils.rewriting.path_map import PathMapEntry
 from ansible.module_utils.rewriting.patterns import END, RUN, UNIX_RUN, part_pattern
 
 
@@ -14,7 +14,7 @@ class Place(NamedTuple):
     """One alternative of a `Core`: the rule that rewrites it, or None for a place that already reads as a target."""
 
     parts: tuple[str, ...]
-    rule: PathRule | None
+    rule: PathMapEntry | None
 
 
 class Core(NamedTuple):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ansible.module_utils.rewriting.path_map import Root
+from ansible.module_utils.rewriting.path_map import Location
 from ansible.module_utils.rewriting.patterns import RUNS, UNITS, UNIX, UNRESERVED, unix_separator
 from ansible.module_utils.rewriting.tails import Tail, tails_behind
 
@@ -51,7 +51,7 @@ def _url_lead(lead: bytes) -> bytes:
     return lead[:start] + (b"".join(units[:2]) if len(units) >= 2 else b"")
 
 
-def _render_from_drive(target: Root, before: bytes, separators: list[bytes], prefix: re.Match[bytes]) -> bytes:
+def _render_from_drive(target: Location, before: bytes, separators: list[bytes], prefix: re.Match[bytes]) -> bytes:
     """The target in the spelling of a reference that named a drive; `before` is its text up to the first name."""
     url = prefix["url"] or prefix["unix_url"]
     level = _encoding_level(separators, bool(url))
@@ -67,7 +67,7 @@ def _render_from_drive(target: Root, before: bytes, separators: list[bytes], pre
     return lead + _join([unix_separator(run) for run in separators], parts)
 
 
-def _render_from_unix(target: Root, before: bytes, runs: list[bytes], prefix: re.Match[bytes]) -> bytes:
+def _render_from_unix(target: Location, before: bytes, runs: list[bytes], prefix: re.Match[bytes]) -> bytes:
     """The target in the spelling of a reference that was a Unix path."""
     url = prefix["url"]
     first = UNITS.findall(before)[-1] if not before.endswith(b"\\/") else b"\\/"
@@ -81,7 +81,7 @@ def _render_from_unix(target: Root, before: bytes, runs: list[bytes], prefix: re
     return lead + _join([unix_separator(run) for run in separators], parts)
 
 
-def render(target: Root, before: bytes, core: bytes, prefix: re.Match[bytes]) -> Rendering:
+def render(target: Location, before: bytes, core: bytes, prefix: re.Match[bytes]) -> Rendering:
     """How a reference reads afterwards; `before` is its text up to the first name, `core` the text from there."""
     runs = RUNS.findall(core)
     if prefix.re is UNIX:

@@ -10,11 +10,10 @@ what makes `StreamRewriter` give the same result whatever the size of its pieces
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ansible.module_utils.rewriting.edits import Edit, Plan, apply_edits
-from ansible.module_utils.rewriting.path_map import PREFIX_WORDS, PathRule
+from ansible.module_utils.rewriting.path_map import PREFIX_WORDS, PathMap, PathMapEntry
 from ansible.module_utils.rewriting.patterns import (
     ANY_DRIVE,
     ANY_UNIX,
@@ -56,12 +55,12 @@ class Rules:
     """A path map and a network map, compiled.
 
     Args:
-        path_rules: from `roots.parse_path_map`.
-        network_map: from `roots.check_network_map`.
+        path_map: the paths.
+        network_map: from `path_map.check_network_map`.
     """
 
-    def __init__(self, path_rules: Iterable[PathRule], network_map: dict[str, str]) -> None:
-        self.path_rules = tuple(path_rules)
+    def __init__(self, path_map: PathMap, network_map: dict[str, str]) -> None:
+        self.path_map = path_map
         self.network_map = dict(network_map)
         self._guarded = self._needs_guard()
         self._renderings: dict[bytes, Rendering] = {}
@@ -81,8 +80,10 @@ class Rules:
 
     def _needs_guard(self) -> bool:
         """Whether a rewritten text could be taken for a reference again, so that targets must be known as well."""
-        heads = {rule.source.parts[0].lower() for rule in self.path_rules} | {name.lower() for name in self.network_map}
-        for rule in self.path_rules:
+        heads = {rule.source.parts[0].lower() for rule in self.path_map.entries} | {
+            name.lower() for name in self.network_map
+        }
+        for rule in self.path_map.entries:
             text = str(rule.target).lower()
             if any(head in text for head in heads):
                 return True
@@ -104,7 +105,7 @@ class Rules:
             if alternatives
             else None
         )
-        words = {part.lower() for rule in self.path_rules for part in rule.source.parts} | PREFIX_WORDS
+        words = {part.lower() for rule in self.path_map.entries for part in rule.source.parts} | PREFIX_WORDS
         # As a folder name such a target would complete a reference that was none.
         self._networks_not_in_paths = frozenset(
             old.encode() for old, new in names.items() if any(word in new.lower() for word in words)
@@ -112,10 +113,10 @@ class Rules:
 
     def _compile_places(self) -> None:
         places: dict[str, dict[tuple[str, ...], Place]] = {}
-        for rule in self.path_rules:
+        for rule in self.path_map.entries:
             places.setdefault(rule.source.drive, {})[rule.source.key[1]] = Place(rule.source.parts, rule)
         targets: dict[str, dict[tuple[str, ...], Place]] = {}
-        for rule in self.path_rules:
+        for rule in self.path_map.entries:
             targets.setdefault(rule.target.drive, {})[rule.target.key[1]] = Place(rule.target.parts, None)
         if self._guarded:
             for drive, known in targets.items():
@@ -125,8 +126,8 @@ class Rules:
             {drive: compile_places(drive, known.values()) for drive, known in targets.items()} if self._guarded else {}
         )
         # What, standing behind a rule's target, would be rewritten once more.
-        self._again: dict[PathRule, Core] = {}
-        for rule in self.path_rules:
+        self._again: dict[PathMapEntry, Core] = {}
+        for rule in self.path_map.entries:
             drive, prefix = rule.target.key
             longer = [
                 place
@@ -167,7 +168,7 @@ class Rules:
     def fingerprint_text(self) -> str:
         """A text that differs where two rules would rewrite differently."""
         paths = sorted(
-            f"{rule.source.key}>{rule.target.text_drive}:{rule.target.text_parts}" for rule in self.path_rules
+            f"{rule.source.key}>{rule.target.text_drive}:{rule.target.text_parts}" for rule in self.path_map.entries
         )
         return repr((paths, sorted(self.network_map.items())))
 

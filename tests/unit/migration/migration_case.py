@@ -12,7 +12,7 @@ import yaml
 from ansible.module_utils.migration.engine import Migration
 from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.settings import Settings, infer_base
-from ansible.module_utils.rewriting.path_map import check_network_map, parse_path_map
+from ansible.module_utils.rewriting.path_map import PathMap, check_network_map
 from ansible.module_utils.rewriting.rewriter import Rules
 
 DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "migration.md").read_text()
@@ -21,7 +21,7 @@ DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "migration.md").read_
 def rules_of(paths: dict[str, str] | list[dict[str, str]], networks: dict[str, str] | None = None) -> Rules:
     """Rules from a plain mapping of old to new places."""
     entries = paths if isinstance(paths, list) else [{"from": old, "to": new} for old, new in paths.items()]
-    return Rules(parse_path_map(entries), check_network_map(networks or {}))
+    return Rules(PathMap.parse(entries), check_network_map(networks or {}))
 
 
 def documented_map() -> dict[str, Any]:
@@ -49,7 +49,7 @@ def documented_rows(heading: str) -> list[tuple[str, ...]]:
 
 def migrate(src: Path, dest: Path, rules: Rules = DOCUMENTED, **options: Any) -> Report:
     """One run of the engine."""
-    base = infer_base(str(src), rules.path_rules)
+    base = infer_base(str(src), rules.path_map)
     return Migration(Settings(str(src), str(dest), rules, compose_base=base, **options)).run()
 
 

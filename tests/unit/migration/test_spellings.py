@@ -18,7 +18,7 @@ from ansible.module_utils.migration.tree import Excluder
 from ansible.module_utils.rewriting.compose_paths import is_compose_file, plan, resolver
 from ansible.module_utils.rewriting.document import plan_document
 from ansible.module_utils.rewriting.mentions import Mentions
-from ansible.module_utils.rewriting.path_map import Root
+from ansible.module_utils.rewriting.path_map import Location
 from migration_case import DOCUMENTED, migrate, rules_of
 
 PLACES = {"trading/apps": "backend/apps", "trading/nats": "data/nats", "trading": "", "": "old"}
@@ -194,10 +194,10 @@ COMPOSE = rules_of({"C:/t": "/srv/n", "C:/t/nats": "/srv/n/data/nats", "C:/t/far
     ],
 )
 def test_a_relative_path_of_a_compose_file(before: str, after: str) -> None:
-    folder = Root("c", ("t",), "C", ("t",))
-    once = plan(before.encode(), resolver(folder, COMPOSE.path_rules))[0].new.decode()
+    folder = Location("c", ("t",), "C", ("t",))
+    once = plan(before.encode(), resolver(folder, COMPOSE.path_map))[0].new.decode()
     assert once == after
-    assert plan(once.encode(), resolver(folder, COMPOSE.path_rules))[0].new.decode() == once
+    assert plan(once.encode(), resolver(folder, COMPOSE.path_map))[0].new.decode() == once
 
 
 @pytest.mark.parametrize(
