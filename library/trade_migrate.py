@@ -297,7 +297,7 @@ def settings_from(params: dict[str, Any], dry: bool, with_diff: bool) -> Setting
         raise MigrationError("mentions holds an empty text, which everything mentions; remove it")
     rules = Rules(
         PathMap.parse(params["path_map"]),
-        check_network_map({str(old): str(new) for old, new in params["network_map"].items()}),
+        check_network_map(params["network_map"]),
     )
     src = os.path.normpath(params["src"])
     base = infer_base(src, rules.path_map)

@@ -117,12 +117,15 @@ def _read_as(kind: str, job: Job, descriptor: int, entry: Entry, sink: int | Non
         seen += len(piece)
         if kind == "text" and b"\x00" in piece:
             return None
-        if kind.startswith("utf-16"):
+        if kind.startswith(("utf-16", "utf-32")):
             units = odd + piece
-            if has_nul_unit(units):
+            if has_nul_unit(units, kind):
                 return None
-            odd = units[len(units) // 2 * 2 :]
-        result = stream.feed(piece, final=not piece)
+            odd = units[len(units) // 4 * 4 :]
+        try:
+            result = stream.feed(piece, final=not piece)
+        except UnicodeDecodeError:
+            return None
         digest.update(result)
         if sink is not None and result:
             write_all(sink, result)

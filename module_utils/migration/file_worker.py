@@ -182,7 +182,7 @@ class Worker:
             result.digest,
             document.replacements if action in (CREATE, UPDATE, REPLACE) else 0,
             document.mentions,
-            tuple((item.line, item.text) for item in document.leftovers),
+            tuple((item.line, item.text, item.reason) for item in document.leftovers),
             diff,
             message,
         )

@@ -24,7 +24,7 @@ class Outcome(NamedTuple):
     digest: bytes
     replacements: int
     mentions: int
-    leftovers: tuple[tuple[int, str], ...] | None
+    leftovers: tuple[tuple[int, str, str], ...] | None
     diff: str
     message: str
 

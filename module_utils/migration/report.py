@@ -98,9 +98,9 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         """The report as a module's result."""
         leftovers = [
-            {"path": path, "line": line, "text": text}
+            {"path": path, "line": line, "text": text, "reason": reason}
             for path in sorted(self.leftovers)
-            for line, text in self.leftovers[path]
+            for line, text, reason in self.leftovers[path]
         ]
         return {
             "changed": self.changed,
@@ -158,9 +158,9 @@ def failure_of(report: Report, settings: Settings) -> str:
         reasons.append(f"a directory is never overwritten: {listed}. Remove it, or choose backup")
     if settings.strict and report.leftovers_total:
         first = min(report.leftovers)
-        line, text = report.leftovers[first][0]
+        line, text, reason = report.leftovers[first][0]
         reasons.append(
             f"strict: {report.leftovers_total} mentions of {' or '.join(settings.mentions)} would be left, "
-            f"the first in {first}, line {line}: {text!r}. Extend the maps, or exclude the files"
+            f"the first in {first}, line {line}: {text!r} ({reason}). Extend the maps, or exclude the files"
         )
     return "; ".join(reasons)

@@ -16,6 +16,7 @@ from ansible.module_utils.migration.run import Run
 from ansible.module_utils.migration.staging import link_digest
 from ansible.module_utils.migration.tree import Entry
 from ansible.module_utils.rewriting.mentions import printable
+from ansible.module_utils.rewriting.reasons import describe
 from ansible.module_utils.shared.masking import mask_line
 
 
@@ -117,7 +118,7 @@ def look(run: Run, report: Report) -> Found:
 
 def _look_at_name(run: Run, path: bytes, report: Report) -> None:
     if run.mentions.in_name(path.rpartition(b"/")[2]):
-        report.add_leftovers(printable(path), 1, [[0, "the name itself"]])
+        report.add_leftovers(printable(path), 1, [[0, "the name itself", describe("name")]])
 
 
 def _open_dest_directory(run: Run, entry: Entry, found: Found) -> int:
@@ -160,10 +161,12 @@ def _look_at_link(run: Run, entry: Entry, name: bytes, dest: int, found: Found, 
         old = os.readlink(name, dir_fd=parent)
     finally:
         os.close(parent)
-    target = run.paths_only.plan(old).new
+    target = run.paths_only.plan_path(old).new
     _look_at_name(run, entry.path, report)
     if run.mentions.in_name(target) and not run.paths_only.protected(target):
-        report.add_leftovers(printable(entry.path), 1, [[0, mask_line(f"symlink to {printable(target)}")]])
+        report.add_leftovers(
+            printable(entry.path), 1, [[0, mask_line(f"symlink to {printable(target)}"), describe("link")]]
+        )
     if target == old and _escapes(entry.path, old):
         report.escaping.append((printable(entry.path), printable(old)))
     record = run.manifest.records.get(entry.path, b"")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ansible.module_utils.rewriting.edits import Edit, Plan, apply_edits
 from ansible.module_utils.rewriting.mentions import Leftover
 from ansible.module_utils.rewriting.path_map import Location, PathMap
+from ansible.module_utils.rewriting.reasons import describe
 from ansible.module_utils.shared.masking import mask_line
 
 _FILE_NAME = re.compile(rb"(?i)(?:.*[._-])?compose(?:[._-].*)?\.ya?ml\Z")
@@ -145,10 +146,10 @@ def plan(data: bytes, resolver: Resolver) -> tuple[Plan, list[Leftover]]:
             plain = old.replace("\\", "/")
             new = resolver.rewrite(plain)
             if new is None:
-                lost.append(Leftover(number, mask_line(body.decode("utf-8", "replace").strip())))
+                lost.append(Leftover(number, mask_line(body.decode("utf-8", "replace").strip()), describe("relative")))
             elif new != plain:
                 spelled = new.replace("/", separator).encode("utf-8", "surrogateescape")
-                edits.append(Edit(start + found.start("path"), start + found.end("path"), spelled, counts=True))
+                edits.append(Edit(start + found.start("path"), start + found.end("path"), spelled))
     return apply_edits(data, edits), lost
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # How Git Bash, WSL, Docker Desktop and Cygwin spell drive C: `/c/…`, `/mnt/c/…`, `/host_mnt/c/…`, …
 _DRIVE_MOUNT = re.compile(r"(?i)/(?:(?:mnt|host_mnt|cygdrive|run/desktop/mnt/host)/)?([a-z])(?:/|\Z)")
@@ -17,6 +18,9 @@ _BAD_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 _BAD_WINDOWS_CHARACTER = re.compile(r'[<>:"|?*]')
 # Words from which the places of drives and URLs are spelled; as a network's name they would tear such spellings apart.
 PREFIX_WORDS = frozenset({"mnt", "host_mnt", "cygdrive", "run", "desktop", "host", "file", "localhost"})
+# In a target these would need an escape in most files, or be the start of something else.
+_BAD_TARGET_CHARACTER = re.compile(r"[\"'`$\\<>|*?:%]")
+_BAD_TARGET_END = re.compile(r"[\s,;=(\[{]\Z")
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+\Z")
 
 
@@ -42,6 +46,10 @@ class Location:
     def key(self) -> tuple[str, tuple[str, ...]]:
         """Equal for two spellings of the same location: names on a drive have no case."""
         return self.drive, tuple(part.lower() for part in self.parts) if self.drive else self.parts
+
+    def reads_like(self, other: Location) -> bool:
+        """Whether both are written alike."""
+        return (self.text_drive.lower(), self.text_parts) == (other.text_drive.lower(), other.text_parts)
 
     def __str__(self) -> str:
         return (f"{self.text_drive}:" if self.text_drive else "") + "/" + "/".join(self.text_parts)
@@ -116,7 +124,7 @@ class PathMap:
         self._by_source = {entry.source.key: entry for entry in self.entries}
 
     @classmethod
-    def parse(cls, entries: list[dict[str, str]]) -> PathMap:
+    def parse(cls, entries: Iterable[Mapping[str, Any]]) -> PathMap:
         """Parse and check a path map as a playbook writes it; the order of the entries does not matter.
 
         Raises:
@@ -124,24 +132,38 @@ class PathMap:
         """
         known: dict[tuple[str, tuple[str, ...]], PathMapEntry] = {}
         for number, entry in enumerate(entries):
-            missing = {"from", "to"} - {name for name, value in entry.items() if value}
-            if missing:
-                raise MapError(
-                    f"path_map[{number}] lacks `{'` and `'.join(sorted(missing))}`; write {{from: …, to: …}}"
-                )
+            for name in ("from", "to"):
+                value = entry.get(name)
+                if not value:
+                    raise MapError(f"path_map[{number}] lacks `{name}`; write {{from: …, to: …}}")
+                if not isinstance(value, str):
+                    raise MapError(f"path_map[{number}].{name}={value!r} is not text; write an absolute path in quotes")
             parsed = PathMapEntry(
                 parse_location(entry["from"], f"path_map[{number}].from"),
                 parse_location(entry["to"], f"path_map[{number}].to"),
             )
+            _check_target(parsed.target, f"path_map[{number}].to={entry['to']!r}")
             other = known.setdefault(parsed.source.key, parsed)
-            if (other.target.text_parts, other.target.text_drive) != (
-                parsed.target.text_parts,
-                parsed.target.text_drive,
-            ):
+            if not other.target.reads_like(parsed.target):
                 raise MapError(
                     f"path_map sends {entry['from']} to {other.target} and to {parsed.target}; keep one of them"
                 )
-        return cls(known.values())
+        path_map = cls(known.values())
+        path_map._check_chains()
+        return path_map
+
+    def _check_chains(self) -> None:
+        """Refuse a map whose results another entry would move again: a second run would move them twice."""
+        for entry in self.entries:
+            target = entry.target
+            again = self.relocate(target.drive, target.parts)
+            if again is not None and not again.reads_like(target):
+                following = self.entry_for(target.drive, target.parts)
+                assert following
+                raise MapError(
+                    f"path_map sends {entry.source} to {target}, and {following.source} to {following.target}: "
+                    "a second run would move the first one's files again; migrate in two steps or choose another target"
+                )
 
     def entry_for(self, drive: str, parts: tuple[str, ...]) -> PathMapEntry | None:
         """The entry with the longest source that `parts` on `drive` begin with."""
@@ -166,22 +188,38 @@ class PathMap:
         return Location(target.drive, (*target.parts, *rest), target.text_drive, (*target.text_parts, *rest))
 
 
-def check_network_map(network_map: dict[str, str]) -> dict[str, str]:
-    """Check that every name is one that Docker accepts for a network.
+def _check_target(target: Location, where: str) -> None:
+    for part in target.text_parts:
+        bad = _BAD_TARGET_CHARACTER.search(part) or _BAD_TARGET_END.search(part)
+        if bad:
+            raise MapError(f"{where} holds {bad.group()!r}, which most files would need to escape; choose another name")
+
+
+def check_network_map(network_map: Mapping[Any, Any]) -> dict[str, str]:
+    """Check that every name is one that Docker accepts for a network, and that no name is both old and new.
 
     Raises:
         MapError: a name is not acceptable.
     """
     for old, new in network_map.items():
         for name in (old, new):
+            if not isinstance(name, str):
+                raise MapError(f"network_map holds {{{old!r}: {new!r}}}, and {name!r} is not text; write it in quotes")
             if not _NETWORK.match(name):
                 raise MapError(
-                    f"network_map holds {name!r}, which is no network name; "
+                    f"network_map holds {name!r}, which is not a valid network name; "
                     "use letters, digits, `_`, `.` and `-`, two at least, a letter or digit first"
                 )
             if name.lower() in PREFIX_WORDS:
                 raise MapError(
                     f"network_map holds {name!r}, a word of which paths like /mnt/c and URLs are made; "
-                    "leave it out, and see to that network by hand"
+                    "leave it out, and change that network by hand"
                 )
+    for old, new in network_map.items():
+        following = network_map.get(new, new)
+        if new != old and following != new:
+            raise MapError(
+                f"network_map renames {old} to {new}, and {new} to {following}: "
+                "a second run would rename the first one again; migrate in two steps, or choose other names"
+            )
     return dict(network_map)

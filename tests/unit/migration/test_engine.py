@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.migration.errors import MigrationError
+from ansible.module_utils.rewriting.reasons import describe
 from migration_case import check_then_run, migrate, rules_of, snapshot, told
 
 
@@ -92,7 +93,7 @@ def test_holes_stay_holes(src: Path, tmp_path: Path) -> None:
     report = check_then_run(src, tmp_path / "dest")
     status = (tmp_path / "dest" / "image").stat()
     assert (status.st_size, status.st_blocks * 512 < 1 << 20) == (128 << 20, True)
-    assert report.leftovers["image"] == [[0, "binary file: …trade2025…"]]
+    assert report.leftovers["image"] == [[0, "binary file: …trade2025…", describe("binary")]]
     assert not check_then_run(src, tmp_path / "dest").changed
 
 
@@ -143,11 +144,14 @@ def test_leftovers_name_path_line_and_text(src: Path, tmp_path: Path) -> None:
     (src / "link").symlink_to("C:/other/trade2025")
     report = check_then_run(src, tmp_path / "dest")
     assert report.leftovers == {
-        "notes.md": [[2, "about Trade-2025"], [3, "TRADE2025 token=********"]],
-        "trade2025_old": [[0, "the name itself"]],
-        "blob": [[0, "binary file: …C:\\trade2025…"]],
-        "pack.gz": [[0, "inside the gzip file: …member trade2025/x…"]],
-        "link": [[0, "symlink to C:/other/trade2025"]],
+        "notes.md": [
+            [2, "about Trade-2025", describe("mention")],
+            [3, "TRADE2025 token=********", describe("mention")],
+        ],
+        "trade2025_old": [[0, "the name itself", describe("name")]],
+        "blob": [[0, "binary file: …C:\\trade2025…", describe("binary")]],
+        "pack.gz": [[0, "inside the gzip file: …member trade2025/x…", describe("compressed")]],
+        "link": [[0, "symlink to C:/other/trade2025", describe("link")]],
     }
     assert report.leftovers_total == 6
     assert told(migrate(src, tmp_path / "dest"))["leftovers"] == told(report)["leftovers"]
@@ -203,7 +207,7 @@ def test_a_relative_path_that_cannot_follow_its_place_is_left_over(tmp_path: Pat
     # No path leads from one drive to another.
     rules = rules_of({"C:/trade2025/trading": "D:/Trade2026", "C:/trade2025/trading/nats": "E:/nats"})
     report = migrate(src, tmp_path / "dest", rules)
-    assert report.leftovers == {"compose.yml": [[4, "- ./nats:/data"]]}
+    assert report.leftovers == {"compose.yml": [[4, "- ./nats:/data", describe("relative")]]}
     assert (tmp_path / "dest/compose.yml").read_bytes() == (src / "compose.yml").read_bytes()
 
 

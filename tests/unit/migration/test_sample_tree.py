@@ -99,10 +99,12 @@ def test_of_the_whole_tree_only_what_is_no_reference_is_left(tmp_path: Path) -> 
     # Other programs' places and networks, and the platform's name where it names no place.
     no_reference = re.compile(
         r"tradingbot|trade2025-frontend-v2|xtrade2025|com\.trade2025\.|CLICKHOUSE_DB|# Trade2025|\"?aud(ience)?\"?: |"
-        r"\"(name|accessKey|secretKey)\": "
+        r"\"(name|accessKey|secretKey)\": |"
+        # A brace for folders that the map moves to different places is in doubt, also in a comment.
+        r"\\\{nats,valkey,questdb,\.\.\.\}"
     )
     # A Windows shortcut is binary: it is copied as it is, and said.
     shortcut = report.leftovers.pop("trading/scripts/Trade2025 Core.lnk")
     assert len(shortcut) > 1
-    lines = [text for found in report.leftovers.values() for _number, text in found]
+    lines = [text for found in report.leftovers.values() for _number, text, _reason in found]
     assert [text for text in lines if not no_reference.search(text)] == []

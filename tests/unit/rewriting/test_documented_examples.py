@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.module_utils.rewriting.rewriter import Rules
-from migration_case import DOCUMENTED, documented_rows, rules_of
+from rewriting_case import DOCUMENTED, documented_rows, rules_of
 
 REWRITTEN = documented_rows("## What is rewritten")
 WINDOWS = documented_rows("With a target on Windows")

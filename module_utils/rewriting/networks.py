@@ -1,0 +1,90 @@
+"""Names of Docker networks in text: where a name means the network, and where it may mean something else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# What must not follow a name, because the name would go on.
+_ENCODED_BOUNDARY = rb"(?:25)?(?:0[0-9a-fA-F]|2[1-9a-cA-CfF]|3[a-fA-F]|40|5[b-eB-E]|60|7[b-dB-D])"
+# Punctuation beyond ASCII, in UTF-8 and in cp1252 (a lone continuation byte is not UTF-8).
+_FOREIGN_BOUNDARY = (
+    rb"\xc2[\xa0-\xbf]|\xe2[\x80-\xaf]|\xe3\x80[\x80-\x9f]|\xef\xbc[\x80-\x8f\x9a-\xa0]|\xef\xbb\xbf|\xf0\x9f|"
+    rb"[\x80-\x82\x84-\x89\x8b\x91-\x99\x9b\xa0-\xa9\xab-\xb1\xb4\xb6-\xb8\xbb-\xbf]"
+)
+_END = (
+    rb"(?![A-Za-z0-9_-]|[~+@][A-Za-z0-9_-]|\$[A-Za-z0-9_{(]|\{|\.{1,8}[A-Za-z0-9_-]"
+    rb"|%(?!" + _ENCODED_BOUNDARY + rb")[A-Za-z0-9_]|(?!" + _FOREIGN_BOUNDARY + rb")[\x80-\xff])"
+)
+_WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+_ENCODED_MARK_BEFORE = re.compile(rb"%(?:25)?(?:0[9aAdD]|2[0-9a-cA-CfF]|3[a-fA-F]|5[bcdBCD]|7[b-dB-D])\Z")
+_ESCAPE_BEFORE = re.compile(rb"\\(?:[nrt]|(?:u00|x)(?:2[0267cC]|3[b-eB-E]|60))\Z")
+_SEPARATOR_BEFORE = re.compile(rb"(?:[/\\]|%(?:25)?(?:2[fF]|5[cC]))\Z")
+# The API's own paths name a network: `/networks/<name>/connect`.
+_API_BEFORE = re.compile(rb"(?:\A|[^A-Za-z0-9_.-])networks/\Z")
+_SEPARATOR_BEHIND = re.compile(rb"/|\\(?![nrt\"'](?![A-Za-z0-9_]))|%(?:25)?(?:2[fF]|5[cC])")
+# Behind a colon a key has a space, a container's address has a port; a tag, a volume and a port of a host have neither.
+_VALUE_BEHIND = re.compile(rb":(?![\s\"'\]})]|\Z)")
+_CONTAINER_BEFORE = re.compile(rb"[A-Za-z0-9_-]\.\Z")
+_PORT = re.compile(rb":[0-9$%{]")
+# What comes before the name of something else.
+_OTHER_BEFORE = re.compile(
+    rb"(?i)(?:\b(?:image|container_name|hostname|host|service|user|database|schema|repository|volume|secret|config|profile"
+    rb"|project|project_name|compose_project_name|namespace|file|path|folder|directory)[\"']?\s*[:=]\s*[\"']?"
+    rb"|^\s*FROM\s+(?:--\S+\s+)*|\bAS\s+"
+    rb"|(?:docker|podman|nerdctl)\s+(?:(?:container|image|volume|compose)\s+(?:\S+\s+)*|(?:exec|pull|push|tag|logs|start|stop|restart|kill"
+    rb"|cp|rmi?|attach|commit|save|load|wait|port|top|build|run|create)\s(?:[^\n|;&]*\s)?)"
+    rb"|\b(?:cd|ls|mkdir|rmdir|pushd|chdir|cat|cp|mv|rm|source)\s+(?:-\S+\s+)*"
+    rb"|://|@)\Z",
+    re.M,
+)
+_NETWORK_OPTION_BEFORE = re.compile(rb"(?i)--?net(?:work)?(?:-alias)?(?:=|\s+)[\"']?(?:name=)?\Z")
+NETWORK_LOOK_BACK = 192
+
+
+class NetworkNames:
+    """Finds the names of a network map.
+
+    Args:
+        network_map: old to new.
+        targets: names that read as they should already.
+    """
+
+    def __init__(self, network_map: dict[str, str], targets: Iterable[str]) -> None:
+        self._map = {old.encode(): new.encode() for old, new in network_map.items()}
+        names = sorted({*self._map, *(name.encode() for name in targets)}, key=lambda name: (-len(name), name))
+        self._pattern = re.compile(b"(?:" + b"|".join(map(re.escape, names)) + b")" + _END) if names else None
+
+    def at(self, data: bytes, head: int, floor: int) -> tuple[int, bytes | None, str]:
+        """The name at `head`: its end, its new name (None where it stays), and the reason.
+
+        The end is 0 where no name stands at `head`; the reason is empty for a name that reads as it should already.
+        """
+        found = self._pattern.match(data, head) if self._pattern else None
+        if not found:
+            return 0, None, ""
+        before = data[max(floor, head - NETWORK_LOOK_BACK, 0) : head]
+        if (
+            before
+            and before[-1] in _WORD
+            and not _ENCODED_MARK_BEFORE.search(before)
+            and not _ESCAPE_BEFORE.search(before)
+        ):
+            return 0, None, ""
+        name, end = found.group(), found.end()
+        new = self._map.get(name)
+        if new is None or new == name:
+            return end, None, ""
+        return (end, None, "not-the-network") if self._is_other(data, before, end) else (end, new, "")
+
+    @staticmethod
+    def _is_other(data: bytes, before: bytes, end: int) -> bool:
+        behind = data[end : end + 8]
+        if _SEPARATOR_BEFORE.search(before) and not _ESCAPE_BEFORE.search(before):
+            return not _API_BEFORE.search(before)
+        if _SEPARATOR_BEHIND.match(behind):
+            return not (_CONTAINER_BEFORE.search(before) and behind.startswith(b"/"))
+        if _VALUE_BEHIND.match(behind) and not (_PORT.match(behind) and _CONTAINER_BEFORE.search(before)):
+            return True
+        line = before[before.rfind(b"\n") + 1 :]
+        return bool(_OTHER_BEFORE.search(line)) and not _NETWORK_OPTION_BEFORE.search(line)

@@ -1,0 +1,31 @@
+"""Globs of what is left out."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.module_utils.migration.tree import Excluder
+
+
+@pytest.mark.parametrize(
+    ("glob", "path", "excluded"),
+    [
+        ("*.log", "a/b.log", True),
+        ("*.log", "a/b.logs", False),
+        ("logs/", "a/logs", True),
+        ("a/*", "a/b", True),
+        ("a/*", "x/a/b", False),
+        ("**/b", "b", True),
+        ("a/**/b", "a/x/y/b", True),
+        ("a/**", "a/x/y", True),
+        ("./a", "a", True),
+        ("caf?", "x/café", True),
+        ("[éà]t", "ét", True),
+        ("[!a]b", "ab", False),
+        ("[!a]b", "cb", True),
+        ("?", "\udcff", True),
+        ("a.b", "axb", False),
+    ],
+)
+def test_a_glob(glob: str, path: str, excluded: bool) -> None:
+    found = Excluder([glob]).match(path.rpartition("/")[2], path.encode("utf-8", "surrogateescape"))
+    assert found == (glob if excluded else None)
