@@ -15,7 +15,7 @@ from ansible.module_utils.rewriting.mentions import (
     LeftoverScanner,
     Mentions,
 )
-from ansible.module_utils.rewriting.rewriter import Rules, ScanState
+from ansible.module_utils.rewriting.rewriter import Clarity, Rules, ScanState
 
 # The longer mark first: UTF-32's begins with UTF-16's.
 _MARKS = (
@@ -115,7 +115,7 @@ def plan_document(
     if kind == "text" and rules.may_concern(data) and is_unclear(data):
         kind = "unclear"
     text, odd = _as_utf8(data, kind)
-    plan = rules.plan(text, kind == "unclear")
+    plan = rules.plan(text, Clarity.UNCLEAR if kind == "unclear" else Clarity.CLEAR)
     lost: list[Leftover] = []
     if compose:
         relative, lost = compose_paths.plan(plan.new, compose)
@@ -186,11 +186,11 @@ class StreamRewriter:
     Holds a piece and some kilobytes at a time.
     """
 
-    def __init__(self, rules: Rules, unclear_bytes: bool = False) -> None:
+    def __init__(self, rules: Rules, clarity: Clarity = Clarity.CLEAR) -> None:
         self._rules = rules
         self._buffer = b""
         self._emitted = 0
-        self._state = ScanState(unclear_bytes=unclear_bytes)
+        self._state = ScanState(clarity=clarity)
         self.replacements = 0
 
     def feed(self, piece: bytes, final: bool = False) -> bytes:
@@ -229,7 +229,7 @@ class DocumentStream:
     def __init__(self, kind: str, rules: Rules, mentions: Mentions) -> None:
         self._kind = kind
         self._binary = kind == "binary"
-        self._rewriter = StreamRewriter(rules, kind == "unclear")
+        self._rewriter = StreamRewriter(rules, Clarity.UNKNOWN if kind == "text" else Clarity.CLEAR)
         self._scanner = LeftoverScanner(mentions, rules, Kind.BINARY if self._binary else Kind.TEXT)
         self._mixed: LeftoverScanner | None = None
         if kind in _WIDTHS:

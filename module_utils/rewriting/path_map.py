@@ -21,6 +21,7 @@ PREFIX_WORDS = frozenset({"mnt", "host_mnt", "cygdrive", "run", "desktop", "host
 # In a target these would need an escape in most files, or be the start of something else.
 _BAD_TARGET_CHARACTER = re.compile(r"[\"'`$\\<>|*?:%]")
 _BAD_TARGET_END = re.compile(r"[\s,;=(\[{]\Z")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~+@-]*\Z")
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]+\Z")
 
 
@@ -46,6 +47,11 @@ class Location:
     def key(self) -> tuple[str, tuple[str, ...]]:
         """Equal for two spellings of the same location: names on a drive have no case."""
         return self.drive, tuple(part.lower() for part in self.parts) if self.drive else self.parts
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it can be written anywhere without quotes or escapes."""
+        return all(_PLAIN_NAME.match(part) for part in self.text_parts)
 
     def reads_like(self, other: Location) -> bool:
         """Whether both are written alike."""

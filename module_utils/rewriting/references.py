@@ -56,10 +56,10 @@ _PERCENT = re.compile(rb"%(?:25)?([0-9a-fA-F]{2})")
 _PATH_START = rb"[\"'(\[{<@]*(?:[A-Za-z]\\?:[/\\]|[/\\]|[A-Za-z][A-Za-z0-9+.-]{1,15}:|~[/\\]|\.{1,2}(?:[/\\]|\Z))"
 _VARIABLE_START = rb"[\"'(\[{<@]*(?:\$\{?\w|%\w+%|!\w+!|\{\{|%~?[0-9])"
 _START = rb"(?:" + _PATH_START + rb"|" + _VARIABLE_START + rb")"
-_NEW_WORD_IN_QUOTES = re.compile(
+NEW_WORD_IN_QUOTES = re.compile(
     _PATH_START + rb"|--?[A-Za-z]|--(?:\s|\Z)|\+[A-Za-z]|&&|\|\||(?:[#=]+>?|->|=>|\\|\^|>>?)\Z|//"
 )
-_NEW_WORD = re.compile(_NEW_WORD_IN_QUOTES.pattern + rb"|" + _VARIABLE_START)
+_NEW_WORD = re.compile(NEW_WORD_IN_QUOTES.pattern + rb"|" + _VARIABLE_START)
 _AFTER_MARK = re.compile(rb"\s*(?:[A-Za-z_][\w.-]*=|" + _START + rb"|[\"'`\s]|\Z)")
 _START_INSIDE = re.compile(rb"[=,;(:]+" + _START)
 _REGION = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f\"<>|`]*")
@@ -513,7 +513,7 @@ class Reader:
         words = 0
         for found in _WORDS.finditer(rest):
             word = found.group()
-            if (_NEW_WORD_IN_QUOTES if self._quoted else _NEW_WORD).match(word):
+            if (NEW_WORD_IN_QUOTES if self._quoted else _NEW_WORD).match(word):
                 return "end", position
             inside = _START_INSIDE.search(word)
             colon = word.find(b":")

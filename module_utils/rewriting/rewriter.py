@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NamedTuple
 
 from ansible.module_utils.rewriting.edits import Edit, Plan, apply_edits
@@ -28,6 +29,7 @@ from ansible.module_utils.rewriting.patterns import (
 )
 from ansible.module_utils.rewriting.references import (
     LOOK_AHEAD,
+    NEW_WORD_IN_QUOTES,
     REFERENCE_MAX,
     Reader,
     Region,
@@ -39,6 +41,46 @@ from ansible.module_utils.rewriting.substitution import encoding_level, substitu
 # A backslash or a drive's letter that may be the second half of a double-byte character.
 _HALVES = re.compile(rb"[\x80-\xff](?:\\|[A-Za-z]:)")
 _SHORT_NAME_END = re.compile(rb"~[1-9][0-9]?(?![0-9A-Za-z_~-])")
+
+
+# Decisions about as many references are remembered; a tree has few, and each occurs often.
+_DECISIONS_MAX = 4096
+_PLAIN_REFERENCE = re.compile(rb"(?!.*\\[ux])[A-Za-z0-9_./\\-]+")
+_QUOTE_BYTES = (b'"', b"'", b"`")
+
+
+class Clarity(Enum):
+    """Whether a backslash may be the second half of a double-byte character."""
+
+    CLEAR = "clear"
+    # It may where the bytes around it are not UTF-8.
+    UNKNOWN = "unknown"
+    UNCLEAR = "unclear"
+
+
+def _is_unclear(data: bytes, start: int, end: int, clarity: Clarity) -> bool:
+    """Whether a character of the reference may be another one, clarity permitting."""
+    if clarity is Clarity.CLEAR or not _HALVES.search(data, max(0, start - 1), end):
+        return False
+    if clarity is Clarity.UNCLEAR:
+        return True
+    begin = start
+    while begin and start - begin < 4 and data[begin - 1] >= 128:
+        begin -= 1
+    try:
+        data[begin:end].decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+class _Decision(NamedTuple):
+    """What becomes of a reference of `length` bytes: its new text, or None and why it stays."""
+
+    length: int
+    new: bytes | None
+    reason: str
+    told: bool
 
 
 class Kept(NamedTuple):
@@ -55,14 +97,11 @@ class Kept(NamedTuple):
 
 @dataclass(slots=True)
 class ScanState:
-    """Where the scan stands, in positions of the buffer at hand.
-
-    `unclear_bytes`: the text is not UTF-8, and 0x5C may be the second half of a character.
-    """
+    """Where the scan stands, in positions of the buffer at hand."""
 
     position: int = 0
     floor: int = 0
-    unclear_bytes: bool = False
+    clarity: Clarity = Clarity.CLEAR
     edits: list[Edit] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
 
@@ -86,6 +125,8 @@ class Rules:
         names = {*self.network_map, *(self.network_map.values() if guarded else ())}
         self._networks = NetworkNames(self.network_map, names)
         self._compile_heads([location for location, _entry in [*sources, *targets]], names)
+        self._decisions: dict[tuple[bytes, bytes, int], _Decision] = {}
+        self._plain_targets = all(entry.target.is_plain for entry in path_map.entries)
         self._short_names = self._compile_short_names()
         self.reach_back = REACH_BACK + NETWORK_LOOK_BACK
         self.reach_on = REFERENCE_MAX + 2 * LOOK_AHEAD
@@ -147,11 +188,11 @@ class Rules:
         """Whether `data` holds a head at all; false means that nothing in it is rewritten."""
         return self._heads is not None and self._heads.search(data) is not None
 
-    def plan(self, data: bytes, unclear_bytes: bool = False) -> Plan:
+    def plan(self, data: bytes, clarity: Clarity = Clarity.CLEAR) -> Plan:
         """What `data` reads after the migration."""
         if not self.may_concern(data):
             return Plan(data, 0)
-        state = ScanState(unclear_bytes=unclear_bytes)
+        state = ScanState(clarity=clarity)
         self.scan(data, state, len(data))
         return apply_edits(data, state.edits)
 
@@ -189,13 +230,20 @@ class Rules:
         """What a text reads afterwards that is one path and nothing else, as a symlink's target is."""
         for pattern in (DRIVE, UNIX):
             for separator in re.finditer(rb"[/\\]+", path):
-                prefix = pattern.match(path[: separator.end()][::-1])
-                if not prefix or prefix.end() != separator.end():
+                first = separator.end()
+                prefix = pattern.match(path[:first][::-1])
+                if not prefix or prefix.end() != first:
                     continue
                 drive = (prefix["letter"] or prefix["unix_letter"]).decode().lower() if pattern is DRIVE else ""
-                edit = self._read(path, separator.end(), 0, drive, prefix, Region(len(path), verbatim=True), [])
-                if edit:
-                    return apply_edits(path, [edit])
+                if drive not in self._roots:
+                    continue
+                run = (prefix["run"] or separator.group())[::-1]
+                reader = Reader(path, Region(len(path), quoted=True, verbatim=True), run, 0, bool(drive), 0)
+                reading = reader.read(first, self._roots[drive], run)
+                if reading.reason or reading.entry is None:
+                    continue
+                done = substitute(self.path_map, reading, path[:first], prefix, in_markup=False)
+                return Plan(path, 0) if done.reason else Plan(done.new, 1)
         return Plan(path, 0)
 
     def scan(self, data: bytes, state: ScanState, limit: int) -> None:
@@ -249,13 +297,10 @@ class Rules:
                 # What is glued to the reference before is a part of something else.
                 if start == state.floor and start and not prefix.groupdict().get("letter"):
                     continue
-                region = region_of(data, start, first, base)
                 if skipped:
                     prefix = pattern.match(reversed_text[skipped:])
                     assert prefix
-                end = self._take(data, first, start, drive, prefix, region, state)
-                if end:
-                    return end
+                return self._take(data, first, start, base, drive, prefix, state)
             # Steps before the head matter where `.` or `..` among them lead to it.
             step = STEP_BEFORE.match(reversed_text, skipped)
             if not step or (not skipped and step["name"] not in (b".", b"..")):
@@ -263,51 +308,64 @@ class Rules:
             skipped = step.end()
 
     def _take(
-        self, data: bytes, first: int, start: int, drive: str, prefix: re.Match[bytes], region: Region, state: ScanState
+        self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes], state: ScanState
     ) -> int:
-        edit = self._read(data, first, start, drive, prefix, region, state.kept)
-        if edit and state.unclear_bytes and _HALVES.search(data, max(0, start - 1), edit.end):
-            state.kept.append(Kept(start, edit.end, "unclear-bytes", told=True))
-            edit = None
-        if edit:
-            state.edits.append(edit)
-            state.floor = edit.end
-            return edit.end
-        if state.kept and state.kept[-1].start == start:
-            state.floor = state.kept[-1].end
-            return state.floor
-        return 0
+        """Decide about the reference whose first name stands at `first`; returns its end."""
+        key = self._key(data, first, start) if self._plain_targets else None
+        decision = self._decisions.get(key) if key else None
+        if decision is None:
+            decision = self._decide(data, first, start, base, drive, prefix)
+            if key and len(self._decisions) < _DECISIONS_MAX:
+                self._decisions[key] = decision
+        end = start + decision.length
+        new, reason = decision.new, decision.reason
+        if new is not None and _is_unclear(data, start, end, state.clarity):
+            new, reason = None, "unclear-bytes"
+        if new is not None:
+            state.edits.append(Edit(start, end, new))
+        else:
+            state.kept.append(Kept(start, end, reason, decision.told or reason == "unclear-bytes"))
+        state.floor = end
+        return end
 
-    def _read(
-        self,
-        data: bytes,
-        first: int,
-        start: int,
-        drive: str,
-        prefix: re.Match[bytes],
-        region: Region,
-        kept: list[Kept],
-    ) -> Edit | None:
-        """The edit for the reference whose first name stands at `first`; None where it stays, then noted in `kept`."""
-        root = self._roots.get(drive)
-        if root is None:
+    @staticmethod
+    def _key(data: bytes, first: int, start: int) -> tuple[bytes, bytes, int] | None:
+        """What the decision about a plain reference depends on; None where it depends on more.
+
+        Such a reference has no character that could be anything else, and what follows surely ends it.
+        """
+        token = _PLAIN_REFERENCE.match(data, first, first + 256)
+        if token is None or token.end() >= len(data):
             return None
+        end = token.end()
+        byte = data[end]
+        if byte == 10 or byte == 13:
+            if data[end : end + 3].strip(b"\r\n")[:1] in (b" ", b"\t", b"") or data[start - 1 : start] in _QUOTE_BYTES:
+                return None
+        elif byte == 32:
+            if not NEW_WORD_IN_QUOTES.match(data, end + 1, end + 65) or data[start - 1 : start] in _QUOTE_BYTES:
+                return None
+        elif byte not in b'":>|':
+            return None
+        return data[max(0, start - 2) : start], data[start:end], byte
+
+    def _decide(self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes]) -> _Decision:
+        root = self._roots[drive]
         if prefix.re is DRIVE:
             run, url = prefix["run"][::-1], bool(prefix["url"] or prefix["unix_url"])
         else:
             run, url = (prefix["run"] or prefix["url"])[::-1], bool(prefix["url"])
+        region = region_of(data, start, first, base)
         level = encoding_level([run], url)
-        base = max(0, start - REACH_BACK)
-        reading = Reader(data, region, run, level, bool(drive), base).read(first, root, run)
+        reading = Reader(data, region, run, level, bool(drive), max(0, start - REACH_BACK)).read(first, root, run)
+        length = reading.end - start
         if reading.reason or reading.entry is None:
-            kept.append(Kept(start, reading.end, reading.reason, reading.told))
-            return None
-        in_markup = data[region.stop : region.stop + 1] == b"<" or data[region.stop : region.stop + 1] == b"&"
+            return _Decision(length, None, reading.reason, reading.told)
+        in_markup = data[region.stop : region.stop + 1] in (b"<", b"&")
         done = substitute(self.path_map, reading, data[start:first], prefix, in_markup)
         if done.reason:
-            kept.append(Kept(start, reading.end, done.reason, told=True))
-            return None
-        return Edit(start, reading.end, done.new)
+            return _Decision(length, None, done.reason, told=True)
+        return _Decision(length, done.new, "", told=False)
 
     def _network_at(self, data: bytes, head: int, state: ScanState) -> int:
         """Handle a network name at `head`; returns its end, 0 when there is none."""

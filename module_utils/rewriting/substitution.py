@@ -88,7 +88,7 @@ def _from_unix(
 
 def _needs_quotes(reading: Reading, target: Location, level: int) -> bool:
     """Whether the target has characters that the text around the reference may give another meaning."""
-    if level or reading.quoted or all(_PLAIN_NAME.match(part) for part in target.text_parts):
+    if level or reading.quoted or target.is_plain:
         return False
     special = {c for part in target.text_parts for c in part if not _PLAIN_NAME.match(c) and c.isascii()}
     given = {c for step in reading.steps[: reading.covered] for c in step.name}
