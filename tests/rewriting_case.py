@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.module_utils.rewriting.document import Document
 from ansible.module_utils.rewriting.path_map import PathMap, check_network_map
 from ansible.module_utils.rewriting.rewriter import Rules
 
@@ -38,5 +39,11 @@ def documented_rows(heading: str) -> list[tuple[str, ...]]:
     for line in lines[start + 1 :]:
         if not line.startswith("|"):
             break
-        rows.append(tuple(cell.strip().removeprefix("`").removesuffix("`") for cell in line.strip("|").split(" | ")))
-    return [tuple(cell.strip().strip("`") for cell in row) for row in rows]
+        cells = re.split(r"(?<!\\)\|", line.strip("|"))
+        rows.append(tuple(re.sub(r"\A`(.*)`\Z", r"\1", cell.strip()).replace("\\|", "|") for cell in cells))
+    return rows
+
+
+def codes(document: Document) -> list[str]:
+    """The codes of the reasons of a document's leftovers."""
+    return [leftover.reason.partition(":")[0] for leftover in document.leftovers]

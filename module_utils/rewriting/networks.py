@@ -33,13 +33,33 @@ _OTHER_BEFORE = re.compile(
     rb"|project|project_name|compose_project_name|namespace|file|path|folder|directory)[\"']?\s*[:=]\s*[\"']?"
     rb"|^\s*FROM\s+(?:--\S+\s+)*|\bAS\s+"
     rb"|(?:docker|podman|nerdctl)\s+(?:(?:container|image|volume|compose)\s+(?:\S+\s+)*|(?:exec|pull|push|tag|logs|start|stop|restart|kill"
-    rb"|cp|rmi?|attach|commit|save|load|wait|port|top|build|run|create)\s(?:[^\n|;&]*\s)?)"
+    rb"|cp|rmi?|inspect|attach|commit|save|load|wait|port|top|build|run|create)\s(?:[^\n|;&]*\s)?)"
     rb"|\b(?:cd|ls|mkdir|rmdir|pushd|chdir|cat|cp|mv|rm|source)\s+(?:-\S+\s+)*"
     rb"|://|@)\Z",
     re.M,
 )
 _NETWORK_OPTION_BEFORE = re.compile(rb"(?i)--?net(?:work)?(?:-alias)?(?:=|\s+)[\"']?(?:name=)?\Z")
-NETWORK_LOOK_BACK = 192
+_NETWORK_COMMAND_BEFORE = re.compile(rb"(?i)\bnetwork\s+[^\n|;&]*\Z")
+# Below these keys a name is that of a service, a volume and so on, although a network may be called the same.
+_OTHER_KEYS = rb"services|volumes|secrets|configs|models|depends_on|links|external_links|volumes_from|containers"
+_OTHER_LIST_BEFORE = re.compile(rb"(?:" + _OTHER_KEYS + rb")[\"']?\s*:\s*[\[{][^\]}]*\Z")
+_OTHER_PARENT = re.compile(rb"(?:^|[{,])\s*[\"']?(?:" + _OTHER_KEYS + rb")[\"']?\s*:\s*[{\[]?\s*(?:[&#].*)?\Z")
+_ITEM = re.compile(rb"([ \t]*)(-\s+)?[\"']?\Z")
+NETWORK_LOOK_BACK = 2048
+
+
+def _is_below_other(lines: list[bytes], line: bytes) -> bool:
+    """Whether a name that begins a line of YAML stands below a key for something else than networks."""
+    item = _ITEM.match(line)
+    if not item:
+        return False
+    # The items of a list may be as far to the left as its key.
+    most = len(item.group(1)) - (0 if item.group(2) else 1)
+    for above in reversed(lines):
+        body = above.strip()
+        if body and not body.startswith((b"#", b"-")) and len(above) - len(above.lstrip()) <= most:
+            return bool(_OTHER_PARENT.search(body))
+    return False
 
 
 class NetworkNames:
@@ -55,7 +75,7 @@ class NetworkNames:
         names = sorted({*self._map, *(name.encode() for name in targets)}, key=lambda name: (-len(name), name))
         self._pattern = re.compile(b"(?:" + b"|".join(map(re.escape, names)) + b")" + _END) if names else None
 
-    def at(self, data: bytes, head: int, floor: int) -> tuple[int, bytes | None, str]:
+    def at(self, data: bytes, head: int) -> tuple[int, bytes | None, str]:
         """The name at `head`: its end, its new name (None where it stays), and the reason.
 
         The end is 0 where no name stands at `head`; the reason is empty for a name that reads as it should already.
@@ -63,7 +83,7 @@ class NetworkNames:
         found = self._pattern.match(data, head) if self._pattern else None
         if not found:
             return 0, None, ""
-        before = data[max(floor, head - NETWORK_LOOK_BACK, 0) : head]
+        before = data[max(head - NETWORK_LOOK_BACK, 0) : head]
         if (
             before
             and before[-1] in _WORD
@@ -86,5 +106,11 @@ class NetworkNames:
             return not (_CONTAINER_BEFORE.search(before) and behind.startswith(b"/"))
         if _VALUE_BEHIND.match(behind) and not (_PORT.match(behind) and _CONTAINER_BEFORE.search(before)):
             return True
-        line = before[before.rfind(b"\n") + 1 :]
-        return bool(_OTHER_BEFORE.search(line)) and not _NETWORK_OPTION_BEFORE.search(line)
+        lines = before.split(b"\n")
+        line = lines.pop()
+        if len(before) == NETWORK_LOOK_BACK:
+            # The first of the lines may be cut.
+            del lines[:1]
+        if _NETWORK_OPTION_BEFORE.search(line) or _NETWORK_COMMAND_BEFORE.search(line):
+            return False
+        return bool(_OTHER_BEFORE.search(line) or _OTHER_LIST_BEFORE.search(line)) or _is_below_other(lines, line)

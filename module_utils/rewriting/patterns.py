@@ -74,8 +74,8 @@ DRIVE = re.compile(
     rb"(?P<colon>" + _R_COLON + rb")(?P<letter>[A-Za-z])"
     rb"(?:(?P<url>" + _R_RUN + _R_LEADING_URL + rb")"
     rb"|(?P<extended>\\{1,2}[?.]\\{2,4}(?=\Z|[^A-Za-z0-9_/\\.%:-]))"
-    # `/C:/…`, as URLs have it; behind a name it would be the rest of another path, but for a URL's host.
-    rb"|(?P<slashes>" + _R_RUN + rb"(?=[A-Za-z0-9.-]{1,32}//:)"
+    # `/C:/…`, as URLs have it, and `vscode://file/C:/…`; behind another name it is the rest of another path.
+    rb"|(?P<slashes>" + _R_RUN + rb"(?=(?i:elif)//:)"
     rb"|" + _R_SLASH + _R_BEFORE_SLASH + rb"|" + _R_PERCENT_SEPARATOR + rb"{1,4}" + _R_BEFORE_ENCODED_SLASH + rb")"
     rb"|" + _R_BEFORE_LETTER + rb")"
     rb"|(?P<unix_letter>[A-Za-z])(?:" + _R_RUN + _R_MOUNT + rb")?"

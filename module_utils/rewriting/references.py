@@ -46,6 +46,8 @@ _WILD = re.compile(
     rb"(?![0-9A-Fa-f])|%[0-9*](?![0-9A-Fa-f])|!\w+!|\[[^\]/\\\r\n]*\]|\([^()/\\\r\n]*\|[^()/\\\r\n]*\)|\*+|\?|@\w+@|#\{[^}\r\n]*\}"
     rb"|<%.*?%>|<[A-Za-z][\w .-]*>(?=[/\\])|&lt;[\w .-]*&gt;|\.{3}|\xe2\x80\xa6"
 )
+# The same without what must stand around them, for a name by itself.
+_WILD_PARTS = re.compile(_WILD.pattern.replace(rb"(?=[/\\])", b""))
 _QUERY = re.compile(rb"[?&](?:amp;)?[A-Za-z_][\w.-]*=|\?(?=[^\w*?.\[{]|\Z)")
 _BRACKETS = re.compile(rb"\([^()/\\\r\n\"<>|:]*\)")
 _NAMED_ENTITIES = rb"amp|lt|gt|quot|apos|nbsp"
@@ -71,7 +73,7 @@ _PROGRAM = re.compile(rb"(?i)\.(?:exe|bat|cmd|com|ps1|py|sh|jar|msi|vbs|pl|rb|js
 _INDENT = re.compile(rb"(?:\A|\n)([ \t]*)[^\n]*\Z")
 _NEXT_LINE = re.compile(rb"[ \t]*\r?\n([ \t]*)(\S+)")
 
-_QUOTES = {b'"': b'"', b"'": b"'", b"`": b"`"}
+_QUOTES = {b'"': b'"', b"'": b"'", b"`": b"`", b"*": b"*"}
 # Quotes of more than a byte: escaped, encoded, or beyond ASCII. `„` closes with `“` or `”`.
 _LONG_QUOTES = {
     mark: mark
@@ -335,7 +337,7 @@ class Reader:
 
     def _may_be(self, raw: bytes, node: Node) -> bool:
         """Whether a name with a variable or wildcard may stand for a folder that the map knows."""
-        literal = [re.escape(self._key(_decoded(piece, self._level))) for piece in _WILD.split(raw)]
+        literal = [re.escape(self._key(_decoded(piece, self._level))) for piece in _WILD_PARTS.split(raw)]
         pattern = re.compile(".*".join(literal), re.S)
         return any(pattern.fullmatch(name) for name in node.children)
 

@@ -356,6 +356,8 @@ class Rules:
         else:
             run, url = (prefix["run"] or prefix["url"])[::-1], bool(prefix["url"])
         region = region_of(data, start, first, base)
+        # A regular expression between slashes would end at the first slash of a Unix path.
+        in_slashes = prefix.re is DRIVE and (data[max(0, start - 2) : start] == b"/^" or prefix["slashes"] == b"/")
         level = encoding_level([run], url)
         reading = Reader(data, region, run, level, bool(drive), max(0, start - REACH_BACK)).read(first, root, run)
         length = reading.end - start
@@ -365,13 +367,15 @@ class Rules:
         done = substitute(self.path_map, reading, data[start:first], prefix, in_markup)
         if done.reason:
             return _Decision(length, None, done.reason, told=True)
+        if in_slashes and b"\\" in run:
+            return _Decision(length, None, "unclear-start", told=True)
         return _Decision(length, done.new, "", told=False)
 
     def _network_at(self, data: bytes, head: int, state: ScanState) -> int:
         """Handle a network name at `head`; returns its end, 0 when there is none."""
         if state.floor and head == state.floor:
             return 0
-        end, new, reason = self._networks.at(data, head, state.floor)
+        end, new, reason = self._networks.at(data, head)
         if not end:
             return 0
         if new is not None:
