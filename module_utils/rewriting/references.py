@@ -44,7 +44,7 @@ _WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _WILD = re.compile(
     rb"\$\{[^}\r\n]*\}|\$\([^)\r\n]*\)|\$env:\w+|\$\w+|\{\{.*?\}\}|\{[^{}\r\n]*\}|%\(\w+\)\w|%\w+%|%[-0-9.*~]*[A-Za-z]"
     rb"(?![0-9A-Fa-f])|%[0-9*](?![0-9A-Fa-f])|!\w+!|\[[^\]/\\\r\n]*\]|\([^()/\\\r\n]*\|[^()/\\\r\n]*\)|\*+|\?|@\w+@|#\{[^}\r\n]*\}"
-    rb"|<%.*?%>|<[A-Za-z][\w .-]*>(?=[/\\])|&lt;[\w .-]*&gt;|\.{3}|\xe2\x80\xa6"
+    rb"|<%.*?%>|<[A-Za-z][\w .-]*>(?=[/\\])|&lt;[\w .-]*&gt;|\.{3}|\xe2\x80\xa6|%(?![0-9A-Fa-f]{2})"
 )
 # The same without what must stand around them, for a name by itself.
 _WILD_PARTS = re.compile(_WILD.pattern.replace(rb"(?=[/\\])", b""))
@@ -70,6 +70,7 @@ _WORDS = re.compile(rb"\S+")
 _DOTS = re.compile(rb"(?:[/\\]|\A)\.\.(?:[/\\]|\Z)")
 # Behind a program's name a space may begin its arguments.
 _PROGRAM = re.compile(rb"(?i)\.(?:exe|bat|cmd|com|ps1|py|sh|jar|msi|vbs|pl|rb|js)\Z")
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _INDENT = re.compile(rb"(?:\A|\n)([ \t]*)[^\n]*\Z")
 _NEXT_LINE = re.compile(rb"[ \t]*\r?\n([ \t]*)(\S+)")
 
@@ -256,7 +257,8 @@ class Reader:
             position, wild, ended = self._name(position, node)
             raw = data[start:position]
             if ended and not self._region.verbatim and not self._reason:
-                stripped = raw.rstrip(b".")
+                # `-->` closes a comment.
+                stripped = raw.rstrip(b"-.") if data[position : position + 1] == b">" else raw.rstrip(b".")
                 if stripped:
                     raw = stripped
                 elif len(raw) == 1:
@@ -279,6 +281,8 @@ class Reader:
                 dots = True
             else:
                 child = self._child(node, name, raw)
+                if child is None and node is not None and node.children and self._may_end_before(raw, position, node):
+                    self._doubt("name-goes-on")
                 if wild and node is not None and child is None and self._may_be(raw, node):
                     self._doubt("several-places")
                     self._told = True
@@ -334,6 +338,19 @@ class Reader:
         if child is None and not self._level and b"%" in raw:
             child = node.children.get(self._key(_decoded(raw, 1)))
         return child
+
+    def _may_end_before(self, raw: bytes, position: int, node: Node) -> bool:
+        """Whether a folder of the map is followed by characters that may not belong to its name.
+
+        These are dashes and the like at the name's end, and letters of scripts that put no space between words.
+        """
+        if self._region.verbatim or (self._quoted and position == self._stop):
+            return False
+        begins = {raw.rstrip(b"-+~@")}
+        foreign = _BEYOND_ASCII.search(raw)
+        if foreign:
+            begins.add(raw[: foreign.start()])
+        return any(begin != raw and self._child(node, _decoded(begin, self._level), begin) for begin in begins)
 
     def _may_be(self, raw: bytes, node: Node) -> bool:
         """Whether a name with a variable or wildcard may stand for a folder that the map knows."""
@@ -423,6 +440,9 @@ class Reader:
         apostrophe = _APOSTROPHE_HERE.match(data, position)
         if apostrophe:
             after = apostrophe.end()
+            if data[position : position + 2] == b"''" and not sensitive:
+                # SQL, YAML and PowerShell write an apostrophe in quotes so.
+                after = position + 2
             if after >= stop or data[after] not in _WORD:
                 return "end", position
             return ("doubt" if sensitive else "name"), after
