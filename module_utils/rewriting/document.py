@@ -24,6 +24,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_MARKED = frozenset(mark[:2] for mark, _encoding in _MARKS)
+_COMPRESSED = tuple(COMPRESSED)
 # How many bytes a character takes at least in the encodings whose units are longer than a byte.
 _WIDTHS = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4, "utf-32-be": 4}
 # Encodings in which a backslash may be the second half of a character.
@@ -48,9 +50,10 @@ class Document:
 
 def kind_of(head: bytes, has_nul: bool) -> str:
     """The kind of a file from its first bytes and whether a NUL byte stands anywhere in it."""
-    for mark, encoding in _MARKS:
-        if head.startswith(mark):
-            return encoding
+    if head[:2] in _MARKED:
+        for mark, encoding in _MARKS:
+            if head.startswith(mark):
+                return encoding
     return "binary" if has_nul else "text"
 
 
@@ -103,7 +106,7 @@ def plan_document(
     kind = kind_of(data[:4], encoding is None and b"\x00" in data)
     if encoding and kind == "text":
         kind = f"{encoding}-le" if encoding in ("utf-16", "utf-32") else encoding
-    plain = kind == "text" and not compose and not data.startswith(tuple(COMPRESSED))
+    plain = kind == "text" and not compose and not data.startswith(_COMPRESSED)
     if plain and mentions.covers(rules) and not mentions.in_name(data) and not any(rules.short_names(data)):
         return Document(data, kind)
     if kind in _WIDTHS and (has_nul_unit(data, kind) or not _decodes(data, kind)):

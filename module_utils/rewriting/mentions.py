@@ -58,6 +58,7 @@ class Mentions:
             else:
                 patterns.append(rb"(?i:" + re.escape(word + digits) + rb")")
         self._pattern = re.compile(b"|".join(patterns)) if patterns else None
+        self._covered: tuple[Rules, bool] | None = None
         wide = []
         # In both byte orders the digits but the last read so: a search for them runs at memory speed.
         self._wide_digits = {
@@ -85,7 +86,9 @@ class Mentions:
 
     def covers(self, rules: Rules) -> bool:
         """Whether bytes without a mention cannot hold a reference either, so that one search tells both."""
-        return bool(rules.stems) and all(stem.endswith(self._names) for stem in rules.stems)
+        if self._covered is None or self._covered[0] is not rules:
+            self._covered = rules, bool(rules.stems) and all(stem.endswith(self._names) for stem in rules.stems)
+        return self._covered[1]
 
     def in_name(self, name: bytes) -> bool:
         """Whether a file's name or a symlink's target mentions a name."""
@@ -218,8 +221,9 @@ class LeftoverScanner:
                 yield from ((start, end, "mixed-encoding") for start, end in self._rules.heads(data))
             return
         yield from ((start, end, "short-name") for start, end in self._rules.short_names(data))
-        kept = self._rules.kept(data)
-        yield from _with_reasons(spans, kept)
+        # Where every reference holds a mention, nothing stays without one.
+        if spans or not self._mentions.covers(self._rules):
+            yield from _with_reasons(spans, self._rules.kept(data))
 
     def _expand(self, piece: bytes) -> None:
         """Look into a compressed file: an archive's member names stand in its expanded bytes."""

@@ -27,34 +27,40 @@ _SEPARATOR_BEHIND = re.compile(rb"/|\\(?![nrt\"'](?![A-Za-z0-9_]))|%(?:25)?(?:2[
 _VALUE_BEHIND = re.compile(rb":(?![\s\"'\]})]|\Z)")
 _CONTAINER_BEFORE = re.compile(rb"[A-Za-z0-9_-]\.\Z")
 _PORT = re.compile(rb":[0-9$%{]")
-# What comes before the name of something else.
+# What comes right before the name of something else: a key, a command that takes a folder, a URL, a user.
 _OTHER_BEFORE = re.compile(
     rb"(?i)(?:\b(?:image|container_name|hostname|host|service|user|database|schema|repository|volume|secret|config|profile"
     rb"|project|project_name|compose_project_name|namespace|file|path|folder|directory)[\"']?\s*[:=]\s*[\"']?"
-    rb"|^\s*FROM\s+(?:--\S+\s+)*|\bAS\s+"
-    rb"|(?:docker|podman|nerdctl)\s+(?:(?:container|image|volume|compose)\s+(?:\S+\s+)*|(?:exec|pull|push|tag|logs|start|stop|restart|kill"
-    rb"|cp|rmi?|inspect|attach|commit|save|load|wait|port|top|build|run|create)\s(?:[^\n|;&]*\s)?)"
-    rb"|\b(?:cd|ls|mkdir|rmdir|pushd|chdir|cat|cp|mv|rm|source)\s+(?:-\S+\s+)*"
-    rb"|://|@)\Z",
-    re.M,
+    rb"|\b(?:cd|ls|mkdir|rmdir|pushd|chdir|cat|cp|mv|rm|source)\s+(?:-\S+\s+)*|://|@)\Z"
 )
-_NETWORK_OPTION_BEFORE = re.compile(rb"(?i)--?net(?:work)?(?:-alias)?(?:=|\s+)[\"']?(?:name=)?\Z")
-_NETWORK_COMMAND_BEFORE = re.compile(rb"(?i)\bnetwork\s+[^\n|;&]*\Z")
+_OTHER_REACH = 64
+# Commands of container engines whose operands are images and containers.
+_ENGINES = (b"docker ", b"podman ", b"nerdctl ")
+_ENGINE_COMMAND_BEFORE = re.compile(
+    rb"(?:docker|podman|nerdctl)\s+(?:(?:container|image|volume|compose)\s+(?:\S+\s+)*|(?:exec|pull|push|tag|logs|start"
+    rb"|stop|restart|kill|cp|rmi?|inspect|attach|commit|save|load|wait|port|top|build|run|create)\s(?:[^\n|;&]*\s)?)\Z"
+)
+_NETWORK_OPTION_BEFORE = re.compile(rb"--?net(?:work)?(?:-alias)?(?:=|\s+)[\"']?(?:name=)?\Z")
+_NETWORK_COMMAND_BEFORE = re.compile(rb"\bnetwork\s+[^\n|;&]*\Z")
 # Below these keys a name is that of a service, a volume and so on, although a network may be called the same.
 _OTHER_KEYS = rb"services|volumes|secrets|configs|models|depends_on|links|external_links|volumes_from|containers"
-_OTHER_LIST_BEFORE = re.compile(rb"(?:" + _OTHER_KEYS + rb")[\"']?\s*:\s*[\[{][^\]}]*\Z")
+_OTHER_LIST_BEFORE = re.compile(rb"(?:" + _OTHER_KEYS + rb")[\"']?\s*:\s*\[[^\]]*\Z")
 _OTHER_PARENT = re.compile(rb"(?:^|[{,])\s*[\"']?(?:" + _OTHER_KEYS + rb")[\"']?\s*:\s*[{\[]?\s*(?:[&#].*)?\Z")
 _ITEM = re.compile(rb"([ \t]*)(-\s+)?[\"']?\Z")
 NETWORK_LOOK_BACK = 2048
 
 
-def _is_below_other(lines: list[bytes], line: bytes) -> bool:
+def _is_below_other(before: bytes, line: bytes) -> bool:
     """Whether a name that begins a line of YAML stands below a key for something else than networks."""
     item = _ITEM.match(line)
     if not item:
         return False
     # The items of a list may be as far to the left as its key.
     most = len(item.group(1)) - (0 if item.group(2) else 1)
+    lines = before.split(b"\n")[:-1]
+    if len(before) == NETWORK_LOOK_BACK:
+        # The first of the lines may be cut.
+        del lines[:1]
     for above in reversed(lines):
         body = above.strip()
         if body and not body.startswith((b"#", b"-")) and len(above) - len(above.lstrip()) <= most:
@@ -83,34 +89,30 @@ class NetworkNames:
         found = self._pattern.match(data, head) if self._pattern else None
         if not found:
             return 0, None, ""
-        before = data[max(head - NETWORK_LOOK_BACK, 0) : head]
-        if (
-            before
-            and before[-1] in _WORD
-            and not _ENCODED_MARK_BEFORE.search(before)
-            and not _ESCAPE_BEFORE.search(before)
-        ):
+        near = data[max(head - 12, 0) : head]
+        if near and near[-1] in _WORD and not _ENCODED_MARK_BEFORE.search(near) and not _ESCAPE_BEFORE.search(near):
             return 0, None, ""
         name, end = found.group(), found.end()
         new = self._map.get(name)
         if new is None or new == name:
             return end, None, ""
-        return (end, None, "not-the-network") if self._is_other(data, before, end) else (end, new, "")
+        return (end, None, "not-the-network") if self._is_other(data, head, end, near) else (end, new, "")
 
     @staticmethod
-    def _is_other(data: bytes, before: bytes, end: int) -> bool:
+    def _is_other(data: bytes, head: int, end: int, near: bytes) -> bool:
         behind = data[end : end + 8]
-        if _SEPARATOR_BEFORE.search(before) and not _ESCAPE_BEFORE.search(before):
-            return not _API_BEFORE.search(before)
+        if _SEPARATOR_BEFORE.search(near) and not _ESCAPE_BEFORE.search(near):
+            return not _API_BEFORE.search(near)
         if _SEPARATOR_BEHIND.match(behind):
-            return not (_CONTAINER_BEFORE.search(before) and behind.startswith(b"/"))
-        if _VALUE_BEHIND.match(behind) and not (_PORT.match(behind) and _CONTAINER_BEFORE.search(before)):
+            return not (_CONTAINER_BEFORE.search(near) and behind.startswith(b"/"))
+        if _VALUE_BEHIND.match(behind) and not (_PORT.match(behind) and _CONTAINER_BEFORE.search(near)):
             return True
-        lines = before.split(b"\n")
-        line = lines.pop()
-        if len(before) == NETWORK_LOOK_BACK:
-            # The first of the lines may be cut.
-            del lines[:1]
-        if _NETWORK_OPTION_BEFORE.search(line) or _NETWORK_COMMAND_BEFORE.search(line):
+        before = data[max(head - NETWORK_LOOK_BACK, 0) : head]
+        line = before[before.rfind(b"\n") + 1 :]
+        if b"net" in line and (_NETWORK_OPTION_BEFORE.search(line) or _NETWORK_COMMAND_BEFORE.search(line)):
             return False
-        return bool(_OTHER_BEFORE.search(line) or _OTHER_LIST_BEFORE.search(line)) or _is_below_other(lines, line)
+        if line.lstrip()[:5].upper() == b"FROM " or _OTHER_BEFORE.search(line[-_OTHER_REACH:]):
+            return True
+        if any(engine in line for engine in _ENGINES) and _ENGINE_COMMAND_BEFORE.search(line):
+            return True
+        return bool(b"[" in line and _OTHER_LIST_BEFORE.search(line)) or _is_below_other(before, line)

@@ -92,9 +92,10 @@ _LONG_QUOTES = {
     b"\xe3\x80\x8c": b"\xe3\x80\x8d",
     b"\xe3\x80\x8e": b"\xe3\x80\x8f",
 }
-_LONG_QUOTE_BEFORE = re.compile(b"(?:" + b"|".join(map(re.escape, _LONG_QUOTES)) + rb")\Z")
+_LONG_QUOTE_ENDS = tuple(_LONG_QUOTES)
 _TAG_BEFORE = re.compile(rb"<[A-Za-z_][^<>]*>\Z")
-_QUOTE_OF_TOKEN = re.compile(rb"(?:(?<=[\s=(\[{,:])|\A)([\"'`])[^\s\"'`]*\Z")
+# A quote that opens a word, as against one that closes another.
+_QUOTE_OF_WORD = re.compile(rb"(?:(?<=[=(\[{,:])|\A)([\"'`])[^\"'`]*\Z")
 _SENTENCE = re.compile(rb"[,.;:!?](?:\s|\Z)")
 
 
@@ -166,6 +167,8 @@ class Reading:
     reason: str
     told: bool
     quoted: bool
+    # Whether another plain name in place of the last would be rewritten alike.
+    is_free: bool
 
 
 def region_of(data: bytes, start: int, head: int, base: int) -> Region:
@@ -176,21 +179,20 @@ def region_of(data: bytes, start: int, head: int, base: int) -> Region:
     if closer:
         escapes = len(before) - 1 - len(before[:-1].rstrip(b"\\"))
         closer = b"\\" * escapes + closer
-    elif before:
-        found = _LONG_QUOTE_BEFORE.search(before[-6:])
-        if found:
-            closer = _LONG_QUOTES[found.group()]
-        elif before.endswith(b">") and _TAG_BEFORE.search(before):
-            closer = b"<"
+    elif before.endswith(_LONG_QUOTE_ENDS):
+        closer = next(close for mark, close in _LONG_QUOTES.items() if before.endswith(mark))
+    elif before.endswith(b">") and _TAG_BEFORE.search(before):
+        closer = b"<"
     opened = closer is not None
     if closer is None:
-        token = _QUOTE_OF_TOKEN.search(before)
-        if token is None:
+        word_start = max(before.rfind(b" "), before.rfind(b"\n"), before.rfind(b"\t")) + 1
+        word = _QUOTE_OF_WORD.search(before, word_start) if word_start < len(before) else None
+        if word is None:
             return Region(stop)
-        line = before[before.rfind(b"\n") + 1 : token.end(1)]
-        if line.count(token.group(1)) % 2 == 0:
+        line = before[before.rfind(b"\n") + 1 : word.end(1)]
+        if line.count(word.group(1)) % 2 == 0:
             return Region(stop)
-        closer = token.group(1)
+        closer = word.group(1)
     line_end = data.find(b"\n", head, stop)
     line_end = stop if line_end < 0 else line_end
     close = data.find(closer, head, line_end)
@@ -322,7 +324,9 @@ class Reader:
             reason = ""
         elif reason:
             told = True
-        return Reading(end, tuple(steps), entry, covered, trailing, is_target, reason, told, self._quoted)
+        above = nodes[-2] if len(nodes) > 1 else nodes[-1]
+        is_free = covered < len(steps) and not trailing and not (above and above.children)
+        return Reading(end, tuple(steps), entry, covered, trailing, is_target, reason, told, self._quoted, is_free)
 
     def _doubt(self, reason: str) -> None:
         if not self._reason:

@@ -36,7 +36,7 @@ from ansible.module_utils.rewriting.references import (
     build_tree,
     region_of,
 )
-from ansible.module_utils.rewriting.substitution import encoding_level, substitute
+from ansible.module_utils.rewriting.substitution import Substituter, encoding_level
 
 # A backslash or a drive's letter that may be the second half of a double-byte character.
 _HALVES = re.compile(rb"[\x80-\xff](?:\\|[A-Za-z]:)")
@@ -46,6 +46,9 @@ _SHORT_NAME_END = re.compile(rb"~[1-9][0-9]?(?![0-9A-Za-z_~-])")
 # Decisions about as many references are remembered; a tree has few, and each occurs often.
 _DECISIONS_MAX = 4096
 _PLAIN_REFERENCE = re.compile(rb"(?!.*\\[ux])[A-Za-z0-9_./\\-]+")
+# A name that means itself wherever it stands.
+_FREE_NAME = re.compile(rb"[A-Za-z0-9_.]*[A-Za-z0-9_]\Z")
+_NOT_FOLDED = re.compile(rb"\r?\n(?=[^ \t])")
 _QUOTE_BYTES = (b'"', b"'", b"`")
 
 
@@ -125,7 +128,14 @@ class Rules:
         names = {*self.network_map, *(self.network_map.values() if guarded else ())}
         self._networks = NetworkNames(self.network_map, names)
         self._compile_heads([location for location, _entry in [*sources, *targets]], names)
-        self._decisions: dict[tuple[bytes, bytes, int], _Decision] = {}
+        self._decisions: dict[tuple[bytes, bytes], _Decision] = {}
+        self._substituter = Substituter(path_map)
+        # Whether no rewritten path can be a reference again.
+        self._moves_once = not any(
+            source.drive == target.drive and source.key[1][: len(target.key[1])] == target.key[1]
+            for source in (entry.source for entry in path_map.entries)
+            for target in (entry.target for entry in path_map.entries)
+        )
         self._plain_targets = all(entry.target.is_plain for entry in path_map.entries)
         self._short_names = self._compile_short_names()
         self.reach_back = REACH_BACK + NETWORK_LOOK_BACK
@@ -242,7 +252,7 @@ class Rules:
                 reading = reader.read(first, self._roots[drive], run)
                 if reading.reason or reading.entry is None:
                     continue
-                done = substitute(self.path_map, reading, path[:first], prefix, in_markup=False)
+                done = self._substituter.substitute(reading, path[:first], prefix, in_markup=False)
                 return Plan(path, 0) if done.reason else Plan(done.new, 1)
         return Plan(path, 0)
 
@@ -311,15 +321,13 @@ class Rules:
         self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes], state: ScanState
     ) -> int:
         """Decide about the reference whose first name stands at `first`; returns its end."""
-        key = self._key(data, first, start) if self._plain_targets else None
-        decision = self._decisions.get(key) if key else None
+        end = self._plain_end(data, first, start) if self._plain_targets else 0
+        decision = self._remembered(data, start, end) if end else None
         if decision is None:
-            decision = self._decide(data, first, start, base, drive, prefix)
-            if key and len(self._decisions) < _DECISIONS_MAX:
-                self._decisions[key] = decision
+            decision = self._decide(data, first, start, base, drive, prefix, end)
         end = start + decision.length
         new, reason = decision.new, decision.reason
-        if new is not None and _is_unclear(data, start, end, state.clarity):
+        if new is not None and state.clarity is not Clarity.CLEAR and _is_unclear(data, start, end, state.clarity):
             new, reason = None, "unclear-bytes"
         if new is not None:
             state.edits.append(Edit(start, end, new))
@@ -329,47 +337,72 @@ class Rules:
         return end
 
     @staticmethod
-    def _key(data: bytes, first: int, start: int) -> tuple[bytes, bytes, int] | None:
-        """What the decision about a plain reference depends on; None where it depends on more.
+    def _plain_end(data: bytes, first: int, start: int) -> int:
+        """Where a plain reference surely ends: one without a character that could be anything else; 0 for others.
 
-        Such a reference has no character that could be anything else, and what follows surely ends it.
+        The decision about it depends on nothing but its text, two bytes before it, and the byte behind it.
         """
         token = _PLAIN_REFERENCE.match(data, first, first + 256)
-        if token is None or token.end() >= len(data):
-            return None
+        if token is None:
+            return 0
         end = token.end()
-        byte = data[end]
-        if byte == 10 or byte == 13:
-            if data[end : end + 3].strip(b"\r\n")[:1] in (b" ", b"\t", b"") or data[start - 1 : start] in _QUOTE_BYTES:
-                return None
-        elif byte == 32:
-            if not NEW_WORD_IN_QUOTES.match(data, end + 1, end + 65) or data[start - 1 : start] in _QUOTE_BYTES:
-                return None
-        elif byte not in b'":>|':
-            return None
-        return data[max(0, start - 2) : start], data[start:end], byte
+        byte = data[end : end + 1]
+        if byte in (b'"', b":", b">", b"|"):
+            return end
+        if data[start - 1 : start] in _QUOTE_BYTES:
+            return 0
+        if byte == b" ":
+            return end if NEW_WORD_IN_QUOTES.match(data, end + 1, end + 65) else 0
+        # A deeper line may go on with the name.
+        return end if byte in (b"\n", b"\r") and _NOT_FOLDED.match(data, end) else 0
 
-    def _decide(self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes]) -> _Decision:
+    def _remembered(self, data: bytes, start: int, end: int) -> _Decision | None:
+        """The decision about a plain reference, from one about the same or about one with another last name."""
+        around = data[max(0, start - 2) : start] + data[end : end + 1]
+        text = data[start:end]
+        known = self._decisions.get((around, text))
+        if known is None:
+            name = max(text.rfind(b"/"), text.rfind(b"\\")) + 1
+            above = self._decisions.get((around, text[:name]))
+            if above and _FREE_NAME.match(text, name):
+                assert above.new is not None
+                return _Decision(len(text), above.new + text[name:], "", told=False)
+        return known
+
+    def _decide(
+        self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes], plain_end: int
+    ) -> _Decision:
+        """Read a reference and decide; remember it if it is plain."""
         root = self._roots[drive]
         if prefix.re is DRIVE:
             run, url = prefix["run"][::-1], bool(prefix["url"] or prefix["unix_url"])
         else:
             run, url = (prefix["run"] or prefix["url"])[::-1], bool(prefix["url"])
         region = region_of(data, start, first, base)
-        # A regular expression between slashes would end at the first slash of a Unix path.
-        in_slashes = prefix.re is DRIVE and (data[max(0, start - 2) : start] == b"/^" or prefix["slashes"] == b"/")
         level = encoding_level([run], url)
         reading = Reader(data, region, run, level, bool(drive), max(0, start - REACH_BACK)).read(first, root, run)
         length = reading.end - start
         if reading.reason or reading.entry is None:
-            return _Decision(length, None, reading.reason, reading.told)
-        in_markup = data[region.stop : region.stop + 1] in (b"<", b"&")
-        done = substitute(self.path_map, reading, data[start:first], prefix, in_markup)
-        if done.reason:
-            return _Decision(length, None, done.reason, told=True)
-        if in_slashes and b"\\" in run:
-            return _Decision(length, None, "unclear-start", told=True)
-        return _Decision(length, done.new, "", told=False)
+            decision = _Decision(length, None, reading.reason, reading.told)
+        else:
+            in_markup = data[region.stop : region.stop + 1] in (b"<", b"&")
+            new, reason = self._substituter.substitute(reading, data[start:first], prefix, in_markup)
+            # A regular expression between slashes would end at the first slash of a Unix path.
+            in_slashes = prefix.re is DRIVE and (data[max(0, start - 2) : start] == b"/^" or prefix["slashes"] == b"/")
+            if in_slashes and b"\\" in run:
+                reason = "unclear-start"
+            decision = _Decision(length, None if reason else new, reason, told=bool(reason))
+        if plain_end and len(self._decisions) < _DECISIONS_MAX:
+            around = data[max(0, start - 2) : start] + data[plain_end : plain_end + 1]
+            text = data[start:plain_end]
+            last = reading.steps[-1].raw if reading.is_free else b""
+            if last and decision.new and reading.end == plain_end and _FREE_NAME.match(last) and self._moves_once:
+                name = len(text) - len(last)
+                above = _Decision(name, decision.new[: len(decision.new) - len(last)], "", told=False)
+                self._decisions[around, text[:name]] = above
+            else:
+                self._decisions[around, text] = decision
+        return decision
 
     def _network_at(self, data: bytes, head: int, state: ScanState) -> int:
         """Handle a network name at `head`; returns its end, 0 when there is none."""

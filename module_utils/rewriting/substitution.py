@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ansible.module_utils.rewriting.path_map import Location, PathMap
-from ansible.module_utils.rewriting.patterns import RUNS, UNITS, UNIX, UNRESERVED, unix_separator
-from ansible.module_utils.rewriting.references import Reading
+from ansible.module_utils.rewriting.patterns import UNITS, UNIX, UNRESERVED, unix_separator
+from ansible.module_utils.rewriting.references import Reading, Step
 
+_PLACES_MAX = 4096
 # What a name may hold anywhere without quotes or escapes.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~+@-]*\Z")
 
@@ -86,62 +87,77 @@ def _from_unix(
     return lead + _join([unix_separator(run) for run in separators], parts)
 
 
-def _needs_quotes(reading: Reading, target: Location, level: int) -> bool:
+def _needs_quotes(covered: tuple[Step, ...], target: Location) -> bool:
     """Whether the target has characters that the text around the reference may give another meaning."""
-    if level or reading.quoted or target.is_plain:
-        return False
-    special = {c for part in target.text_parts for c in part if not _PLAIN_NAME.match(c) and c.isascii()}
-    given = {c for step in reading.steps[: reading.covered] for c in step.name}
-    return bool(special - given)
+    special = {c for part in target.text_parts for c in part if c.isascii() and not _PLAIN_NAME.match(c)}
+    return bool(special - {c for step in covered for c in step.name})
 
 
-def substitute(
-    path_map: PathMap, reading: Reading, before: bytes, prefix: re.Match[bytes], in_markup: bool
-) -> Substitution:
-    """What a reference reads afterwards.
+class Substituter:
+    """Renders references; remembers how places read, of which a tree names few and each often."""
 
-    Args:
-        path_map: the map.
-        reading: the reference, with an entry.
-        before: its text up to the first name.
-        prefix: what that text is, from `patterns.DRIVE` or `patterns.UNIX`.
-        in_markup: whether the reference is delimited as in XML, so that `&` needs an escape.
-    """
-    entry = reading.entry
-    assert entry
-    target = entry.target
-    moved = Location(
-        target.drive,
-        (*target.parts, *(step.name for step in reading.steps[reading.covered :])),
-        target.text_drive,
-        (*target.text_parts, *(step.name for step in reading.steps[reading.covered :])),
-    )
-    again = path_map.relocate(moved.drive, moved.parts)
-    if again is not None and (again.key, again.text_drive) != (moved.key, moved.text_drive):
-        return Substitution(b"", "moves-again")
-    covered = reading.steps[: reading.covered]
+    def __init__(self, path_map: PathMap) -> None:
+        self._path_map = path_map
+        self._places: dict[tuple[bytes, bytes, bool], bytes] = {}
+
+    def substitute(self, reading: Reading, before: bytes, prefix: re.Match[bytes], in_markup: bool) -> Substitution:
+        """What a reference reads afterwards.
+
+        Args:
+            reading: the reference, with an entry.
+            before: its text up to the first name.
+            prefix: what that text is, from `patterns.DRIVE` or `patterns.UNIX`.
+            in_markup: whether the reference is delimited as in XML, so that `&` needs an escape.
+        """
+        entry = reading.entry
+        assert entry
+        target = entry.target
+        rest = reading.steps[reading.covered :]
+        if self._moves_again(target, rest):
+            return Substitution(b"", "moves-again")
+        is_unix = prefix.re is UNIX
+        covered = reading.steps[: reading.covered]
+        if not target.is_plain and not reading.quoted:
+            url = bool(prefix["url"] if is_unix else prefix["url"] or prefix["unix_url"])
+            level = encoding_level([step.separator for step in covered], url)
+            if not level and _needs_quotes(covered, target):
+                return Substitution(b"", "needs-quotes")
+        key = (before, b"".join([step.separator + step.raw for step in covered]), in_markup)
+        place = self._places.get(key)
+        if place is None:
+            place = _render(target, covered, before, prefix, in_markup)
+            if len(self._places) < _PLACES_MAX:
+                self._places[key] = place
+        if is_unix or target.text_drive:
+            pieces = [place, *(step.separator + step.raw for step in rest), reading.trailing]
+        else:
+            pieces = [place, *(_turned(step.separator) + step.raw for step in rest), _turned(reading.trailing)]
+        return Substitution(b"".join(pieces), "")
+
+    def _moves_again(self, target: Location, rest: tuple[Step, ...]) -> bool:
+        names = tuple(step.name for step in rest)
+        again = self._path_map.relocate(target.drive, (*target.parts, *names))
+        if again is None:
+            return False
+        moved = Location(target.drive, (*target.parts, *names), target.text_drive, (*target.text_parts, *names))
+        return not again.reads_like(moved)
+
+
+def _render(
+    target: Location, covered: tuple[Step, ...], before: bytes, prefix: re.Match[bytes], in_markup: bool
+) -> bytes:
+    """The target in the spelling of the steps that it replaces."""
     is_unix = prefix.re is UNIX
     url = bool(prefix["url"] if is_unix else prefix["url"] or prefix["unix_url"])
-    separators = [
-        _last_separator(before) if is_unix else prefix["run"][::-1],
-        *(step.separator for step in covered[1:]),
-    ]
+    first = _last_separator(before) if is_unix else prefix["run"][::-1]
+    separators = [first, *(step.separator for step in covered[1:])]
     level = encoding_level(separators, url)
-    if _needs_quotes(reading, target, level):
-        return Substitution(b"", "needs-quotes")
-    in_markup = in_markup or any(b"&" in step.raw and b";" in step.raw for step in covered)
+    escapes = not level and (in_markup or any(b"&" in step.raw and b";" in step.raw for step in covered))
     parts = [
-        html.escape(part, quote=False).encode() if in_markup and not level else _part_bytes(part, level)
-        for part in target.text_parts
+        html.escape(part, quote=False).encode() if escapes else _part_bytes(part, level) for part in target.text_parts
     ]
     render = _from_unix if is_unix else _from_drive
-    new = render(target, parts, before, separators, prefix)
-    turns = not is_unix and not target.text_drive
-    pieces = [new]
-    for step in reading.steps[reading.covered :]:
-        pieces += [_turned(step.separator) if turns else step.separator, step.raw]
-    pieces.append(_turned(reading.trailing) if turns else reading.trailing)
-    return Substitution(b"".join(pieces), "")
+    return render(target, parts, before, separators, prefix)
 
 
 def _last_separator(before: bytes) -> bytes:
@@ -149,4 +165,4 @@ def _last_separator(before: bytes) -> bytes:
 
 
 def _turned(run: bytes) -> bytes:
-    return unix_separator(RUNS.match(run).group()) if run else b""  # type: ignore[union-attr]
+    return unix_separator(run) if run else b""
