@@ -176,7 +176,8 @@ links_written:
   type: int
 leftovers:
   description:
-    - What mentions O(mentions) after the migration, sorted by path, 500 at most, and 20 at most for a file.
+    - References that stay because they are in doubt, and what mentions O(mentions) after the migration, sorted by path,
+      500 at most, and 20 at most for a file. Each occurrence counts.
     - Line 0 stands for a name, a symlink's target or a binary file. Secrets in the text are hidden.
   returned: always
   type: list
@@ -185,8 +186,9 @@ leftovers:
     path: {description: Path below O(dest)., type: str}
     line: {description: Line number from 1, type: int}
     text: {description: The line or the part of it around the mention., type: str}
+    reason: {description: "Why it was left: a code and a sentence, as in C(docs/migration.md).", type: str}
 leftovers_total:
-  description: Number of such lines, names and binary mentions.
+  description: Number of leftovers.
   returned: always
   type: int
 conflicts:
