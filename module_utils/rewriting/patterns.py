@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 
 # A separator: plain, percent-encoded, as an escape of JSON or C, or as a character reference of XML.
-SEPARATOR = (
-    rb"(?:%(?:25)?(?:2[fF]|5[cC])|\\{1,4}(?:u00|x)(?:5[cC]|2[fF])|&(?:#(?:92|47|[xX](?:5[cC]|2[fF]))|bsol|sol);|[/\\])"
-)
+_ESCAPED = rb"%(?:25)?(?:2[fF]|5[cC])|\\{1,4}(?:u00|x)(?:5[cC]|2[fF])|&(?:#(?:92|47|[xX](?:5[cC]|2[fF]))|bsol|sol);"
+SEPARATOR = rb"(?:" + _ESCAPED + rb"|[/\\])"
+ESCAPED_SEPARATOR = re.compile(_ESCAPED)
 # A longer run of separators is not taken for one.
 RUN = SEPARATOR + rb"{1,4}"
 RUNS = re.compile(RUN)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from ansible.module_utils.rewriting.path_map import Location, PathMapEntry
-from ansible.module_utils.rewriting.patterns import ENCODED_SEPARATOR, RUNS, UNRESERVED, part_pattern
+from ansible.module_utils.rewriting.patterns import ENCODED_SEPARATOR, ESCAPED_SEPARATOR, RUNS, UNRESERVED, part_pattern
 
 # A reference is read this far; what goes on longer is in doubt. As far again is looked for what may belong to it.
 REFERENCE_MAX = 4096
@@ -203,6 +203,9 @@ def region_of(data: bytes, start: int, head: int, base: int) -> Region:
             close = data.find(closer, close + (2 if data[close + 1 : close + 2] == b"'" else 1), line_end)
     if close < 0:
         return Region(stop, unclosed=opened and closer in (b'"', b"'"))
+    if closer == b"*" and data[close - 1] in b"/\\":
+        # A wildcard, as against Markdown's mark.
+        return Region(stop)
     if closer == b"<" and _SENTENCE.search(data, head, close):
         return Region(stop)
     return Region(close, quoted=True)
@@ -472,8 +475,11 @@ class Reader:
         """Marks that separate as often as they belong to names: it matters if separators follow that would turn."""
         if self._quoted:
             return "name", after
-        rest = _GLUED.match(self._data, after, min(self._stop, after + LOOK_AHEAD)).group()  # type: ignore[union-attr]
-        return ("doubt" if self._continues(rest, sensitive=False) else "end"), position
+        rest = _GLUED.match(self._data, after, min(self._stop, after + LOOK_AHEAD))
+        assert rest
+        if self._continues(rest.group(), sensitive=False):
+            return "doubt", position
+        return self._space(position, position, rest.end(), None)[0], position
 
     def _ampersand(self, start: int, position: int, sensitive: bool) -> tuple[str, int]:
         data, stop = self._data, self._stop
@@ -548,7 +554,7 @@ class Reader:
             if self._continues(word[:cut], sensitive):
                 if self._quoted and not _PROGRAM.search(data[start:name_end]):
                     self._goes_on = self._goes_on or sensitive
-                    return "name", position + found.start()
+                    return "name", position + len(rest) - len(rest.lstrip())
                 return "doubt", position
             if cut < len(word):
                 break
@@ -558,7 +564,7 @@ class Reader:
 
     def _continues(self, word: bytes, sensitive: bool) -> bool:
         """Whether a word holds separators that would be rewritten if it belonged to the path."""
-        if _DOTS.search(word):
+        if _DOTS.search(word) or ESCAPED_SEPARATOR.search(word):
             return True
         if self._slashes:
             return sensitive and b"/" in word
