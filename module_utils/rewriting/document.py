@@ -6,7 +6,7 @@ import codecs
 from dataclasses import dataclass, field
 
 from ansible.module_utils.rewriting import compose_paths
-from ansible.module_utils.rewriting.edits import Plan
+from ansible.module_utils.rewriting.edits import Plan, apply_edits
 from ansible.module_utils.rewriting.mentions import (
     COMPRESSED,
     LINES_PER_FILE,
@@ -54,7 +54,7 @@ def has_nul_unit(data: bytes) -> bool:
 
 
 def plan_document(
-    data: bytes, rules: Rules, mentions: Mentions, compose: compose_paths.Resolver | None = None
+    data: bytes, rules: Rules, mentions: Mentions, compose: compose_paths.ComposeContext | None = None
 ) -> Document:
     """What a whole file reads after the migration, and what is left over in it.
 
@@ -62,7 +62,7 @@ def plan_document(
         data: the file's bytes.
         rules: the compiled maps.
         mentions: what must not be left over.
-        compose: for a Compose file, how to resolve its relative paths.
+        compose: for a Compose file, how Compose reads it.
     """
     kind = kind_of(data, b"\x00" in data)
     plain = kind == "text" and not compose and not data.startswith(tuple(COMPRESSED))
@@ -78,11 +78,14 @@ def plan_document(
     if kind != "text":
         odd = data[len(data) // 2 * 2 :]
         text = data[: len(data) - len(odd)].decode(kind, "surrogatepass").encode("utf-8", "surrogatepass")
-    plan = rules.plan(text)
     lost: list[Leftover] = []
+    relative = Plan(text, 0)
     if compose:
-        relative, lost = compose_paths.plan(plan.new, compose)
-        plan = Plan(relative.new, plan.replacements + relative.replacements)
+        found = compose_paths.plan_paths(text, compose, rules.path_map)
+        relative = apply_edits(text, found.edits)
+        lost = [Leftover(item.line, item.text) for item in found.leftovers]
+    plan = rules.plan(relative.new)
+    plan = Plan(plan.new, plan.replacements + relative.replacements)
     scanner.feed(plan.new, final=True)
     new = plan.new if plan.replacements else data
     if kind != "text" and plan.replacements:
