@@ -27,7 +27,7 @@ from ansible.module_utils.rewriting.mentions import Mentions, printable
 from ansible.module_utils.rewriting.rewriter import Rules
 
 # Raise when the result for an unchanged file may differ from what earlier code gave.
-_RESULTS_VERSION = 1
+_RESULTS_VERSION = 2
 _PIECE_FILES, _PIECE_BYTES = 256, 16 * 1024 * 1024
 # Below this a second process costs more than it gains.
 _PARALLEL_FILES, _PARALLEL_BYTES = 400, 16 * 1024 * 1024

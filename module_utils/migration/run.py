@@ -12,6 +12,7 @@ from ansible.module_utils.migration.file_access import backup_name, digest_at
 from ansible.module_utils.migration.job import Job
 from ansible.module_utils.migration.settings import Settings
 from ansible.module_utils.migration.staging import link_digest
+from ansible.module_utils.rewriting.compose_paths import ComposeContext
 from ansible.module_utils.rewriting.mentions import Mentions
 from ansible.module_utils.rewriting.rewriter import Rules
 
@@ -36,6 +37,8 @@ class Run:
     written_into: set[bytes] = field(default_factory=set)
     # Files of the source that this user may not read, and what is to be said of them.
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    # The Compose files of the source, and with None what may have been one, where any of them has to be read again.
+    compose: dict[bytes, ComposeContext | None] = field(default_factory=dict)
     # Directories of the source in whose place no directory stands.
     absent: set[bytes] = field(default_factory=set)
 
@@ -91,7 +94,7 @@ class Run:
             journal=self.journal if write else -1,
             rules=settings.rules,
             mentions=self.mentions,
-            compose_base=settings.compose_base,
+            compose=self.compose,
             on_conflict=settings.on_conflict,
             with_diff=settings.with_diff,
             stamp=self.stamp,

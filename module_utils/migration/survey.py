@@ -9,12 +9,14 @@ import stat
 from dataclasses import dataclass, field
 
 from ansible.module_utils.migration import tree
+from ansible.module_utils.migration.compose_tree import TreeFiles
 from ansible.module_utils.migration.file_access import DIRECTORY_MODE
 from ansible.module_utils.migration.outcomes import CONFLICT, CREATE, DIRECTORY_THERE, KEPT, SAME, TOUCH, UPDATE
 from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.run import Run
 from ansible.module_utils.migration.staging import link_digest
 from ansible.module_utils.migration.tree import Entry
+from ansible.module_utils.rewriting.compose_files import compose_files, may_matter
 from ansible.module_utils.rewriting.mentions import printable
 from ansible.module_utils.shared.masking import mask_line
 
@@ -48,6 +50,8 @@ class Found:
     candidates: list[Entry] = field(default_factory=list)
     # Candidates at whose place something stands.
     existing: list[Entry] = field(default_factory=list)
+    # Files among which Compose files are looked for.
+    compose: list[bytes] = field(default_factory=list)
     # Further names of a file, with the path of its first name.
     further: list[tuple[Entry, bytes]] = field(default_factory=list)
 
@@ -59,6 +63,7 @@ def look(run: Run, report: Report) -> Found:
     same_rules, in_name = run.manifest.same_rules, run.mentions.in_name
     excluder = tree.Excluder(list(run.settings.exclude))
     firsts: dict[tuple[int, int], bytes] = {}
+    unchanged: list[Entry] = []
     for directory, files, links, skipped in tree.walk(run.source, excluder):
         report.directories_total += 1
         report.files_total += len(files)
@@ -71,6 +76,8 @@ def look(run: Run, report: Report) -> Found:
             for entry in files:
                 path, size, mtime, ctime, mode, link = entry
                 name = path[start:]
+                if may_matter(name):
+                    found.compose.append(path)
                 if in_name(name):
                     _look_at_name(run, path, report)
                 if link is not None:
@@ -100,6 +107,8 @@ def look(run: Run, report: Report) -> Found:
                             )
                         ):
                             records[path] = record
+                            if found.compose and found.compose[-1] is path:
+                                unchanged.append(entry)
                             continue
                         found.existing.append(entry)
                 records[path] = b""
@@ -109,10 +118,30 @@ def look(run: Run, report: Report) -> Found:
         finally:
             if dest >= 0:
                 os.close(dest)
+    _find_compose_files(run, found, unchanged)
     for name_text, (count, lines) in run.manifest.leftovers.items():
         if records.get(os.fsencode(name_text)):
             report.add_content_leftovers(os.fsencode(name_text), count, lines)
     return found
+
+
+def _find_compose_files(run: Run, found: Found, unchanged: list[Entry]) -> None:
+    """Find the Compose files, if any file that may be one or may include one was added, changed or removed.
+
+    How Compose reads a file may change with another one that includes it, so that unchanged ones are looked at too.
+    """
+    known = {path for path in run.manifest.records if may_matter(path.rpartition(b"/")[2])}
+    if len(unchanged) == len(found.compose) and known <= set(found.compose):
+        return
+    files = TreeFiles(run.source, found.compose, run.records)
+    path_map = run.settings.rules.path_map
+    contexts = compose_files(files, run.settings.compose_base, path_map) if path_map.entries else {}
+    run.compose = {os.fsencode(path): context for path, context in contexts.items()}
+    for entry in unchanged:
+        run.compose.setdefault(entry.path, None)
+        run.records[entry.path] = b""
+        found.candidates.append(entry)
+        found.existing.append(entry)
 
 
 def _look_at_name(run: Run, path: bytes, report: Report) -> None:

@@ -49,8 +49,8 @@ def documented_rows(heading: str) -> list[tuple[str, ...]]:
 
 def migrate(src: Path, dest: Path, rules: Rules = DOCUMENTED, **options: Any) -> Report:
     """One run of the engine."""
-    base = infer_base(str(src), rules.path_map)
-    return Migration(Settings(str(src), str(dest), rules, compose_base=base, **options)).run()
+    options.setdefault("compose_base", infer_base(str(src), rules.path_map))
+    return Migration(Settings(str(src), str(dest), rules, **options)).run()
 
 
 def snapshot(root: Path) -> dict[bytes, tuple[Any, ...]]:
