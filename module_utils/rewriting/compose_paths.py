@@ -29,6 +29,8 @@ _BRACED = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?P<operator>:?[-?+]|\})?", re.
 _PLAIN_SAFE = re.compile(r"[\w./~@%+=$\\()-]+(?: [\w./~@%+=$\\()-]+)*")
 _SECCOMP = re.compile(r"seccomp[:=](?P<path>.+)", re.S)
 _CACHE_PLACE = re.compile(r"(?:\A|,)\s*(?:src|dest)=(?P<path>[^,]+)")
+# Of the line of a leftover, as much is shown.
+_TEXT_MAX = 200
 # A line of a file that is not YAML in which a relative path seems to stand.
 _SUGGESTS_PATH = re.compile(
     r"(?m)^[ \t]*(?:-[ \t]+)?(?:[\w.\"'-]+[ \t]*:[ \t]+)?[\[\"' ]*(?P<path>\.{1,2}[/\\][^\s\"':,\]}]*)"
@@ -179,13 +181,15 @@ def _suggested(text: str, context: ComposeContext, path_map: PathMap, reason: Re
     for match in _SUGGESTS_PATH.finditer(text):
         if judge.path(match["path"], must_look_relative=True) is not None:
             line = text.count("\n", 0, match.start("path")) + 1
-            found.append(ComposeLeftover(line, _line(text, match.start("path")), reason))
+            found.append(ComposeLeftover(line, _line(text, *match.span("path")), reason))
     return found
 
 
-def _line(text: str, position: int) -> str:
-    start, end = text.rfind("\n", 0, position) + 1, text.find("\n", position)
-    return mask_line(text[start : end if end >= 0 else len(text)].strip())
+def _line(text: str, start: int, end: int) -> str:
+    """What stands in the lines from one position to another, as one line."""
+    first, last = text.rfind("\n", 0, start) + 1, text.find("\n", end)
+    lines = text[first : last if last >= 0 else len(text)].split("\n")
+    return mask_line(" ".join(filter(None, map(str.strip, lines))))[:_TEXT_MAX]
 
 
 class _Planner:
@@ -214,7 +218,9 @@ class _Planner:
             self._opaque.append((spans[span[0]][0], spans[span[1] - 1][1]))
 
     def _leave(self, node: Node, reason: Reason) -> None:
-        self._left[id(node)] = ComposeLeftover(node.line, _line(self._text, node.start), reason)
+        self._left[id(node)] = ComposeLeftover(
+            node.line, _line(self._text, node.start, max(node.start, node.end - 1)), reason
+        )
 
     def _change(self, node: Node, change: _Change) -> None:
         if not self._context.is_certain:
