@@ -100,7 +100,7 @@ options:
       - How the files of the tree name O(src), for instance C(C:/trade2025/trading). Relative paths in Compose files are
         resolved against it.
       - Without it, the place in O(path_map) is taken whose names the path of O(src) holds. Where there is none,
-        relative paths stay.
+        relative paths stay, and those that may name a mapped place are reported.
     type: str
   state_dir:
     description:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ansible.module_utils.rewriting.compose_nodes import ParseError, parse
-from ansible.module_utils.rewriting.compose_paths import ComposeContext, Folder
-from ansible.module_utils.rewriting.compose_schema import Include, Reading, read
+from ansible.module_utils.rewriting.compose_paths import ComposeContext, Folder, volume_source
+from ansible.module_utils.rewriting.compose_schema import Include, Reading, Role, read
 from ansible.module_utils.rewriting.path_map import Location, PathMap
 
 # A larger file is not one that a person wrote.
@@ -64,7 +64,8 @@ def compose_files(files: Mapping[str, bytes], base: Location | None, path_map: P
     result with `is_certain` false.
 
     Args:
-        files: the tree's files that `may_matter`, or more; included files of other names are looked up by `get`.
+        files: the tree's files that `may_matter`, or more. Others are looked up in it as well: files that are included,
+            and files and folders that a path may name.
         base: the tree's root, as its files name it; None if that is not known.
         path_map: where places go.
     """
@@ -76,6 +77,7 @@ class _Scan:
         self._files, self._path_map = files, path_map
         self._bases = [base] if base else _possible_bases(path_map)
         self._is_known = base is not None
+        self._directories = {folder for path in files for folder in _folders_above(path)}
         self._known: dict[str, _File | None] = {}
         self._variables: dict[str, dict[str, str]] = {}
 
@@ -117,18 +119,31 @@ class _Scan:
         self._follow(path, posixpath.dirname(path), set())
 
     def _other_folders(self, file: _File) -> list[str]:
-        """Where else a file may be read from that cannot be a project alone: beside another file, by `-f`."""
-        own = posixpath.dirname(file.path)
-        if file.reading is None or all(file.reading.services) or file.path.rpartition("/")[2] in _CANONICAL:
+        """Where else a file may be read from: beside another file by `-f`, or with `--project-directory`."""
+        folder = own = posixpath.dirname(file.path)
+        if file.reading is None:
             return []
-        if self._has_project(own):
-            return []
-        above = []
-        while own:
-            own = posixpath.dirname(own)
-            if self._has_project(own):
-                above.append(own)
-        return above
+        is_part = not all(file.reading.services) and file.path.rpartition("/")[2] not in _CANONICAL
+        is_part = is_part and not self._has_project(own)
+        found = []
+        while folder:
+            folder = posixpath.dirname(folder)
+            if (is_part and self._has_project(folder)) or self._fits_better(file.reading, own, folder):
+                found.append(folder)
+        return found
+
+    def _fits_better(self, reading: Reading, own: str, folder: str) -> bool:
+        """Whether a path of a file exists from a folder, and not from the file's own."""
+        for node, uses in reading.uses.values():
+            if any(use.role in (Role.PATH, Role.CONTEXT, Role.VOLUME) for use in uses):
+                path = volume_source(node.value) if uses[0].role is Role.VOLUME else node.value
+                there, here = self._inside(path, folder), self._inside(path, own)
+                if path and there and self._exists(there) and (here is None or not self._exists(here)):
+                    return True
+        return False
+
+    def _exists(self, path: str) -> bool:
+        return path in self._files or path in self._directories
 
     def _has_project(self, folder: str) -> bool:
         return any(posixpath.join(folder, name) in self._files for name in _CANONICAL)
@@ -237,6 +252,13 @@ class _Scan:
         if after is not None:
             after = Location(after.drive, after.parts[:-1], after.text_drive, after.text_parts[:-1])
         return Folder(drive, parts, after)
+
+
+def _folders_above(path: str) -> list[str]:
+    found = []
+    while path := posixpath.dirname(path):
+        found.append(path)
+    return found
 
 
 def _possible_bases(path_map: PathMap) -> list[Location]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ansible.module_utils.rewriting.compose_nodes import Node, ParseError, parse
+from ansible.module_utils.rewriting.compose_reasons import Reason
 from ansible.module_utils.rewriting.compose_schema import Role, Use, read
 from ansible.module_utils.rewriting.edits import Edit
 from ansible.module_utils.rewriting.path_map import Location, MapError, PathMap, parse_location
@@ -35,48 +36,6 @@ _TEXT_MAX = 200
 _SUGGESTS_PATH = re.compile(
     r"(?m)^[ \t]*(?:-[ \t]+)?(?:[\w.\"'-]+[ \t]*:[ \t]+)?[\[\"' ]*(?P<path>\.{1,2}[/\\][^\s\"':,\]}]*)"
 )
-
-
-class Reason(NamedTuple):
-    """Why a path was left: a short code, and a sentence for people."""
-
-    code: str
-    text: str
-
-
-NOT_YAML = Reason("not-yaml", "the file cannot be read as YAML, so that what this line means is not known")
-NO_PARSER = Reason(
-    "no-parser", "the Python package yaml is missing on this machine, so that Compose files are not read"
-)
-FOREIGN = Reason("not-compose", "the file resembles a Compose file and has keys that no Compose file has")
-LEAVES_MAP = Reason("leaves-map", "the file moves, and no entry of the path map says where this place goes")
-FOLDER_NOT_MAPPED = Reason(
-    "folder-not-mapped", "this place moves, and no entry of the path map says where the file goes"
-)
-OTHER_DRIVE = Reason("other-drive", "the file and this place go to different drives")
-NOT_STABLE = Reason("not-stable", "the new path would be rewritten to yet another one by the next migration")
-VARIABLE = Reason("variable", "the path begins with a variable whose value is not known")
-VARIABLE_VALUE = Reason("variable-value", "the path begins with a variable, and its value names a place that moves")
-SEVERAL_PLACES = Reason(
-    "several-places", "a variable decides which of several places is meant, and they move differently"
-)
-SEVERAL_FOLDERS = Reason(
-    "several-folders", "the file is read from several folders, and what the path has to be differs between them"
-)
-SEVERAL_USES = Reason(
-    "several-uses", "an anchor gives this text to several keys, and it would have to differ between them"
-)
-SEVERAL_LINES = Reason("several-lines", "the path is spelled over several lines")
-UNWRITABLE = Reason("unwritable", "the new path cannot be written in this way of quoting")
-UNKNOWN_KEY = Reason(
-    "unknown-key", "it looks like the path of a place that moves, under a key that the specification lacks"
-)
-UNKNOWN_FOLDER = Reason(
-    "unknown-folder", "it looks like the path of a place that moves; what it is relative to is not known"
-)
-NO_BASE = Reason("no-base", "what the path map calls the tree is not known; set source_path")
-HOME = Reason("home", "the path begins at the home directory, in which a place of the path map seems to be")
-REASONS = {reason.code: reason for reason in list(globals().values()) if isinstance(reason, Reason)}
 
 
 class ComposeLeftover(NamedTuple):
@@ -164,9 +123,9 @@ def plan_paths(data: bytes, context: ComposeContext, path_map: PathMap) -> Compo
         text = data.decode("utf-8")
         roots = parse(text)
     except UnicodeDecodeError:
-        return ComposePlan(leftovers=_suggested(data.decode("latin-1"), context, path_map, NOT_YAML))
+        return ComposePlan(leftovers=_suggested(data.decode("latin-1"), context, path_map, Reason.NOT_YAML))
     except ParseError as error:
-        reason = NO_PARSER if error.code == "no-parser" else NOT_YAML
+        reason = Reason.NO_PARSER if error.code == "no-parser" else Reason.NOT_YAML
         return ComposePlan(leftovers=_suggested(text, context, path_map, reason))
     planner = _Planner(text, context, path_map)
     for node, uses in read(roots).uses.values():
@@ -209,7 +168,7 @@ class _Planner:
         if reasons:
             self._leave(node, reasons[0])
         elif any(verdict != verdicts[0] for verdict in verdicts):
-            self._leave(node, SEVERAL_USES)
+            self._leave(node, Reason.SEVERAL_USES)
         elif isinstance(verdicts[0], _Change):
             self._change(node, verdicts[0])
         span = next(filter(None, (self._judge.relative_span(node, use) for use in uses)), None)
@@ -224,15 +183,15 @@ class _Planner:
 
     def _change(self, node: Node, change: _Change) -> None:
         if not self._context.is_certain:
-            self._leave(node, FOREIGN)
+            self._leave(node, Reason.NOT_COMPOSE)
             return
         spans = node.spans(self._text)
         if spans is None:
-            self._leave(node, SEVERAL_LINES)
+            self._leave(node, Reason.SEVERAL_LINES)
             return
         spelled = _spelled(change.new, node.style)
         if spelled is None:
-            self._leave(node, UNWRITABLE)
+            self._leave(node, Reason.NEEDS_QUOTES)
             return
         self._changes.append((node, change, spans[change.start][0], spans[change.end - 1][1], spelled))
 
@@ -241,7 +200,7 @@ class _Planner:
         self._changes.sort(key=lambda item: item[2])
         if self._changes and not self._reads_as_wanted(roots):
             for node, *_rest in self._changes:
-                self._leave(node, UNWRITABLE)
+                self._leave(node, Reason.NEEDS_QUOTES)
             self._changes = []
         positions = sorted({p for item in self._changes for p in item[2:4]} | {p for s in self._opaque for p in s})
         byte = dict(_byte_positions(self._text, positions))
@@ -419,14 +378,14 @@ class _Judge:
         if use.role is Role.UNKNOWN:
             path = volume_source(node.value) or node.value
             verdict = self.path(path, must_look_relative=True)
-            return None if verdict is None else UNKNOWN_KEY
+            return None if verdict is None else Reason.UNKNOWN_KEY
         for start, path in self._paths_in(node, use.role):
             if use.role is Role.DOCKERFILE:
                 verdict = self._dockerfile(path, use.build_context)
             else:
                 verdict = self.path(path, needs_dot=use.role is Role.VOLUME)
             if use.role is Role.CACHE or (use.role is Role.SECURITY and not self._context.is_root):
-                verdict = None if verdict is None else UNKNOWN_FOLDER
+                verdict = None if verdict is None else Reason.UNKNOWN_FOLDER
             if isinstance(verdict, _Change):
                 return _Change(start + verdict.start, start + verdict.end, verdict.new)
             if verdict is not None:
@@ -440,10 +399,10 @@ class _Judge:
         folders = [*self._folders, *(guess for guess in self._context.guesses if self._is_inside(path, guess))]
         verdicts = [self._in_folder(path, folder, needs_dot) for folder in folders]
         if not self._folders:
-            return NO_BASE if any(verdict not in (None, VARIABLE) for verdict in verdicts) else None
+            return Reason.NO_BASE if any(verdict not in (None, Reason.VARIABLE) for verdict in verdicts) else None
         if all(verdict == verdicts[0] for verdict in verdicts):
             return verdicts[0]
-        return SEVERAL_FOLDERS
+        return Reason.SEVERAL_FOLDERS
 
     def _is_inside(self, path: str, folder: Folder) -> bool:
         place, tree = self._resolve(path, folder), self._context.tree
@@ -458,10 +417,10 @@ class _Judge:
             if inner is not None:
                 verdicts.append(self._in_folder(path, inner, needs_dot=False))
             else:
-                verdicts.append(UNKNOWN_FOLDER if ".." in re.split(r"[/\\]", path) else None)
+                verdicts.append(Reason.UNKNOWN_FOLDER if ".." in re.split(r"[/\\]", path) else None)
         if not self._folders:
-            return NO_BASE if any(verdict is not None for verdict in verdicts) else None
-        return verdicts[0] if all(verdict == verdicts[0] for verdict in verdicts) else SEVERAL_FOLDERS
+            return Reason.NO_BASE if any(verdict is not None for verdict in verdicts) else None
+        return verdicts[0] if all(verdict == verdicts[0] for verdict in verdicts) else Reason.SEVERAL_FOLDERS
 
     def _context_folder(self, context: str, folder: Folder) -> Folder | None:
         """A build context as a folder; None where it is not known."""
@@ -485,7 +444,7 @@ class _Judge:
     def _in_folder(self, path: str, folder: Folder, needs_dot: bool) -> _Verdict:
         pieces = _pieces(path)
         if not pieces:
-            return None if pieces == [] else (VARIABLE if _EXPLICIT.match(path) else None)
+            return None if pieces == [] else (Reason.VARIABLE if _EXPLICIT.match(path) else None)
         first = pieces[0]
         if first.name is not None:
             return self._behind_variable(path, pieces, folder, needs_dot)
@@ -507,12 +466,12 @@ class _Judge:
         if new == old:
             return None
         if needs_dot and ":" in new:
-            return UNWRITABLE
+            return Reason.NEEDS_QUOTES
         return _Change(start, end, new.replace("$", "$$"))
 
     def _at_home(self, rest: str) -> _Verdict:
         parts = tuple(part for part in re.split(r"[/\\]", rest) if part not in ("", "."))
-        return HOME if rest[:1] in ("", "/", "\\") and parts and self._touches_a_home(parts) else None
+        return Reason.HOME if rest[:1] in ("", "/", "\\") and parts and self._touches_a_home(parts) else None
 
     def _before_variable(self, path: str, variable: _Piece, folder: Folder, needs_dot: bool) -> _Verdict:
         """A path with a variable in it: what is before the variable's step is rewritten, if that is all that moves."""
@@ -523,15 +482,15 @@ class _Judge:
         prefix = "".join(piece.text for piece in _pieces(path[:cut]) or []) if cut > 0 else "."
         resolved = self._resolve(prefix, folder)
         if resolved is None:
-            return LEAVES_MAP if folder.after else None
+            return Reason.PLACE_NOT_MAPPED if folder.after else None
         step = re.compile(_step_pattern(rest), re.I if folder.drive else 0)
         if any(step.fullmatch(names[0]) for names in self._below(folder.drive, resolved)):
-            return SEVERAL_PLACES
+            return Reason.SEVERAL_PLACES
         new = self._moved(prefix, folder, needs_dot)
         if isinstance(new, Reason) or new == prefix:
             return new if isinstance(new, Reason) else None
         if ".." in re.split(r"[/\\]", rest):
-            return SEVERAL_PLACES
+            return Reason.SEVERAL_PLACES
         return self._as_change(0, cut, prefix, new, needs_dot)
 
     def _behind_variable(self, path: str, pieces: list[_Piece], folder: Folder, needs_dot: bool) -> _Verdict:
@@ -543,7 +502,7 @@ class _Judge:
             return self._at_home(rest)
         if first.name == "PWD":
             verdict = self._in_folder("." + rest, folder, needs_dot)
-            return None if verdict is None else VARIABLE_VALUE
+            return None if verdict is None else Reason.VARIABLE_VALUE
         values = [value for value in self._variables.get(first.name, []) if value or ":" not in first.operator]
         for value in values:
             if needs_dot and value[:1] not in ("", ".", "~"):
@@ -551,10 +510,10 @@ class _Judge:
             if not value and rest[:1] in ("/", "\\"):
                 continue
             if self._in_folder(value.replace("$", "$$") + rest, folder, needs_dot) is not None:
-                return VARIABLE_VALUE
+                return Reason.VARIABLE_VALUE
         if first.operator in (":-", "-"):
             return self._default(first, rest, folder, needs_dot)
-        return None if values else VARIABLE
+        return None if values else Reason.VARIABLE
 
     def _default(self, first: _Piece, rest: str, folder: Folder, needs_dot: bool) -> _Verdict:
         """`${NAME:-default}rest`: the default is a path of its own, as far as the rest moves along with it."""
@@ -575,13 +534,13 @@ class _Judge:
             if isinstance(whole, _Change):
                 wanted = wanted[: whole.start] + whole.new + wanted[whole.end :]
             if isinstance(whole, Reason) or posixpath.normpath(changed) != posixpath.normpath(wanted):
-                return whole if isinstance(whole, Reason) else VARIABLE_VALUE
+                return whole if isinstance(whole, Reason) else Reason.VARIABLE_VALUE
             verdict = alone
         else:
-            return next((found for found in (whole, alone) if isinstance(found, Reason)), VARIABLE_VALUE)
+            return next((found for found in (whole, alone) if isinstance(found, Reason)), Reason.VARIABLE_VALUE)
         if isinstance(verdict, _Change):
             if "}" in verdict.new:
-                return UNWRITABLE
+                return Reason.NEEDS_QUOTES
             start = first.end - 1 - len(default)
             return _Change(start + verdict.start, start + verdict.end, verdict.new)
         return verdict
@@ -608,18 +567,18 @@ class _Judge:
             return new
         again = self._moved_once(new, folder, needs_dot)
         # A result that no entry of the map fits is not touched the next time.
-        return new if isinstance(again, Reason) or again == new else NOT_STABLE
+        return new if isinstance(again, Reason) or again == new else Reason.MOVES_AGAIN
 
     def _moved_once(self, path: str, folder: Folder, needs_dot: bool) -> str | Reason:
         place = self._resolve(path, folder)
         here = folder.after
         there = self._path_map.relocate(folder.drive, place) if place is not None else None
         if there is None:
-            return path if here is None else LEAVES_MAP
+            return path if here is None else Reason.PLACE_NOT_MAPPED
         if here is None:
-            return FOLDER_NOT_MAPPED
+            return Reason.FILE_NOT_MAPPED
         if here.text_drive.lower() != there.text_drive.lower():
-            return OTHER_DRIVE
+            return Reason.OTHER_DRIVE
         relative = posixpath.relpath("/" + "/".join(there.text_parts), "/" + "/".join(here.text_parts))
         backslashes = "\\" in path and bool(folder.drive)
         spelled = path.replace("\\", "/") if backslashes else path

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -123,12 +124,13 @@ def _config(folder: Path, options: list[str], environment: dict[str, str]) -> An
         build = service.get("build")
         if build and build["context"].startswith("/"):
             build["dockerfile"] = os.path.normpath(Path(build["context"], build.get("dockerfile", "Dockerfile")))
-        service["security_opt"] = [
-            re.sub(
-                r"^(seccomp[:=])(?!unconfined)(.*)", lambda found: found[1] + os.path.normpath(base / found[2]), option
-            )
-            for option in service.get("security_opt", [])
-        ]
+        if build and "ssh" in build:
+            # In no particular order.
+            build["ssh"] = sorted(build["ssh"])
+        for number, option in enumerate(service.get("security_opt", [])):
+            profile = re.fullmatch(r"(seccomp[:=])(?!unconfined)(.*)", option)
+            if profile:
+                service["security_opt"][number] = profile[1] + os.path.normpath(base / profile[2])
     return config
 
 
@@ -143,37 +145,72 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
+@dataclass
+class Outcome:
+    """What Compose makes of a project before and after, with the paths of before relocated, and what was left."""
+
+    before: Any
+    after: Any
+    left: list[str]
+
+
+def _options_afterwards(project: Project, place: Place) -> list[str]:
+    """The options with the files where they are afterwards."""
+    return [
+        option if option.startswith("-") else os.path.relpath(place.relocated(str(place.old / option)), place.new)
+        for option in project.options
+    ]
+
+
+def _move(project: Project, place: Place) -> list[str]:
+    """Migrate a project and move its folders; the lines that were left."""
+    base = parse_location(str(place.old), "base")
+    settings = Settings(str(place.old), str(place.copy), Rules(place.map, {}), ("nothing",), compose_base=base)
+    report = Migration(settings).run()
+    for file in project.files:
+        moved = Path(place.relocated(str(place.old / file)))
+        moved.parent.mkdir(parents=True, exist_ok=True)
+        (place.copy / file).rename(moved)
+    return [text for lines in report.leftovers.values() for _line, text, *_more in lines]
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """All projects, with as many questions to Compose at once as there are processors."""
+    places = {name: Place(tmp_path_factory.mktemp("project")) for name in PROJECTS}
+    for name, project in PROJECTS.items():
+        _write(project, places[name].old, "\r\n" if name == WITH_CRLF else "\n")
+
+    def before(name: str) -> Any:
+        project, place = PROJECTS[name], places[name]
+        return place.expected(_config(place.old / project.folder, project.options, project.environment))
+
+    def after(name: str) -> Any:
+        project, place = PROJECTS[name], places[name]
+        folder = Path(place.relocated(str(place.old / project.folder)))
+        return _config(folder, _options_afterwards(project, place), project.environment)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        asked = dict(zip(PROJECTS, pool.map(before, PROJECTS), strict=True))
+        left = {name: _move(project, places[name]) for name, project in PROJECTS.items()}
+        asked_again = dict(zip(PROJECTS, pool.map(after, PROJECTS), strict=True))
+    return {name: Outcome(asked[name], asked_again[name], left[name]) for name in PROJECTS}
+
+
 def test_there_are_enough_projects() -> None:
     assert len(PROJECTS) >= 60
     assert all(project.files for project in PROJECTS.values())
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_compose_names_the_same_places(name: str, tmp_path: Path) -> None:
-    project, place = PROJECTS[name], Place(tmp_path)
-    _write(project, place.old, "\r\n" if name == WITH_CRLF else "\n")
-    before = _config(place.old / project.folder, project.options, project.environment)
-    assert before is not None, "Compose refuses the project"
-
-    base = parse_location(str(place.old), "base")
-    settings = Settings(str(place.old), str(place.copy), Rules(place.map, {}), ("nothing",), compose_base=base)
-    report = Migration(settings).run()
-    left = [text for lines in report.leftovers.values() for _line, text, *_more in lines]
-    assert sorted(left) == sorted(project.left)
-
-    for file in project.files:
-        moved = Path(place.relocated(str(place.old / file)))
-        moved.parent.mkdir(parents=True, exist_ok=True)
-        (place.copy / file).rename(moved)
-    options = [
-        os.path.relpath(place.relocated(str(place.old / option)), place.new) if option[0] != "-" else option
-        for option in project.options
-    ]
-    after = _config(Path(place.relocated(str(place.old / project.folder))), options, project.environment)
-    if after is None:
+def test_compose_names_the_same_places(name: str, outcomes: dict[str, Outcome]) -> None:
+    project, outcome = PROJECTS[name], outcomes[name]
+    assert outcome.before is not None, "Compose refuses the project"
+    assert sorted(outcome.left) == sorted(project.left)
+    if outcome.after is None:
         assert project.left, "Compose refuses the moved project, and nothing was reported"
         return
-    wanted, got = dict(_leaves(place.expected(before))), dict(_leaves(after))
+    wanted, got = dict(_leaves(outcome.before)), dict(_leaves(outcome.after))
     differing = {key for key in wanted.keys() | got.keys() if wanted.get(key) != got.get(key)}
     # A Dockerfile follows its context.
     differing -= {key for key in differing if key.replace(".dockerfile", ".context") in differing - {key}}

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible.module_utils.rewriting import compose_nodes, compose_paths
+from ansible.module_utils.rewriting import compose_nodes
 from ansible.module_utils.rewriting.compose_files import compose_files, is_compose_name, may_matter
-from ansible.module_utils.rewriting.compose_paths import REASONS, ComposePlan, plan_paths
+from ansible.module_utils.rewriting.compose_paths import ComposePlan, plan_paths
+from ansible.module_utils.rewriting.compose_reasons import REASONS, Reason
 from ansible.module_utils.rewriting.edits import apply_edits
 from ansible.module_utils.rewriting.path_map import Location, PathMap, parse_location
 from hypothesis import given
@@ -68,7 +69,7 @@ def rewrite(
 def rewrite_text(text: str, places: PathMap = PATH_MAP, base: Location | None = BASE) -> tuple[str, list[str]]:
     """A docker-compose.yml in the root of the tree, and the codes of what is left."""
     new, plan = rewrite({"docker-compose.yml": text.encode()}, "docker-compose.yml", base, places)
-    return new.decode(), [item.reason.code for item in plan.leftovers]
+    return new.decode(), [item.reason for item in plan.leftovers]
 
 
 def test_the_tables_are_read() -> None:
@@ -90,12 +91,12 @@ def test_what_stays_is_reported_if_there_is_a_doubt(row: tuple[str, ...]) -> Non
     name, before = _file(row[0])
     new, plan = rewrite({name: before.encode()}, name)
     assert new.decode() == before
-    assert [item.reason.code for item in plan.leftovers] == re.findall(r"`(.+)`", row[1])
+    assert [item.reason for item in plan.leftovers] == re.findall(r"`(.+)`", row[1])
 
 
 @pytest.mark.parametrize("row", MEANINGS, ids=lambda row: row[0])
 def test_the_meaning_of_a_reason(row: tuple[str, ...]) -> None:
-    assert REASONS[row[0].strip("`")].text == row[1]
+    assert REASONS[Reason(row[0].strip("`"))] == row[1]
 
 
 # Layout and encodings.
@@ -139,7 +140,7 @@ def test_text_that_is_not_utf_8_is_not_edited() -> None:
     text = b"services: {a: {image: caf\xe9,\n volumes: [\n ./trading/nats:/data]}}"
     new, plan = rewrite({"compose.yml": text}, "compose.yml")
     assert new == text
-    assert [(item.line, item.reason.code) for item in plan.leftovers] == [(3, "not-yaml")]
+    assert [(item.line, item.reason) for item in plan.leftovers] == [(3, "not-yaml")]
 
 
 def test_a_leftover_says_where_it_is() -> None:
@@ -231,7 +232,7 @@ def test_the_spelling_of_a_path(snippet: str, wanted: str | None) -> None:
     )
     new, codes = rewrite_text(_whole(snippet), places, parse_location("C:/t", "base"))
     assert new == _whole(wanted or snippet)
-    assert codes == ([] if wanted else ["unwritable"])
+    assert codes == ([] if wanted else ["needs-quotes"])
 
 
 def test_a_windows_target_keeps_backslashes() -> None:
@@ -253,11 +254,11 @@ def test_a_backslash_of_a_unix_tree_is_part_of_a_name() -> None:
         # Another drive cannot be reached by a relative path.
         ({"C:/t": "D:/n", "C:/t/nats": "E:/nats"}, "build: nats", ["other-drive"]),
         # The file itself is not in the map.
-        ({"C:/t/nats": "/new/nats"}, "build: nats", ["folder-not-mapped"]),
+        ({"C:/t/nats": "/new/nats"}, "build: nats", ["file-not-mapped"]),
         ({"C:/t/nats": "/new/nats"}, "build: other", []),
-        ({"C:/t": "/new"}, "build: ../../../x", ["leaves-map"]),
+        ({"C:/t": "/new"}, "build: ../../../x", ["place-not-mapped"]),
         # What was rewritten would be rewritten to something else the next time.
-        ({"C:/t": "/new", "C:/t/a": "/new/b", "C:/t/b": "/new/c"}, "build: a", ["not-stable"]),
+        ({"C:/t": "/new", "C:/t/a": "/new/b", "C:/t/b": "/new/c"}, "build: a", ["moves-again"]),
         ({"C:/t": "/new", "C:/Users/joe/nats": "/new/nats"}, "build: ~/nats/x", ["home"]),
         (
             {"C:/t": "/new", "C:/Users/joe/nats": "/new/nats"},
@@ -304,14 +305,14 @@ def test_a_path_that_cannot_follow_is_reported(places: dict[str, str], text: str
         ("./trading/nats/$$A", "", "./data/nats/$$A"),
         ("./trading/nats/${A:-b/c}/x", "", "./data/nats/${A:-b/c}/x"),
         ("../${A}/x", "", "several-places"),
-        ("../../${A}/x", "", "leaves-map"),
+        ("../../${A}/x", "", "place-not-mapped"),
     ],
 )
 def test_a_variable(path: str, env: str, wanted: str | None) -> None:
     text = f"services:\n  a:\n    volumes:\n    - '{path}:/data'\n"
     files = {"docker-compose.yml": text.encode(), ".env": env.encode()}
     new, plan = rewrite(files, "docker-compose.yml")
-    codes = [item.reason.code for item in plan.leftovers]
+    codes = [item.reason for item in plan.leftovers]
     if wanted in REASONS:
         assert (new.decode(), codes) == (text, [wanted])
     else:
@@ -369,7 +370,7 @@ def test_a_yaml_file_with_services(text: str, edited: bool, codes: list[str]) ->
         return
     new, plan = rewrite(files, "stack.yml")
     assert (new.decode() != text) == edited
-    assert [item.reason.code for item in plan.leftovers] == codes
+    assert [item.reason for item in plan.leftovers] == codes
 
 
 INCLUDED = "services:\n  a:\n    image: i\n    volumes: [PATH:/d]\n"
@@ -407,7 +408,7 @@ def test_a_file_that_another_one_reads(files: dict[str, str], paths: tuple[str, 
     text = INCLUDED.replace("PATH", path)
     tree = {name: content.encode() for name, content in files.items()} | {"parts/nats.inc": text.encode()}
     new, plan = rewrite(tree, "parts/nats.inc")
-    codes = [item.reason.code for item in plan.leftovers]
+    codes = [item.reason for item in plan.leftovers]
     if wanted in REASONS:
         assert (new.decode(), codes) == (text, [wanted])
     else:
@@ -423,8 +424,20 @@ def test_a_file_that_may_be_used_beside_another_one(path: str, wanted: str) -> N
     old = text.replace("PATH", path)
     files = {"docker-compose.yml": b"services: {a: {image: i}}", "dev/docker-compose.dev.yml": old.encode()}
     new, plan = rewrite(files, "dev/docker-compose.dev.yml")
-    codes = [item.reason.code for item in plan.leftovers]
+    codes = [item.reason for item in plan.leftovers]
     assert (new.decode(), codes) == ((old, [wanted]) if wanted in REASONS else (text.replace("PATH", wanted), []))
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [("./trading/nats", "several-folders"), ("./trading/apps", "./trading/apps"), ("./x", "./x")],
+)
+def test_a_file_whose_paths_exist_from_a_folder_above(path: str, wanted: str) -> None:
+    old = SERVICE.replace("PATH", path)
+    files = {"docker/compose.yml": old.encode(), "trading/nats/.env": b"", "docker/trading/apps/x.yml": b""}
+    new, plan = rewrite(files, "docker/compose.yml")
+    left = [item.reason for item in plan.leftovers]
+    assert (new.decode(), left) == ((old, [wanted]) if wanted in REASONS else (SERVICE.replace("PATH", wanted), []))
 
 
 def test_an_entry_of_the_map_may_name_the_very_file() -> None:
@@ -493,6 +506,6 @@ def test_any_text_is_read_without_harm(text: str) -> None:
     rewrite_text("services:\n  a:\n    volumes:\n    - " + text)
 
 
-def test_reasons_have_distinct_codes() -> None:
-    found = [item for item in vars(compose_paths).values() if isinstance(item, compose_paths.Reason)]
-    assert len(found) == len(REASONS) == len({reason.text for reason in found})
+def test_each_reason_has_a_sentence() -> None:
+    assert set(REASONS) == set(Reason)
+    assert len(set(REASONS.values())) == len(REASONS)
