@@ -37,8 +37,10 @@ class Run:
     written_into: set[bytes] = field(default_factory=set)
     # Files of the source that this user may not read, and what is to be said of them.
     unreadable: list[tuple[str, str]] = field(default_factory=list)
-    # The Compose files of the source, and with None what may have been one, where any of them has to be read again.
+    # The Compose files of the source, where any of them has to be read again; None for one that no longer is one.
     compose: dict[bytes, ComposeContext | None] = field(default_factory=dict)
+    # What the next manifest will say about them.
+    compose_keys: dict[str, str] = field(default_factory=dict)
     # Directories of the source in whose place no directory stands.
     absent: set[bytes] = field(default_factory=set)
 

@@ -50,7 +50,7 @@ class Found:
     candidates: list[Entry] = field(default_factory=list)
     # Candidates at whose place something stands.
     existing: list[Entry] = field(default_factory=list)
-    # Files among which Compose files are looked for.
+    # Files whose names say that they may be Compose files or speak of some.
     compose: list[bytes] = field(default_factory=list)
     # Further names of a file, with the path of its first name.
     further: list[tuple[Entry, bytes]] = field(default_factory=list)
@@ -63,7 +63,6 @@ def look(run: Run, report: Report) -> Found:
     same_rules, in_name = run.manifest.same_rules, run.mentions.in_name
     excluder = tree.Excluder(list(run.settings.exclude))
     firsts: dict[tuple[int, int], bytes] = {}
-    unchanged: list[Entry] = []
     for directory, files, links, skipped in tree.walk(run.source, excluder):
         report.directories_total += 1
         report.files_total += len(files)
@@ -107,8 +106,6 @@ def look(run: Run, report: Report) -> Found:
                             )
                         ):
                             records[path] = record
-                            if found.compose and found.compose[-1] is path:
-                                unchanged.append(entry)
                             continue
                         found.existing.append(entry)
                 records[path] = b""
@@ -118,30 +115,41 @@ def look(run: Run, report: Report) -> Found:
         finally:
             if dest >= 0:
                 os.close(dest)
-    _find_compose_files(run, found, unchanged)
+    _find_compose_files(run, found)
     for name_text, (count, lines) in run.manifest.leftovers.items():
         if records.get(os.fsencode(name_text)):
             report.add_content_leftovers(os.fsencode(name_text), count, lines)
     return found
 
 
-def _find_compose_files(run: Run, found: Found, unchanged: list[Entry]) -> None:
-    """Find the Compose files, if any file that may be one or may include one was added, changed or removed.
+def _find_compose_files(run: Run, found: Found) -> None:
+    """Find the Compose files, if any file that may be one or may speak of one was added, changed or removed.
 
-    How Compose reads a file may change with another one that includes it, so that unchanged ones are looked at too.
+    How Compose reads a file may change with another one that includes it: then an unchanged file is a candidate too.
     """
-    known = {path for path in run.manifest.records if may_matter(path.rpartition(b"/")[2])}
-    if len(unchanged) == len(found.compose) and known <= set(found.compose):
+    manifest = run.manifest
+    run.compose_keys = manifest.compose
+
+    def concerns(path: bytes) -> bool:
+        return may_matter(path.rpartition(b"/")[2]) or os.fsdecode(path) in manifest.compose
+
+    read = [entry.path for entry in found.candidates] + [entry.path for entry, _first in found.further]
+    gone = (path for path in manifest.records if path not in run.records)
+    if manifest.same_rules and not any(map(concerns, read)) and not any(map(concerns, gone)):
         return
     files = TreeFiles(run.source, found.compose, run.records)
     path_map = run.settings.rules.path_map
     contexts = compose_files(files, run.settings.compose_base, path_map) if path_map.entries else {}
     run.compose = {os.fsencode(path): context for path, context in contexts.items()}
-    for entry in unchanged:
-        run.compose.setdefault(entry.path, None)
-        run.records[entry.path] = b""
-        found.candidates.append(entry)
-        found.existing.append(entry)
+    run.compose_keys = {path: context.key for path, context in contexts.items()}
+    for name in run.compose_keys.keys() | manifest.compose.keys():
+        path = os.fsencode(name)
+        if run.records.get(path) and run.compose_keys.get(name) != manifest.compose.get(name):
+            run.compose.setdefault(path, None)
+            run.records[path] = b""
+            entry = tree.entry_at(run.source, path)
+            found.candidates.append(entry)
+            found.existing.append(entry)
 
 
 def _look_at_name(run: Run, path: bytes, report: Report) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import posixpath
 import re
 from collections.abc import Mapping
@@ -153,7 +154,7 @@ class _Scan:
         if name == ".env":
             return False
         named = is_compose_name(name)
-        if not named and not _SERVICES.search(self._files[path]):
+        if not named and not _SERVICES.search(self._files[path].replace(b"\0", b"")):
             return False
         file = self._file(path)
         return file is not None and (file.is_named or file.is_compose or _resembles(file.reading))
@@ -277,11 +278,16 @@ def _read_file(path: str, data: bytes) -> _File:
     if len(data) > SIZE_MAX:
         return _File(path, None, is_named, is_compose=False)
     try:
-        roots = parse(data.decode("utf-8"))
+        roots = parse(_text(data))
     except (ParseError, UnicodeDecodeError):
         return _File(path, None, is_named, is_compose=False)
     reading = read(roots)
     return _File(path, reading, is_named, is_compose=bool(reading.services) and not reading.foreign)
+
+
+def _text(data: bytes) -> str:
+    """A file's text: Compose reads UTF-8, and UTF-16 with a byte order mark."""
+    return data.decode("utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8")
 
 
 def _resembles(reading: Reading | None) -> bool:

@@ -7,6 +7,7 @@ business of `rewriter.Rules`, also in these nodes.
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
@@ -87,6 +88,11 @@ class ComposeContext:
     variables: tuple[tuple[str, str], ...] = ()
     guesses: tuple[Folder, ...] = ()
     tree: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Equal for two contexts in which a file reads the same."""
+        return hashlib.sha256(repr(self).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
 class _Piece(NamedTuple):
@@ -359,7 +365,7 @@ class _Judge:
         elif role is Role.CACHE:
             for place in _CACHE_PLACE.finditer(value):
                 yield place.start("path"), place["path"]
-        elif role in (Role.PATH, Role.DOCKERFILE):
+        elif role in (Role.PATH, Role.MAYBE_PATH, Role.DOCKERFILE):
             yield 0, value
 
     def relative_span(self, node: Node, use: Use) -> tuple[int, int] | None:
@@ -384,6 +390,8 @@ class _Judge:
                 verdict = self._dockerfile(path, use.build_context)
             else:
                 verdict = self.path(path, needs_dot=use.role is Role.VOLUME)
+            if use.role is Role.MAYBE_PATH and verdict is not None:
+                return Reason.UNKNOWN_KEY
             if use.role is Role.CACHE or (use.role is Role.SECURITY and not self._context.is_root):
                 verdict = None if verdict is None else Reason.UNKNOWN_FOLDER
             if isinstance(verdict, _Change):

@@ -43,7 +43,7 @@ REASONS = {
     Reason.SEVERAL_USES: "an anchor gives this text to several keys, and it would have to differ between them",
     Reason.SEVERAL_LINES: "the path is spread over several lines",
     Reason.NEEDS_QUOTES: "the new path needs quotes or escapes that are not there",
-    Reason.UNKNOWN_KEY: "it looks like the path of a place that moves, under a key that is not a path to Compose",
+    Reason.UNKNOWN_KEY: "it looks like the path of a place that moves, but Compose may not take it for a path",
     Reason.UNKNOWN_FOLDER: "the place seems to move, and it is unknown which folder the path is relative to",
     Reason.NO_BASE: "the location of the source in the path map is unknown; set `source_path`",
     Reason.HOME: "the path begins at the home directory, which may hold a place of the path map",

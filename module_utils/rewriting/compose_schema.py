@@ -40,6 +40,8 @@ class Role(Enum):
     """What a scalar is to Compose."""
 
     PATH = auto()
+    # A path or a name, as a setting beside it says that is not known.
+    MAYBE_PATH = auto()
     # A short volume: `source:target:mode`, the source a path only if it looks like one.
     VOLUME = auto()
     # A build context: a path, or a URL, an image, another service.
@@ -233,23 +235,24 @@ def _volume(reading: Reading, volume: Node) -> None:
     if volume.kind == "scalar":
         reading.add(volume, Role.VOLUME)
         return
-    is_bind = volume.text("type") == "bind"
+    kind = volume.text("type") or "$"
+    role = Role.PATH if kind == "bind" else Role.MAYBE_PATH if "$" in kind else Role.OTHER
     for name, value in volume.entries():
-        reading.add(value, Role.PATH if name == "source" and is_bind else Role.OTHER)
+        reading.add(value, role if name == "source" else Role.OTHER)
 
 
 def _volume_definition(reading: Reading, volume: Node) -> None:
     options = volume.get("driver_opts")
-    is_bind = volume.text("driver") == "local" and options is not None and options.text("o") == "bind"
+    kind = (options.text("o") if options else None) or ""
+    # Compose resolves nothing but this, and another bind mount may be meant for a path all the same.
+    is_bind = volume.text("driver") == "local" and kind == "bind"
+    role = Role.PATH if is_bind else Role.MAYBE_PATH if "bind" in kind or "$" in kind else Role.UNKNOWN
     for name, value in volume.entries():
         if name != "driver_opts":
             reading.add(value, Role.OTHER)
             continue
         for option, setting in value.entries():
-            if option != "device":
-                reading.add(setting, Role.OTHER)
-            elif is_bind:
-                reading.add(setting, Role.PATH)
+            reading.add(setting, role if option == "device" else Role.OTHER)
 
 
 def _file_definition(reading: Reading, definition: Node) -> None:

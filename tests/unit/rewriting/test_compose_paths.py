@@ -428,6 +428,13 @@ def test_a_file_that_may_be_used_beside_another_one(path: str, wanted: str) -> N
     assert (new.decode(), codes) == ((old, [wanted]) if wanted in REASONS else (text.replace("PATH", wanted), []))
 
 
+def test_a_project_in_utf_16_says_what_it_includes() -> None:
+    text = "services: {a: {image: i, volumes: [./trading/nats:/d]}}"
+    include = "include: [{path: parts/x, project_directory: .}]\nservices: {}"
+    files = {"stack.compose.yml": include.encode("utf-16"), "parts/x": text.encode()}
+    assert rewrite(files, "parts/x")[0] == text.replace("trading/nats", "data/nats").encode()
+
+
 @pytest.mark.parametrize(
     ("path", "wanted"),
     [("./trading/nats", "several-folders"), ("./trading/apps", "./trading/apps"), ("./x", "./x")],
