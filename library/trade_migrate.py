@@ -16,6 +16,8 @@ description:
     that a run with nothing to do only compares what C(stat) says.
   - Owner, group, access control lists, extended attributes, set-user-id and set-group-id are not kept; mode,
     modification time, symlinks, hard links and holes are.
+requirements:
+  - PyYAML on the machine that the task runs on, for the relative paths in Compose files. Without it they are reported.
 attributes:
   check_mode:
     support: full

@@ -28,7 +28,6 @@ _NEEDS_DOT = re.compile(r"[~$-]|github\.com/|git@|service:|[A-Za-z]:|.*://")
 _EXPLICIT = re.compile(r"\.{1,2}(?:[/\\]|\Z)")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _BRACED = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?P<operator>:?[-?+]|\})?", re.ASCII)
-_PLAIN_SAFE = re.compile(r"[\w./~@%+=$\\()-]+(?: [\w./~@%+=$\\()-]+)*")
 _SECCOMP = re.compile(r"seccomp[:=](?P<path>.+)", re.S)
 _CACHE_PLACE = re.compile(r"(?:\A|,)\s*(?:src|dest)=(?P<path>[^,]+)")
 # Of the line of a leftover, as much is shown.
@@ -36,6 +35,8 @@ _TEXT_MAX = 200
 # A line of a file that is not YAML in which a relative path seems to stand.
 _SUGGESTS_PATH = re.compile(
     r"(?m)^[ \t]*(?:-[ \t]+)?(?:[\w.\"'-]+[ \t]*:[ \t]+)?[\[\"' ]*(?P<path>\.{1,2}[/\\][^\s\"':,\]}]*)"
+    r"|^[ \t]*(?:-[ \t]+)?(?:build|context|dockerfile|env_file|label_file|file|path|source|project_directory)[ \t]*:"
+    r"[ \t]+[\"']?(?P<named>[^\s\"':,\]}]+)"
 )
 
 
@@ -113,6 +114,16 @@ class _Change(NamedTuple):
     new: str
 
 
+class _Replacement(NamedTuple):
+    """A change of a scalar as one of the file: characters `start` to `end` of its text read `new`."""
+
+    node: Node
+    change: _Change
+    start: int
+    end: int
+    new: str
+
+
 # What is to be done with a path: nothing (None), a change, or leave it for a reason.
 _Verdict = _Change | Reason | None
 
@@ -144,9 +155,10 @@ def _suggested(text: str, context: ComposeContext, path_map: PathMap, reason: Re
     found = []
     judge = _Judge(context, path_map)
     for match in _SUGGESTS_PATH.finditer(text):
-        if judge.path(match["path"], must_look_relative=True) is not None:
-            line = text.count("\n", 0, match.start("path")) + 1
-            found.append(ComposeLeftover(line, _line(text, *match.span("path")), reason))
+        group = match.lastgroup or ""
+        if judge.path(match[group]) is not None:
+            line = text.count("\n", 0, match.start(group)) + 1
+            found.append(ComposeLeftover(line, _line(text, *match.span(group)), reason))
     return found
 
 
@@ -163,7 +175,7 @@ class _Planner:
     def __init__(self, text: str, context: ComposeContext, path_map: PathMap) -> None:
         self._text, self._context, self._path_map = text, context, path_map
         self._judge = _Judge(context, path_map)
-        self._changes: list[tuple[Node, _Change, int, int, str]] = []
+        self._changes: list[_Replacement] = []
         self._left: dict[int, ComposeLeftover] = {}
         self._opaque: list[tuple[int, int]] = []
 
@@ -196,31 +208,32 @@ class _Planner:
             self._leave(node, Reason.SEVERAL_LINES)
             return
         spelled = _spelled(change.new, node.style)
-        if spelled is None:
-            self._leave(node, Reason.NEEDS_QUOTES)
-            return
-        self._changes.append((node, change, spans[change.start][0], spans[change.end - 1][1], spelled))
+        self._changes.append(_Replacement(node, change, spans[change.start][0], spans[change.end - 1][1], spelled))
 
     def plan(self, roots: list[Node]) -> ComposePlan:
         """All of it, in bytes. The edited text is read again: nothing but the changed paths may differ."""
-        self._changes.sort(key=lambda item: item[2])
-        if self._changes and not self._reads_as_wanted(roots):
-            for node, *_rest in self._changes:
-                self._leave(node, Reason.NEEDS_QUOTES)
-            self._changes = []
-        positions = sorted({p for item in self._changes for p in item[2:4]} | {p for s in self._opaque for p in s})
-        byte = dict(_byte_positions(self._text, positions))
-        edits = [Edit(byte[s], byte[e], new.encode(), counts=True) for _node, _change, s, e, new in self._changes]
+        self._changes.sort(key=lambda item: item.start)
+        if self._changes and not self._reads_as_wanted(roots, self._changes):
+            alone = [item for item in self._changes if self._reads_as_wanted(roots, [item])]
+            together = alone if self._reads_as_wanted(roots, alone) else []
+            for item in self._changes:
+                if item not in together:
+                    self._leave(item.node, Reason.NEEDS_QUOTES)
+            self._changes = together
+        spans = [(item.start, item.end) for item in self._changes] + self._opaque
+        byte = dict(_byte_positions(self._text, sorted({position for span in spans for position in span})))
+        edits = [Edit(byte[item.start], byte[item.end], item.new.encode(), counts=True) for item in self._changes]
         opaque = sorted((byte[start], byte[end]) for start, end in self._opaque)
         return ComposePlan(edits, sorted(self._left.values(), key=lambda item: item.line), opaque)
 
-    def _reads_as_wanted(self, roots: list[Node]) -> bool:
+    def _reads_as_wanted(self, roots: list[Node], changes: list[_Replacement]) -> bool:
         pieces, position = [], 0
         wanted = {}
-        for node, change, start, end, spelled in self._changes:
-            pieces += [self._text[position:start], spelled]
-            position = end
-            wanted[id(node)] = node.value[: change.start] + change.new + node.value[change.end :]
+        for item in changes:
+            pieces += [self._text[position : item.start], item.new]
+            position = item.end
+            value, change = item.node.value, item.change
+            wanted[id(item.node)] = value[: change.start] + change.new + value[change.end :]
         pieces.append(self._text[position:])
         try:
             again = parse("".join(pieces))
@@ -255,15 +268,13 @@ def _byte_positions(text: str, positions: Iterable[int]) -> Iterator[tuple[int, 
         yield position, count
 
 
-def _spelled(new: str, style: str) -> str | None:
-    """A part of a scalar in its way of quoting; None where that cannot be."""
-    if any(ord(character) < 32 or character in "\x7f\x85\u2028\u2029\ufeff" for character in new):
-        return None
+def _spelled(new: str, style: str) -> str:
+    """A part of a scalar in its way of quoting; whether that can be is seen when it is read again."""
     if style == "'":
         return new.replace("'", "''")
     if style == '"':
         return new.replace("\\", "\\\\").replace('"', '\\"')
-    return new if _PLAIN_SAFE.fullmatch(new) else None
+    return new
 
 
 def _pieces(text: str) -> list[_Piece] | None:
@@ -406,11 +417,13 @@ class _Judge:
             return None
         folders = [*self._folders, *(guess for guess in self._context.guesses if self._is_inside(path, guess))]
         verdicts = [self._in_folder(path, folder, needs_dot) for folder in folders]
-        if not self._folders:
-            return Reason.NO_BASE if any(verdict not in (None, Reason.VARIABLE) for verdict in verdicts) else None
-        if all(verdict == verdicts[0] for verdict in verdicts):
-            return verdicts[0]
-        return Reason.SEVERAL_FOLDERS
+        return self._agreed(verdicts)
+
+    def _agreed(self, verdicts: list[_Verdict]) -> _Verdict:
+        """What the verdicts in several folders come to."""
+        if not self._folders and any(verdict not in (None, Reason.VARIABLE) for verdict in verdicts):
+            return Reason.NO_BASE
+        return verdicts[0] if all(verdict == verdicts[0] for verdict in verdicts) else Reason.SEVERAL_FOLDERS
 
     def _is_inside(self, path: str, folder: Folder) -> bool:
         place, tree = self._resolve(path, folder), self._context.tree
@@ -419,16 +432,14 @@ class _Judge:
     def _dockerfile(self, path: str, context: str) -> _Verdict:
         if _REMOTE.match(context) or _ABSOLUTE.match(path):
             return None
-        verdicts = []
+        verdicts: list[_Verdict] = []
         for folder in self._folders or self._context.guesses:
             inner = self._context_folder(context, folder)
             if inner is not None:
                 verdicts.append(self._in_folder(path, inner, needs_dot=False))
             else:
                 verdicts.append(Reason.UNKNOWN_FOLDER if ".." in re.split(r"[/\\]", path) else None)
-        if not self._folders:
-            return Reason.NO_BASE if any(verdict is not None for verdict in verdicts) else None
-        return verdicts[0] if all(verdict == verdicts[0] for verdict in verdicts) else Reason.SEVERAL_FOLDERS
+        return self._agreed(verdicts)
 
     def _context_folder(self, context: str, folder: Folder) -> Folder | None:
         """A build context as a folder; None where it is not known."""
@@ -485,19 +496,20 @@ class _Judge:
         """A path with a variable in it: what is before the variable's step is rewritten, if that is all that moves."""
         before = path[: variable.start]
         cut = max(before.rfind("/"), before.rfind("\\") if folder.drive else -1)
-        rest = path[cut + 1 :]
         # A variable in the first step names something in the folder itself.
         prefix = "".join(piece.text for piece in _pieces(path[:cut]) or []) if cut > 0 else "."
         resolved = self._resolve(prefix, folder)
         if resolved is None:
             return Reason.PLACE_NOT_MAPPED if folder.after else None
-        step = re.compile(_step_pattern(rest), re.I if folder.drive else 0)
-        if any(step.fullmatch(names[0]) for names in self._below(folder.drive, resolved)):
+        # The variable may hold any number of steps.
+        begin = "".join(piece.text for piece in _pieces(path[cut + 1 : variable.start]) or [])
+        begin = begin.lower() if folder.drive else begin
+        if any(name.startswith(begin) for name in self._below(folder.drive, resolved)):
             return Reason.SEVERAL_PLACES
         new = self._moved(prefix, folder, needs_dot)
         if isinstance(new, Reason) or new == prefix:
             return new if isinstance(new, Reason) else None
-        if ".." in re.split(r"[/\\]", rest):
+        if cut < 0 or ".." in re.split(r"[/\\]", path[cut + 1 :]):
             return Reason.SEVERAL_PLACES
         return self._as_change(0, cut, prefix, new, needs_dot)
 
@@ -599,14 +611,14 @@ class _Judge:
             relative += "/"
         return relative.replace("/", "\\") if backslashes and "/" not in path and here.text_drive else relative
 
-    def _below(self, drive: str, parts: tuple[str, ...]) -> list[tuple[str, ...]]:
-        """The names behind a place in the entries of the map that lie below it."""
+    def _below(self, drive: str, parts: tuple[str, ...]) -> list[str]:
+        """The entries of the map below a place, as relative paths, in lower case on a drive."""
         key = Location(drive, parts, "", parts).key[1]
         found = []
         for entry in self._path_map.entries:
             source_drive, source = entry.source.key
             if source_drive == drive and len(source) > len(key) and source[: len(key)] == key:
-                found.append(source[len(key) :])
+                found.append("/".join(source[len(key) :]))
         return found
 
     def _touches_a_home(self, parts: tuple[str, ...]) -> bool:
@@ -619,17 +631,3 @@ class _Judge:
                 if rest[:shared] == tuple(part.lower() for part in parts[:shared]):
                     return True
         return False
-
-
-def _step_pattern(rest: str) -> str:
-    """A pattern for the names that the first step of a text with variables may become."""
-    pattern = ""
-    for piece in _pieces(rest) or []:
-        if piece.name is not None:
-            pattern += ".*"
-            continue
-        name, *more = re.split(r"[/\\]", piece.text, maxsplit=1)
-        pattern += re.escape(name)
-        if more:
-            break
-    return pattern

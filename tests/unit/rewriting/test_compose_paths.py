@@ -200,7 +200,7 @@ def test_aliases_that_multiply_are_read_once() -> None:
         ('build: "quote"', 'build: "[a]\'s"'),
         ("build: money", "build: a$$b"),
         ("build: tilde", "build: ./~a"),
-        ("build: colon", None),
+        ("build: colon", "build: ./c:d"),
         ("build: 'colon'", "build: './c:d'"),
         ("volumes: ['./colon:/d']", None),
         # The old path.
@@ -233,6 +233,14 @@ def test_the_spelling_of_a_path(snippet: str, wanted: str | None) -> None:
     new, codes = rewrite_text(_whole(snippet), places, parse_location("C:/t", "base"))
     assert new == _whole(wanted or snippet)
     assert codes == ([] if wanted else ["needs-quotes"])
+
+
+def test_a_path_that_cannot_be_written_leaves_the_others_alone() -> None:
+    moves = {"C:/t": "/srv/n", "C:/t/nats": "/srv/n/data", "C:/t/quote": "/srv/n/[a]"}
+    places = PathMap.parse([{"from": old, "to": new} for old, new in moves.items()])
+    text = _whole("volumes: [./nats:/a, ./quote:/b, './quote:/c']")
+    new, left = rewrite_text(text, places, parse_location("C:/t", "base"))
+    assert (new, left) == (_whole("volumes: [./data:/a, ./quote:/b, './[a]:/c']"), ["needs-quotes"])
 
 
 def test_a_windows_target_keeps_backslashes() -> None:
@@ -301,6 +309,7 @@ def test_a_path_that_cannot_follow_is_reported(places: dict[str, str], text: str
         ("./trading/nats-${A}", "", None),
         ("./trading/nats${A}", "", "several-places"),
         ("./trading/n${A}s/x", "", "several-places"),
+        ("./tr${A}", "", "several-places"),
         ("./trading/nats/${A}/../x", "", "several-places"),
         ("./trading/nats/$$A", "", "./data/nats/$$A"),
         ("./trading/nats/${A:-b/c}/x", "", "./data/nats/${A:-b/c}/x"),
@@ -506,6 +515,22 @@ def _resolve(folder: tuple[str, ...], path: str) -> tuple[str, ...] | None:
         elif step != ".":
             steps.append(step)
     return tuple(steps)
+
+
+@pytest.mark.parametrize(
+    ("line", "is_left"),
+    [
+        ("    - ./trading/nats:/data", True),
+        ("    build: './trading/apps'", True),
+        ("    context: trading/apps/{{ name }}", True),
+        ("    env_file: other", False),
+        ("    image: trading/nats", False),
+        ("    - trading/nats:/data", False),
+    ],
+)
+def test_what_a_template_suggests(line: str, is_left: bool) -> None:
+    text = "services:\n{% for name in names %}\n  {{ name }}:\n" + line + "\n{% endfor %}\n"
+    assert rewrite_text(text) == (text, ["not-yaml"] if is_left else [])
 
 
 @given(st.text(st.sampled_from("./tradingnats:$${}-[]'\"\\ #\n&*!|>,x~é\t"), max_size=80))
