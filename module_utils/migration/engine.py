@@ -256,12 +256,12 @@ class Migration:
         manifest = self._run.manifest
         leftovers = dict(report.content_leftovers)
         same = manifest.same_rules and not manifest.journal and records == manifest.records
-        same = same and self._run.compose_keys == manifest.compose
+        same = same and self._run.compose.keys == manifest.compose
         if same and leftovers == manifest.leftovers and not report.changed:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(b"journal", dir_fd=self._run.state_dir)
             return
-        manifest.records, manifest.leftovers, manifest.compose = records, leftovers, self._run.compose_keys
+        manifest.records, manifest.leftovers, manifest.compose = records, leftovers, self._run.compose.keys
         if self._run.state_dir is not None:
             manifest.save(self._run.state_dir)
 

@@ -7,12 +7,12 @@ import stat
 from dataclasses import dataclass, field
 
 from ansible.module_utils.migration import state, tree
+from ansible.module_utils.migration.compose_tree import ComposeScan
 from ansible.module_utils.migration.errors import MigrationError
 from ansible.module_utils.migration.file_access import backup_name, digest_at
 from ansible.module_utils.migration.job import Job
 from ansible.module_utils.migration.settings import Settings
 from ansible.module_utils.migration.staging import link_digest
-from ansible.module_utils.rewriting.compose_paths import ComposeContext
 from ansible.module_utils.rewriting.mentions import Mentions
 from ansible.module_utils.rewriting.rewriter import Rules
 
@@ -37,10 +37,7 @@ class Run:
     written_into: set[bytes] = field(default_factory=set)
     # Files of the source that this user may not read, and what is to be said of them.
     unreadable: list[tuple[str, str]] = field(default_factory=list)
-    # The Compose files of the source, where any of them has to be read again; None for one that no longer is one.
-    compose: dict[bytes, ComposeContext | None] = field(default_factory=dict)
-    # What the next manifest will say about them.
-    compose_keys: dict[str, str] = field(default_factory=dict)
+    compose: ComposeScan = field(default_factory=ComposeScan)
     # Directories of the source in whose place no directory stands.
     absent: set[bytes] = field(default_factory=set)
 
@@ -96,7 +93,7 @@ class Run:
             journal=self.journal if write else -1,
             rules=settings.rules,
             mentions=self.mentions,
-            compose=self.compose,
+            compose=self.compose.contexts,
             on_conflict=settings.on_conflict,
             with_diff=settings.with_diff,
             stamp=self.stamp,

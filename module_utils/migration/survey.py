@@ -9,14 +9,13 @@ import stat
 from dataclasses import dataclass, field
 
 from ansible.module_utils.migration import tree
-from ansible.module_utils.migration.compose_tree import TreeFiles
+from ansible.module_utils.migration.compose_tree import scan_compose_files
 from ansible.module_utils.migration.file_access import DIRECTORY_MODE
 from ansible.module_utils.migration.outcomes import CONFLICT, CREATE, DIRECTORY_THERE, KEPT, SAME, TOUCH, UPDATE
 from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.run import Run
 from ansible.module_utils.migration.staging import link_digest
 from ansible.module_utils.migration.tree import Entry
-from ansible.module_utils.rewriting.compose_files import compose_files, may_matter
 from ansible.module_utils.rewriting.mentions import printable
 from ansible.module_utils.shared.masking import mask_line
 
@@ -50,8 +49,6 @@ class Found:
     candidates: list[Entry] = field(default_factory=list)
     # Candidates at whose place something stands.
     existing: list[Entry] = field(default_factory=list)
-    # Files whose names say that they may be Compose files or speak of some.
-    compose: list[bytes] = field(default_factory=list)
     # Further names of a file, with the path of its first name.
     further: list[tuple[Entry, bytes]] = field(default_factory=list)
 
@@ -75,8 +72,6 @@ def look(run: Run, report: Report) -> Found:
             for entry in files:
                 path, size, mtime, ctime, mode, link = entry
                 name = path[start:]
-                if may_matter(name):
-                    found.compose.append(path)
                 if in_name(name):
                     _look_at_name(run, path, report)
                 if link is not None:
@@ -123,33 +118,17 @@ def look(run: Run, report: Report) -> Found:
 
 
 def _find_compose_files(run: Run, found: Found) -> None:
-    """Find the Compose files, if any file that may be one or may speak of one was added, changed or removed.
-
-    How Compose reads a file may change with another one that includes it: then an unchanged file is a candidate too.
-    """
-    manifest = run.manifest
-    run.compose_keys = manifest.compose
-
-    def concerns(path: bytes) -> bool:
-        return may_matter(path.rpartition(b"/")[2]) or os.fsdecode(path) in manifest.compose
-
-    read = [entry.path for entry in found.candidates] + [entry.path for entry, _first in found.further]
-    gone = (path for path in manifest.records if path not in run.records)
-    if manifest.same_rules and not any(map(concerns, read)) and not any(map(concerns, gone)):
-        return
-    files = TreeFiles(run.source, found.compose, run.records)
-    path_map = run.settings.rules.path_map
-    contexts = compose_files(files, run.settings.compose_base, path_map) if path_map.entries else {}
-    run.compose = {os.fsencode(path): context for path, context in contexts.items()}
-    run.compose_keys = {path: context.key for path, context in contexts.items()}
-    for name in run.compose_keys.keys() | manifest.compose.keys():
-        path = os.fsencode(name)
-        if run.records.get(path) and run.compose_keys.get(name) != manifest.compose.get(name):
-            run.compose.setdefault(path, None)
-            run.records[path] = b""
-            entry = tree.entry_at(run.source, path)
-            found.candidates.append(entry)
-            found.existing.append(entry)
+    """Find the Compose files; those that another file says something new about are read again."""
+    settings, manifest = run.settings, run.manifest
+    last_records = manifest.records if manifest.same_rules else None
+    run.compose = scan_compose_files(
+        run.source, run.records, last_records, manifest.compose, settings.compose_base, settings.rules.path_map
+    )
+    for path in run.compose.again:
+        run.records[path] = b""
+        entry = tree.entry_at(run.source, path)
+        found.candidates.append(entry)
+        found.existing.append(entry)
 
 
 def _look_at_name(run: Run, path: bytes, report: Report) -> None:

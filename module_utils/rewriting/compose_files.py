@@ -65,8 +65,8 @@ def compose_files(files: Mapping[str, bytes], base: Location | None, path_map: P
     result with `is_certain` false.
 
     Args:
-        files: the tree's files that `may_matter`, or more. Others are looked up in it as well: files that are included,
-            and files and folders that a path may name.
+        files: the tree's files that `may_matter`, or more; `get` gives None for what cannot be read. Others are looked
+            up in it as well: files that are included, and files and folders that a path may name.
         base: the tree's root, as its files name it; None if that is not known.
         path_map: where places go.
     """
@@ -86,7 +86,7 @@ class _Scan:
         candidates = [path for path in self._files if self._candidate(path)]
         for path in self._files:
             if path.rpartition("/")[2] == ".env":
-                self._variables[posixpath.dirname(path)] = _variables_of(self._files[path])
+                self._variables[posixpath.dirname(path)] = _variables_of(self._files.get(path, b""))
         reached: set[str] = set()
         for path in candidates:
             self._follow(path, posixpath.dirname(path), reached)
@@ -154,7 +154,7 @@ class _Scan:
         if name == ".env":
             return False
         named = is_compose_name(name)
-        if not named and not _SERVICES.search(self._files[path].replace(b"\0", b"")):
+        if not named and not _SERVICES.search(self._files.get(path, b"").replace(b"\0", b"")):
             return False
         file = self._file(path)
         return file is not None and (file.is_named or file.is_compose or _resembles(file.reading))
