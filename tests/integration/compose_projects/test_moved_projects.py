@@ -67,7 +67,8 @@ class Place:
     """Where a project is before the migration and after it."""
 
     def __init__(self, base: Path) -> None:
-        self.old, self.new, self.copy = base / "old/tree", base / "new/tree", base / "copy"
+        self.old, self.new = base / "old/tree", base / "new/tree"
+        self.copy, self.again = base / "copy", base / "again"
         self.map = PathMap.parse(
             [
                 {"from": f"{self.old}/{old}".rstrip("/"), "to": f"{self.new}/{new}".rstrip("/")}
@@ -167,6 +168,11 @@ def _move(project: Project, place: Place) -> list[str]:
     base = parse_location(str(place.old), "base")
     settings = Settings(str(place.old), str(place.copy), Rules(place.map, {}), ("nothing",), compose_base=base)
     report = Migration(settings).run()
+    # What was migrated reads as its own migration.
+    again = Settings(str(place.copy), str(place.again), settings.rules, ("nothing",), compose_base=base)
+    Migration(again).run()
+    for file in project.files:
+        assert (place.again / file).read_bytes() == (place.copy / file).read_bytes()
     for file in project.files:
         moved = Path(place.relocated(str(place.old / file)))
         moved.parent.mkdir(parents=True, exist_ok=True)
