@@ -16,6 +16,8 @@ description:
     that a run with nothing to do only compares what C(stat) says.
   - Owner, group, access control lists, extended attributes, set-user-id and set-group-id are not kept; mode,
     modification time, symlinks, hard links and holes are.
+requirements:
+  - PyYAML on the machine that the task runs on, for the relative paths in Compose files. Without it they are reported.
 attributes:
   check_mode:
     support: full
@@ -100,7 +102,7 @@ options:
       - How the files of the tree name O(src), for instance C(C:/trade2025/trading). Relative paths in Compose files are
         resolved against it.
       - Without it, the place in O(path_map) is taken whose names the path of O(src) holds. Where there is none,
-        relative paths stay.
+        relative paths stay, and those that may name a mapped place are reported.
     type: str
   state_dir:
     description:

@@ -12,9 +12,7 @@ from ansible.module_utils.migration.errors import MigrationError
 from ansible.module_utils.migration.file_access import PIECE, read_all, write_all
 from ansible.module_utils.migration.job import Job
 from ansible.module_utils.migration.tree import Entry
-from ansible.module_utils.rewriting import compose_paths
 from ansible.module_utils.rewriting.document import Document, DocumentStream, has_nul_unit, kind_of, plan_document
-from ansible.module_utils.rewriting.path_map import Location
 
 # Up to this size a file is handled in one piece.
 WHOLE_MAX = 4 * 1024 * 1024
@@ -64,7 +62,7 @@ def result_of(
     old = read_all(descriptor, entry.size)
     if len(old) != entry.size:
         raise MigrationError("changes while it is read; stop what writes to the source and run again")
-    document = plan_document(old, job.rules, job.mentions, _resolver(job, entry.path, name))
+    document = plan_document(old, job.rules, job.mentions, job.compose.get(entry.path))
     return Result(_digest(document.new), document, old, document.new)
 
 
@@ -77,15 +75,6 @@ def _has_holes(descriptor: int, status: os.stat_result) -> bool:
     if status.st_blocks * 512 >= (min(size, _HOLE_MIN) if size <= WHOLE_MAX else size):
         return False
     return os.lseek(descriptor, 0, os.SEEK_HOLE) < size
-
-
-def _resolver(job: Job, path: bytes, name: bytes) -> compose_paths.Resolver | None:
-    base = job.compose_base
-    if base is None or not compose_paths.is_compose_file(name):
-        return None
-    folder = path.rpartition(b"/")[0].decode("utf-8", "surrogateescape")
-    parts = (*base.parts, *(part for part in folder.split("/") if part))
-    return compose_paths.resolver(Location(base.drive, parts, base.text_drive, parts), job.rules.path_map)
 
 
 def _check_size(entry: Entry, seen: int) -> None:

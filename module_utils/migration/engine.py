@@ -27,7 +27,7 @@ from ansible.module_utils.rewriting.mentions import Mentions, printable
 from ansible.module_utils.rewriting.rewriter import Rules
 
 # Raise when the result for an unchanged file may differ from what earlier code gave.
-_RESULTS_VERSION = 1
+_RESULTS_VERSION = 2
 _PIECE_FILES, _PIECE_BYTES = 256, 16 * 1024 * 1024
 # Below this a second process costs more than it gains.
 _PARALLEL_FILES, _PARALLEL_BYTES = 400, 16 * 1024 * 1024
@@ -256,11 +256,12 @@ class Migration:
         manifest = self._run.manifest
         leftovers = dict(report.content_leftovers)
         same = manifest.same_rules and not manifest.journal and records == manifest.records
+        same = same and self._run.compose.keys == manifest.compose
         if same and leftovers == manifest.leftovers and not report.changed:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(b"journal", dir_fd=self._run.state_dir)
             return
-        manifest.records, manifest.leftovers = records, leftovers
+        manifest.records, manifest.leftovers, manifest.compose = records, leftovers, self._run.compose.keys
         if self._run.state_dir is not None:
             manifest.save(self._run.state_dir)
 

@@ -84,7 +84,13 @@ class Worker:
         job = self.job
         record = state.parse_file_record(job.manifest.records.get(entry.path))
         status = self._dest_status(name)
-        if record and job.manifest.same_rules and record.source == _key_of(entry) and status:
+        if (
+            record
+            and job.manifest.same_rules
+            and record.source == _key_of(entry)
+            and status
+            and entry.path not in job.compose
+        ):
             return self._unchanged_source(entry, name, record, status)
         descriptor = open_source(name, self._source)
         try:

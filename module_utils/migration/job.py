@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ansible.module_utils.migration import state
+from ansible.module_utils.rewriting.compose_paths import ComposeContext
 from ansible.module_utils.rewriting.mentions import Mentions
-from ansible.module_utils.rewriting.path_map import Location
 from ansible.module_utils.rewriting.rewriter import Rules
 
 
@@ -20,7 +21,7 @@ class Job:
     journal: int
     rules: Rules
     mentions: Mentions
-    compose_base: Location | None
+    compose: Mapping[bytes, ComposeContext | None]
     on_conflict: str
     with_diff: bool
     stamp: str

@@ -7,6 +7,7 @@ import stat
 from dataclasses import dataclass, field
 
 from ansible.module_utils.migration import state, tree
+from ansible.module_utils.migration.compose_tree import ComposeScan
 from ansible.module_utils.migration.errors import MigrationError
 from ansible.module_utils.migration.file_access import backup_name, digest_at
 from ansible.module_utils.migration.job import Job
@@ -36,6 +37,7 @@ class Run:
     written_into: set[bytes] = field(default_factory=set)
     # Files of the source that this user may not read, and what is to be said of them.
     unreadable: list[tuple[str, str]] = field(default_factory=list)
+    compose: ComposeScan = field(default_factory=ComposeScan)
     # Directories of the source in whose place no directory stands.
     absent: set[bytes] = field(default_factory=set)
 
@@ -91,7 +93,7 @@ class Run:
             journal=self.journal if write else -1,
             rules=settings.rules,
             mentions=self.mentions,
-            compose_base=settings.compose_base,
+            compose=self.compose.contexts,
             on_conflict=settings.on_conflict,
             with_diff=settings.with_diff,
             stamp=self.stamp,

@@ -58,13 +58,15 @@ def parse_file_record(record: bytes | None) -> Record | None:
 
 
 class Manifest:
-    """Records by path: `F…` files, `L<target>` symlinks, `D<mode>` directories; and the leftovers by path."""
+    """Records by path: `F…` files, `L<target>` symlinks, `D<mode>` directories; the leftovers by path; and for each
+    Compose file by path the key of the context that it was read in."""
 
     def __init__(self, fingerprint: str) -> None:
         self.fingerprint = fingerprint
         self.same_rules = False
         self.records: dict[bytes, bytes] = {}
         self.leftovers: dict[str, tuple[int, list[list[Any]]]] = {}
+        self.compose: dict[str, str] = {}
         self.journal: dict[bytes, set[bytes]] = {}
 
     @classmethod
@@ -90,6 +92,7 @@ class Manifest:
                 raise ValueError("the manifest is damaged or of another version")
             manifest.records = records
             manifest.same_rules = header["fingerprint"] == fingerprint
+            manifest.compose = header.get("compose", {})
             manifest.leftovers = {path: (count, lines) for path, (count, lines) in header["leftovers"].items()}
         for line in (_read(directory, _JOURNAL) or b"").split(b"\0")[:-1]:
             digest, _sep, path = line.partition(b"\t")
@@ -104,6 +107,7 @@ class Manifest:
             "fingerprint": self.fingerprint,
             "count": len(self.records),
             "leftovers": self.leftovers,
+            "compose": self.compose,
         }
         name = b"manifest.new"
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=directory)

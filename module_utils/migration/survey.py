@@ -9,6 +9,7 @@ import stat
 from dataclasses import dataclass, field
 
 from ansible.module_utils.migration import tree
+from ansible.module_utils.migration.compose_tree import scan_compose_files
 from ansible.module_utils.migration.file_access import DIRECTORY_MODE
 from ansible.module_utils.migration.outcomes import CONFLICT, CREATE, DIRECTORY_THERE, KEPT, SAME, TOUCH, UPDATE
 from ansible.module_utils.migration.report import Report
@@ -110,10 +111,25 @@ def look(run: Run, report: Report) -> Found:
         finally:
             if dest >= 0:
                 os.close(dest)
+    _find_compose_files(run, found)
     for name_text, (count, lines) in run.manifest.leftovers.items():
         if records.get(os.fsencode(name_text)):
             report.add_content_leftovers(os.fsencode(name_text), count, lines)
     return found
+
+
+def _find_compose_files(run: Run, found: Found) -> None:
+    """Find the Compose files; those that another file says something new about are read again."""
+    settings, manifest = run.settings, run.manifest
+    last_records = manifest.records if manifest.same_rules else None
+    run.compose = scan_compose_files(
+        run.source, run.records, last_records, manifest.compose, settings.compose_base, settings.rules.path_map
+    )
+    for path in run.compose.again:
+        run.records[path] = b""
+        entry = tree.entry_at(run.source, path)
+        found.candidates.append(entry)
+        found.existing.append(entry)
 
 
 def _look_at_name(run: Run, path: bytes, report: Report) -> None:

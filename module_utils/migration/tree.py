@@ -143,6 +143,18 @@ def open_strictly(root: int, path: bytes) -> int:
     return current
 
 
+def entry_at(root: int, path: bytes) -> Entry:
+    """A regular file of the tree that a walk has found before."""
+    directory, _sep, name = path.rpartition(b"/")
+    parent = open_directory(root, directory)
+    try:
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    finally:
+        os.close(parent)
+    link = (status.st_dev, status.st_ino) if status.st_nlink > 1 else None
+    return Entry(path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode, link)
+
+
 def _kind(mode: int) -> str:
     names = {
         stat.S_IFSOCK: "socket",

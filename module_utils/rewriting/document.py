@@ -6,7 +6,8 @@ import codecs
 from dataclasses import dataclass, field
 
 from ansible.module_utils.rewriting import compose_paths
-from ansible.module_utils.rewriting.edits import Edit, Plan
+from ansible.module_utils.rewriting.compose_reasons import describe
+from ansible.module_utils.rewriting.edits import Edit, Plan, apply_edits
 from ansible.module_utils.rewriting.mentions import (
     COMPRESSED,
     LINES_PER_FILE,
@@ -91,7 +92,7 @@ def plan_document(
     data: bytes,
     rules: Rules,
     mentions: Mentions,
-    compose: compose_paths.Resolver | None = None,
+    compose: compose_paths.ComposeContext | None = None,
     encoding: str | None = None,
 ) -> Document:
     """What a whole file reads after the migration, and what is left over in it.
@@ -100,7 +101,7 @@ def plan_document(
         data: the file's bytes.
         rules: the compiled maps.
         mentions: what must not be left over.
-        compose: for a Compose file, how to resolve its relative paths.
+        compose: for a Compose file, how Compose reads it.
         encoding: the file's encoding where the site gives it; what is not in it stays as it is.
     """
     kind = kind_of(data[:4], encoding is None and b"\x00" in data)
@@ -118,11 +119,14 @@ def plan_document(
     if kind == "text" and rules.may_concern(data) and is_unclear(data):
         kind = "unclear"
     text, odd = _as_utf8(data, kind)
-    plan = rules.plan(text, Clarity.UNCLEAR if kind == "unclear" else Clarity.CLEAR)
     lost: list[Leftover] = []
+    relative = Plan(text, 0)
     if compose:
-        relative, lost = compose_paths.plan(plan.new, compose)
-        plan = Plan(relative.new, plan.replacements + relative.replacements)
+        found_paths = compose_paths.plan_paths(text, compose, rules.path_map)
+        relative = apply_edits(text, found_paths.edits)
+        lost = [Leftover(item.line, item.text, describe(item.reason)) for item in found_paths.leftovers]
+    plan = rules.plan(relative.new, Clarity.UNCLEAR if kind == "unclear" else Clarity.CLEAR)
+    plan = Plan(plan.new, plan.replacements + relative.replacements)
     new, seen, replacements = data, text, plan.replacements
     if plan.replacements:
         if kind in ("text", "unclear"):

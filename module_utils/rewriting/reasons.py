@@ -20,7 +20,6 @@ REASONS = {
     "not-the-network": "the name may mean something else than the network here, such as a folder or an image",
     "short-name": "a short (8.3) name of a mapped folder; only the file system knows what it stands for",
     "mixed-encoding": "bytes of another encoding within the file",
-    "relative": "the place moves, and this relative path cannot follow",
 }
 
 

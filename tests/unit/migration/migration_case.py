@@ -18,8 +18,8 @@ __all__ = ["DOCUMENTED", "check_then_run", "migrate", "rules_of", "snapshot", "t
 
 def migrate(src: Path, dest: Path, rules: Rules = DOCUMENTED, **options: Any) -> Report:
     """One run of the engine."""
-    base = infer_base(str(src), rules.path_map)
-    return Migration(Settings(str(src), str(dest), rules, compose_base=base, **options)).run()
+    options.setdefault("compose_base", infer_base(str(src), rules.path_map))
+    return Migration(Settings(str(src), str(dest), rules, **options)).run()
 
 
 def snapshot(root: Path) -> dict[bytes, tuple[Any, ...]]:

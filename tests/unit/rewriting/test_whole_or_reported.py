@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ansible.module_utils.rewriting.document import DocumentStream, plan_document
+from ansible.module_utils.rewriting.document import plan_document
 from ansible.module_utils.rewriting.mentions import Mentions
 from ansible.module_utils.rewriting.rewriter import Rules
 from hypothesis import given, settings
