@@ -48,3 +48,8 @@ REASONS = {
     Reason.NO_BASE: "the location of the source in the path map is unknown; set `source_path`",
     Reason.HOME: "the path begins at the home directory, which may hold a place of the path map",
 }
+
+
+def describe(reason: Reason) -> str:
+    """A reason as reports show it: the code, and a sentence."""
+    return f"{reason}: {REASONS[reason]}"
