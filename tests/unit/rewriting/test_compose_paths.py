@@ -11,7 +11,7 @@ import yaml
 from ansible.module_utils.rewriting import compose_nodes
 from ansible.module_utils.rewriting.compose_files import compose_files, is_compose_name, may_matter
 from ansible.module_utils.rewriting.compose_paths import ComposePlan, plan_paths
-from ansible.module_utils.rewriting.compose_reasons import REASONS, Reason
+from ansible.module_utils.rewriting.compose_reasons import REASONS, Reason, describe
 from ansible.module_utils.rewriting.edits import apply_edits
 from ansible.module_utils.rewriting.path_map import Location, PathMap, parse_location
 from hypothesis import given
@@ -541,3 +541,4 @@ def test_any_text_is_read_without_harm(text: str) -> None:
 def test_each_reason_has_a_sentence() -> None:
     assert set(REASONS) == set(Reason)
     assert len(set(REASONS.values())) == len(REASONS)
+    assert describe(Reason.HOME) == f"home: {REASONS[Reason.HOME]}"
