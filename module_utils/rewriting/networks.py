@@ -22,7 +22,7 @@ _ESCAPE_BEFORE = re.compile(rb"\\(?:[nrt]|(?:u00|x)(?:2[0267cC]|3[b-eB-E]|60))\Z
 _SEPARATOR_BEFORE = re.compile(rb"(?:[/\\]|%(?:25)?(?:2[fF]|5[cC]))\Z")
 # The API's own paths name a network: `/networks/<name>/connect`.
 _API_BEFORE = re.compile(rb"(?:\A|[^A-Za-z0-9_.-])networks/\Z")
-_SEPARATOR_BEHIND = re.compile(rb"/|\\(?![nrt\"'](?![A-Za-z0-9_]))|%(?:25)?(?:2[fF]|5[cC])")
+_SEPARATOR_BEHIND = re.compile(rb"/|\\(?!u00[0-9a-fA-F]|x[0-9a-fA-F]|[nrt\"'](?![A-Za-z0-9_]))|%(?:25)?(?:2[fF]|5[cC])")
 # Behind a colon a key has a space, a container's address has a port; a tag, a volume and a port of a host have neither.
 _VALUE_BEHIND = re.compile(rb":(?![\s\"'\]})]|\Z)")
 _CONTAINER_BEFORE = re.compile(rb"[A-Za-z0-9_-]\.\Z")
@@ -41,7 +41,7 @@ _ENGINE_COMMAND_BEFORE = re.compile(
     rb"|stop|restart|kill|cp|rmi?|inspect|attach|commit|save|load|wait|port|top|build|run|create)\s(?:[^\n|;&]*\s)?)\Z"
 )
 _NETWORK_OPTION_BEFORE = re.compile(rb"--?net(?:work)?(?:-alias)?(?:=|\s+)[\"']?(?:name=)?\Z")
-_NETWORK_COMMAND_BEFORE = re.compile(rb"\bnetwork\s+[^\n|;&]*\Z")
+_NETWORK_COMMAND_BEFORE = re.compile(rb"(?<![-\w])network\s+[^\n|;&]*\Z")
 # Below these keys a name is that of a service, a volume and so on, although a network may be called the same.
 _OTHER_KEYS = rb"services|volumes|secrets|configs|models|depends_on|links|external_links|volumes_from|containers"
 _OTHER_LIST_BEFORE = re.compile(rb"(?:" + _OTHER_KEYS + rb")[\"']?\s*:\s*\[[^\]]*\Z")

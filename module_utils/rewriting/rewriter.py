@@ -49,6 +49,8 @@ _PLAIN_REFERENCE = re.compile(rb"(?!.*\\[ux])[A-Za-z0-9_./\\-]+")
 # A name that means itself wherever it stands.
 _FREE_NAME = re.compile(rb"[A-Za-z0-9_.]*[A-Za-z0-9_]\Z")
 _NOT_FOLDED = re.compile(rb"\r?\n(?=[^ \t])")
+# As many steps are looked through for a drive before a head that follows `..`.
+_STEPS_MAX = 8
 _QUOTE_BYTES = (b'"', b"'", b"`")
 
 
@@ -294,7 +296,7 @@ class Rules:
         base = max(state.floor, head - REACH_BACK, 0)
         reversed_text = data[base:head][::-1]
         skipped = 0
-        while True:
+        for _step in range(_STEPS_MAX):
             for pattern in (DRIVE, UNIX):
                 prefix = pattern.match(reversed_text, skipped)
                 if not prefix:
@@ -314,8 +316,9 @@ class Rules:
             # Steps before the head matter where `.` or `..` among them lead to it.
             step = STEP_BEFORE.match(reversed_text, skipped)
             if not step or (not skipped and step["name"] not in (b".", b"..")):
-                return 0
+                break
             skipped = step.end()
+        return 0
 
     def _take(
         self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes], state: ScanState
