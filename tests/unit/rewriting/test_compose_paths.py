@@ -197,12 +197,8 @@ def test_aliases_that_multiply_are_read_once() -> None:
         ("volumes: ['./far:/d']", "volumes: ['../../far:/d']"),
         ("build: quote", None),
         ("build: 'quote'", "build: '[a]s'"),
-        ('build: "quote"', 'build: "[a]\'s"'),
-        ("build: money", "build: a$$b"),
+        ('build: "quote"', 'build: "[a]s"'),
         ("build: tilde", "build: ./~a"),
-        ("build: colon", "build: ./c:d"),
-        ("build: 'colon'", "build: './c:d'"),
-        ("volumes: ['./colon:/d']", None),
         # The old path.
         ("build: 'pa$$id'", "build: 'paid'"),
         ("env_file: nats/", "env_file: data/nats/"),
@@ -224,10 +220,8 @@ def test_the_spelling_of_a_path(snippet: str, wanted: str | None) -> None:
             {"from": "C:/t/far", "to": "/far"},
             {"from": "C:/other", "to": "/srv/n/other"},
             {"from": "C:/t/quote", "to": "/srv/n/[a]s"},
-            {"from": "C:/t/money", "to": "/srv/n/a$b"},
             {"from": "C:/t/pa$id", "to": "/srv/n/paid"},
             {"from": "C:/t/tilde", "to": "/srv/n/~a"},
-            {"from": "C:/t/colon", "to": "/srv/n/c:d"},
         ]
     )
     new, codes = rewrite_text(_whole(snippet), places, parse_location("C:/t", "base"))
