@@ -21,6 +21,8 @@ description:
     differ, because one is a Compose file and the other is not, or because O(encoding) names only one of them.
   - The module scans both trees, plans, and applies the plan. If the plan holds a conflict that O(on_conflict) does not
     decide, a file that cannot be read, or anything that O(strict) forbids, nothing at all is changed.
+requirements:
+  - PyYAML on the machine that the task runs on, for the relative paths in Compose files. Without it they are reported.
 attributes:
   check_mode:
     support: full
@@ -127,7 +129,7 @@ options:
       - How the files of the tree name O(src), for instance C(C:/trade2025/trading). Relative paths in Compose files are
         resolved against it.
       - The default follows from O(path_map) and the path of O(src), as C(docs/migration.md) describes. Where it does
-        not, relative paths stay.
+        not, relative paths stay, and those that may name a mapped location are reported.
     type: str
   state_dir:
     description:
@@ -205,8 +207,8 @@ links_written:
   type: int
 leftovers:
   description:
-    - References that could not be rewritten, and mentions of O(mentions) after the migration, sorted by path. At most
-      500 are listed, and at most 20 for a file. Secrets in the text are masked.
+    - References that stay because they are in doubt, and mentions of O(mentions) after the migration, sorted by path.
+    - At most 500 are listed, and at most 20 for a file. Each occurrence counts. Secrets in the text are masked.
   returned: always
   type: list
   elements: dict
@@ -214,7 +216,7 @@ leftovers:
     path: {description: Path below O(dest)., type: str}
     line: {description: "Line number from 1; 0 for a name, the target of a symlink, or a binary file.", type: int}
     text: {description: The line or the part of it around the mention., type: str}
-    reason: {description: Why it was left., type: str}
+    reason: {description: "Why it was left: a code and a sentence, as in C(docs/migration.md).", type: str}
 leftovers_total:
   description: Number of leftovers.
   returned: always
@@ -287,7 +289,7 @@ from ansible.module_utils.migration.context import ON_CONFLICT, Context, Migrati
 from ansible.module_utils.migration.engine import migrate
 from ansible.module_utils.migration.globs import Excluder, Glob
 from ansible.module_utils.migration.scan import DEFAULT_EXCLUDES
-from ansible.module_utils.rewriting.path_map import MapError, check_network_map, parse_path_map, parse_root
+from ansible.module_utils.rewriting.path_map import MapError, PathMap, check_network_map, parse_location
 from ansible.module_utils.rewriting.rewriter import Rules
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -332,14 +334,11 @@ def context_from(params: dict[str, Any], check_mode: bool, with_diff: bool) -> C
         raise MigrationError(f"workers={params['workers']} is negative; write 0 for one a processor")
     if not all(name.strip() for name in params["mentions"]):
         raise MigrationError("mentions holds an empty text, which everything mentions; remove it")
-    for old, new in params["network_map"].items():
-        if not isinstance(old, str) or not isinstance(new, str):
-            raise MigrationError(f"network_map: {old!r}: {new!r} is not a pair of names; write both as text, in quotes")
-    rules = Rules(parse_path_map(params["path_map"]), check_network_map(params["network_map"]))
+    rules = Rules(PathMap.parse(params["path_map"]), check_network_map(params["network_map"]))
     src = os.path.normpath(params["src"])
-    base = infer_base(src, rules.path_rules)
+    base = infer_base(src, rules.path_map)
     if params["source_path"]:
-        base = parse_root(params["source_path"], "source_path")
+        base = parse_location(params["source_path"], "source_path")
     exclude = (*(DEFAULT_EXCLUDES if params["exclude_clutter"] else ()), *params["exclude"])
     try:
         Excluder(exclude)

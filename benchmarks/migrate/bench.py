@@ -63,12 +63,12 @@ def migrate(src: Path, dest: Path, workers: int = 0) -> dict[str, float]:
     from ansible.module_utils.migration.context import Context, infer_base
     from ansible.module_utils.migration.engine import migrate as run_engine
     from ansible.module_utils.migration.scan import DEFAULT_EXCLUDES
-    from ansible.module_utils.rewriting.path_map import parse_path_map
+    from ansible.module_utils.rewriting.path_map import PathMap
     from ansible.module_utils.rewriting.rewriter import Rules
 
     start = time.perf_counter()
-    rules = Rules(parse_path_map(PATH_MAP), NETWORK_MAP)
-    base = infer_base(str(src), rules.path_rules)
+    rules = Rules(PathMap.parse(PATH_MAP), NETWORK_MAP)
+    base = infer_base(str(src), rules.path_map)
     report = run_engine(
         Context(str(src), str(dest), rules, exclude=DEFAULT_EXCLUDES, compose_base=base, workers=workers)
     )
@@ -153,10 +153,10 @@ last: dict[str, dict[str, float]] = {}
 def what_sed_gets_wrong(work: Path) -> list[tuple[str, str, str]]:
     """The samples for which sed's result differs from the engine's: text, engine's, sed's."""
     load_engine()
-    from ansible.module_utils.rewriting.path_map import parse_path_map
+    from ansible.module_utils.rewriting.path_map import PathMap
     from ansible.module_utils.rewriting.rewriter import Rules
 
-    rules = Rules(parse_path_map(PATH_MAP), NETWORK_MAP)
+    rules = Rules(PathMap.parse(PATH_MAP), NETWORK_MAP)
     wrong = []
     for sample in SAMPLES:
         done = subprocess.run(["sed", "-f", str(work / "sed")], input=sample.encode(), capture_output=True, check=True)

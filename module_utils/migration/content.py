@@ -71,8 +71,8 @@ def read_content(
     old = fs.read_all(descriptor, entry.size)
     if len(old) != entry.size:
         raise MigrationError(_CHANGES)
-    resolver, encoding = context.compose_resolver(entry.path), context.encoding_of(entry.path)
-    document = plan_document(old, context.rules, context.mention_finder, resolver, encoding)
+    compose, encoding = context.compose.contexts.get(entry.path), context.encoding_of(entry.path)
+    document = plan_document(old, context.rules, context.mention_finder, compose, encoding)
     new = document.new
     return Reading(_content(hashlib.sha256(new).hexdigest().encode(), document), old, new)
 
@@ -102,12 +102,15 @@ def _read_as(kind: str, context: Context, descriptor: int, entry: fs.Entry, sink
         seen += len(piece)
         if kind == "text" and b"\x00" in piece:
             return None
-        if kind.startswith("utf-16"):
+        if kind.startswith(("utf-16", "utf-32")):
             units = odd + piece
-            if has_nul_unit(units):
+            if has_nul_unit(units, kind):
                 return None
-            odd = units[len(units) // 2 * 2 :]
-        result = stream.feed(piece, final=not piece)
+            odd = units[len(units) // 4 * 4 :]
+        try:
+            result = stream.feed(piece, final=not piece)
+        except UnicodeDecodeError:
+            return None
         digest.update(result)
         if sink is not None and result:
             fs.write_all(sink, result)

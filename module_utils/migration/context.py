@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ansible.module_utils.migration.compose_tree import ComposeScan
 from ansible.module_utils.migration.globs import Glob
 from ansible.module_utils.migration.manifest import Manifest
-from ansible.module_utils.rewriting import compose_paths
 from ansible.module_utils.rewriting.mentions import Mentions
-from ansible.module_utils.rewriting.path_map import PathRule, Root
+from ansible.module_utils.rewriting.path_map import Location, PathMap
 from ansible.module_utils.rewriting.rewriter import Rules
 from ansible.module_utils.shared import fs
 
@@ -59,7 +58,7 @@ class Context:
     # Remove what vanished from the source.
     prune: bool = False
     # How the files name `src`: relative paths of Compose files are resolved against it. None: they stay.
-    compose_base: Root | None = None
+    compose_base: Location | None = None
     # Absolute path of the state directory; None for `.trade_migrate` in the destination.
     state_dir: str | None = None
     # Plan only.
@@ -81,6 +80,8 @@ class Context:
     staging_fd: int = -1
     # What each file was about to become; None until something is applied.
     journal: fs.AppendLog | None = None
+    # The Compose files of the source; empty until it is scanned.
+    compose: ComposeScan = field(default_factory=ComposeScan)
     # What the last run wrote.
     manifest: Manifest = field(default_factory=lambda: Manifest(""))
 
@@ -94,7 +95,7 @@ class Context:
         if self.on_conflict not in ON_CONFLICT:
             raise MigrationError(f"on_conflict={self.on_conflict}: write {', '.join(ON_CONFLICT[:-1])} or overwrite")
         object.__setattr__(self, "mention_finder", Mentions(list(self.mentions)))
-        object.__setattr__(self, "path_rules", Rules(self.rules.path_rules, {}))
+        object.__setattr__(self, "path_rules", Rules(self.rules.path_map, {}))
 
     def opened(self, **descriptors: object) -> Context:
         """The same migration with something more open."""
@@ -112,22 +113,9 @@ class Context:
                 return encoding
         return None
 
-    def compose_resolver(self, path: bytes) -> compose_paths.Resolver | None:
-        """How to resolve the relative paths of a Compose file; None for any other file."""
-        base, folder = self.compose_base, self._compose_folder(path)
-        if base is None or folder is None:
-            return None
-        parts = (*base.parts, *(part for part in os.fsdecode(folder).split("/") if part))
-        return compose_paths.resolver(Root(base.drive, parts, base.text_drive, parts), self.rules.path_rules)
-
-    def treatment(self, path: bytes) -> tuple[bytes | None, str | None]:
+    def treatment(self, path: bytes) -> tuple[str | None, str | None]:
         """What decides, apart from its bytes, what a file becomes: names of one file with equal ones stay together."""
-        return self._compose_folder(path), self.encoding_of(path)
-
-    def _compose_folder(self, path: bytes) -> bytes | None:
-        """The folder of a Compose file whose relative paths are resolved; None for any other file."""
-        folder, _slash, name = path.rpartition(b"/")
-        return folder if self.compose_base is not None and compose_paths.is_compose_file(name) else None
+        return self.compose.keys.get(os.fsdecode(path)), self.encoding_of(path)
 
 
 class OpenDirectories:
@@ -177,19 +165,19 @@ class OpenDirectories:
         self._directory = None
 
 
-def infer_base(src: str, rules: Iterable[PathRule]) -> Root | None:
+def infer_base(src: str, path_map: PathMap) -> Location | None:
     """How the files name `src`: below the shortest mapped path whose last name is in the path of `src`.
 
     `/backup/Trade2025/trading` is `C:/trade2025/trading` for a map with `C:/trade2025`.
     """
     names = [part for part in src.split("/") if part]
     folded = [name.lower() for name in names]
-    for rule in sorted(rules, key=lambda rule: len(rule.source.parts)):
-        wanted = [part.lower() for part in rule.source.parts]
+    for entry in sorted(path_map.entries, key=lambda entry: len(entry.source.parts)):
+        wanted = [part.lower() for part in entry.source.parts]
         for start in range(len(names) - len(wanted), -1, -1):
             if folded[start : start + len(wanted)] == wanted:
-                parts = (*rule.source.parts, *names[start + len(wanted) :])
-                return Root(rule.source.drive, parts, rule.source.text_drive, parts)
+                parts = (*entry.source.parts, *names[start + len(wanted) :])
+                return Location(entry.source.drive, parts, entry.source.text_drive, parts)
     return None
 
 

@@ -33,6 +33,7 @@ def migrate(context: Context) -> Report:
     with _errors_explained(context), _no_umask(), contextlib.ExitStack() as opened:
         context = _open(context, opened)
         scanned = scan(context)
+        context = context.opened(compose=scanned.compose)
         plan = make_plan(context, scanned)
         report = Report.of(context, scanned, plan)
         if report.failure:
@@ -166,8 +167,9 @@ def _save(context: Context, report: Report, records: dict[bytes, bytes]) -> None
     """Write the next manifest, where it says something else than the last one."""
     manifest = context.manifest
     same = manifest.same_rules and not manifest.journal and records == manifest.records
+    same = same and context.compose.keys == manifest.compose
     if same and report.content_leftovers == manifest.leftovers and not report.changed:
         state.end_journal(context.state_fd)
         return
-    manifest.records, manifest.leftovers = records, report.content_leftovers
+    manifest.records, manifest.leftovers, manifest.compose = records, report.content_leftovers, context.compose.keys
     manifest.save(context.state_fd)

@@ -68,13 +68,15 @@ def parse_file_record(record: bytes | None) -> Record | None:
 
 
 class Manifest:
-    """Records by path: `F…` files, `L<target>` symlinks, `D<mode>` directories; and the leftovers by path."""
+    """Records by path: `F…` files, `L<target>` symlinks, `D<mode>` directories; the leftovers by path; and for each
+    Compose file by path the key of the context that it was read in."""
 
     def __init__(self, fingerprint: str) -> None:
         self.fingerprint = fingerprint
         self.same_rules = False
         self.records: dict[bytes, bytes] = {}
         self.leftovers: dict[str, tuple[int, list[list[Any]]]] = {}
+        self.compose: dict[str, str] = {}
         self.journal: dict[bytes, set[bytes]] = {}
 
     @classmethod
@@ -100,6 +102,7 @@ class Manifest:
                 raise ValueError("the manifest is damaged or of another version")
             manifest.records = records
             manifest.same_rules = header["fingerprint"] == fingerprint
+            manifest.compose = header.get("compose", {})
             manifest.leftovers = {path: (count, lines) for path, (count, lines) in header["leftovers"].items()}
         for record in fs.read_log(_read(directory, _JOURNAL) or b"", b"\0"):
             digest, _separator, path = record.partition(b"\t")
@@ -114,6 +117,7 @@ class Manifest:
             "fingerprint": self.fingerprint,
             "count": len(self.records),
             "leftovers": self.leftovers,
+            "compose": self.compose,
         }
         with fs.atomic_write(os.fsdecode(_MANIFEST), directory) as file:
             file.write(json.dumps(header).encode() + b"\n")

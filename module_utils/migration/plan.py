@@ -259,7 +259,7 @@ def _plan_directory(context: Context, item: DirectoryScan) -> DirectoryPlan:
 
 def _plan_link(context: Context, item: LinkScan) -> LinkPlan:
     entry, found, there = item.entry, item.found, item.found_target
-    target = context.path_rules.plan(item.target).new
+    target = context.path_rules.plan_path(item.target).new
     if found is None:
         return LinkPlan(entry, target, CREATE)
     key = stat_key_of(found)
@@ -315,7 +315,8 @@ class FilePlanner:
         manifest = self._context.manifest
         record = parse_file_record(manifest.records.get(entry.path))
         status = self.directories.dest_status(name)
-        if record and manifest.same_rules and record.source == entry_key(entry) and status:
+        known = manifest.same_rules and entry.path not in self._context.compose.contexts
+        if record and known and record.source == entry_key(entry) and status:
             return self._unchanged_source(entry, name, record, status)
         reading = self.read(entry)
         content = reading.content

@@ -20,12 +20,11 @@ from ansible.module_utils.migration.plan import (
 )
 from ansible.module_utils.migration.scan import ScanResult
 from ansible.module_utils.rewriting.mentions import Leftover
+from ansible.module_utils.rewriting.reasons import describe
 from ansible.module_utils.shared import fs
 from ansible.module_utils.shared.masking import mask_line
 
 LIST_MAX = 500
-_NAME_STAYS = "names of files and folders are never changed"
-_TARGET_STAYS = "no entry of the path map fits the symlink's target"
 
 
 @dataclass(slots=True)
@@ -93,7 +92,7 @@ class Report:
         in_name = context.mention_finder.in_name
         for path in scan.records:
             if in_name(path) and in_name(path.rpartition(b"/")[2]):
-                self._add_leftovers(path, 1, [Leftover(0, "the name itself", _NAME_STAYS)])
+                self._add_leftovers(path, 1, [Leftover(0, "the name itself", describe("name"))])
 
     def _add_conflict(self, context: Context, path: bytes, action: str, reason: str) -> None:
         if action in (CONFLICT, REPLACE):
@@ -105,7 +104,7 @@ class Report:
         path, target = link.entry.path, link.target
         if context.mention_finder.in_name(target) and not context.path_rules.protected(target):
             text = mask_line(f"symlink to {fs.display_name(target)}")
-            self._add_leftovers(path, 1, [Leftover(0, text, _TARGET_STAYS)])
+            self._add_leftovers(path, 1, [Leftover(0, text, describe("link"))])
         if target == old and _escapes(path, old):
             self.escaping.append((fs.display_name(path), fs.display_name(old)))
         self._add_conflict(context, path, link.action, link.reason)

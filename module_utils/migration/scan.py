@@ -9,6 +9,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ansible.module_utils.migration.compose_tree import ComposeScan, scan_compose_files
 from ansible.module_utils.migration.context import Context
 from ansible.module_utils.migration.globs import Excluder
 from ansible.module_utils.migration.manifest import STATE_NAME
@@ -78,6 +79,8 @@ class ScanResult:
     unreadable: list[bytes] = field(default_factory=list)
     # Globs of `exclude` that nothing matches.
     unused_excludes: list[str] = field(default_factory=list)
+    # The Compose files of the source.
+    compose: ComposeScan = field(default_factory=ComposeScan)
     files_total: int = 0
 
 
@@ -101,8 +104,9 @@ def scan(context: Context) -> ScanResult:
             return True
         return False
 
+    # The first name of each file that has several, and its other names.
     firsts: dict[tuple[int, int], bytes] = {}
-    alike: dict[tuple[object, ...], bytes] = {}
+    later_names: list[fs.Entry] = []
     for directory, source, entries in fs.walk(context.source_fd, skip):
         dest = _open_counterpart(context, directory, result)
         try:
@@ -124,28 +128,56 @@ def scan(context: Context) -> ScanResult:
                 elif kind != stat.S_IFDIR:
                     skipped.append((entry.path, f"a {_kind(entry.mode)} is not copied"))
             result.files_total += len(files)
-            further = [entry for entry in files if entry.links > 1 and not _is_first(context, entry, firsts, alike)]
-            for entry in further:
-                first = alike[(entry.inode, context.treatment(entry.path))]
-                result.further_names.append((entry, first if first != entry.path else firsts[entry.inode]))
-                result.records[entry.path] = b""
+            further = [
+                entry for entry in files if entry.links > 1 and firsts.setdefault(entry.inode, entry.path) != entry.path
+            ]
             if further:
+                result.records.update(dict.fromkeys((entry.path for entry in further), b""))
+                later_names += further
                 names = {entry.path for entry in further}
                 files = [entry for entry in files if entry.path not in names]
             _scan_files(context, files, dest, len(directory.path) + 1 if directory.path else 0, result)
         finally:
             if dest >= 0:
                 os.close(dest)
+    _scan_compose_files(context, result)
+    result.further_names = _pair_names(context.opened(compose=result.compose), firsts, later_names)
     result.unused_excludes = [glob for glob in excluder.unused() if glob not in DEFAULT_EXCLUDES]
     return result
 
 
-def _is_first(
-    context: Context, entry: fs.Entry, firsts: dict[tuple[int, int], bytes], alike: dict[tuple[object, ...], bytes]
-) -> bool:
-    """Whether a file is the first name of its inode; notes it, and the first of all names that are treated alike."""
-    alike.setdefault((entry.inode, context.treatment(entry.path)), entry.path)
-    return firsts.setdefault(entry.inode, entry.path) == entry.path
+def _scan_compose_files(context: Context, result: ScanResult) -> None:
+    """Find the Compose files; those about which another file says something new are planned again."""
+    manifest = context.manifest
+    last_records = manifest.records if manifest.same_rules else None
+    result.compose = scan_compose_files(
+        context.source_fd,
+        result.records,
+        last_records,
+        manifest.compose,
+        context.compose_base,
+        context.rules.path_map,
+    )
+    for path in result.compose.again:
+        result.records[path] = b""
+        parent = fs.open_directory(context.source_fd, path.rpartition(b"/")[0])
+        try:
+            status = os.stat(path.rpartition(b"/")[2], dir_fd=parent, follow_symlinks=False)
+        finally:
+            os.close(parent)
+        result.existing.append(fs.entry_of(path, status))
+
+
+def _pair_names(
+    context: Context, firsts: dict[tuple[int, int], bytes], later_names: list[fs.Entry]
+) -> list[tuple[fs.Entry, bytes]]:
+    """Each further name of a file with the first name that is treated alike, or with the very first one."""
+    alike = {(inode, context.treatment(path)): path for inode, path in firsts.items()}
+    pairs = []
+    for entry in later_names:
+        first = alike.setdefault((entry.inode, context.treatment(entry.path)), entry.path)
+        pairs.append((entry, first if first != entry.path else firsts[entry.inode]))
+    return pairs
 
 
 def _scan_files(context: Context, files: list[fs.Entry], dest: int, start: int, result: ScanResult) -> None:

@@ -15,7 +15,7 @@ from ansible.module_utils.rewriting.mentions import Mentions
 from ansible.module_utils.shared.fs import BLOCK as PIECE
 from migration_case import DOCUMENTED, migrate, rules_of
 
-GUARDED = rules_of({"C:/trade2025": "C:/trade2025/new"})
+GUARDED = rules_of({"C:/trade2025/old": "C:/trade2025/new"})
 MENTIONS = Mentions(["trade2025"])
 
 

