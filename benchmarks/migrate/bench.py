@@ -302,6 +302,7 @@ def main() -> None:
             f"A file of {options.large_megabytes} MB: {large['seconds']:.1f} s, "
             f"{large['peak_mb']:.0f} MB resident at most."
         )
+    text += ["", f"Load of the machine at the end: {report['load_at_end'][0]:.1f} on {report['machine']}."]
     text += ["", "| text | the engine | sed |", "|---|---|---|"]
     text += [f"| `{sample}` | `{ours}` | `{theirs}` |" for sample, ours, theirs in report["wrong_by_hand"]]
     (options.out / "bench.md").write_text("\n".join(text) + "\n")
