@@ -53,4 +53,6 @@ def test_a_file_is_read_again_when_another_one_says_something_new_about_it(src: 
 
 def test_without_the_place_of_the_source_what_may_move_is_reported(src: Path, tmp_path: Path) -> None:
     report = check_then_run(src, tmp_path / "dest", rules=RULES, compose_base=None)
-    assert report.leftovers == {"parts/secrets.fragment": [[1, "configs: {conf: {file: ../nats/key}}"]]}
+    [(path, lines)] = report.leftovers.items()
+    assert path == "parts/secrets.fragment"
+    assert [line[:2] for line in lines] == [[1, "configs: {conf: {file: ../nats/key}}"]]
