@@ -13,7 +13,7 @@ from ansible.module_utils.rewriting.compose_files import compose_files, is_compo
 from ansible.module_utils.rewriting.compose_paths import ComposePlan, plan_paths
 from ansible.module_utils.rewriting.compose_reasons import REASONS, Reason, describe
 from ansible.module_utils.rewriting.edits import apply_edits
-from ansible.module_utils.rewriting.path_map import Location, PathMap, parse_location
+from ansible.module_utils.rewriting.path_map import Location, PathMap, PathMapEntry, parse_location
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +37,11 @@ def _rows(number: int) -> list[tuple[str, ...]]:
 
 PATH_MAP = _documented_map()
 REWRITTEN, KEPT, MEANINGS = _rows(0), _rows(1), _rows(2)
+
+
+def map_of(moves: dict[str, str]) -> PathMap:
+    """A map with any names, also those that a site's map may not have."""
+    return PathMap(PathMapEntry(parse_location(old, "from"), parse_location(new, "to")) for old, new in moves.items())
 
 
 def _file(cell: str) -> tuple[str, str]:
@@ -196,9 +201,13 @@ def test_aliases_that_multiply_are_read_once() -> None:
         ("build: far", "build: ../../far"),
         ("volumes: ['./far:/d']", "volumes: ['../../far:/d']"),
         ("build: quote", None),
-        ("build: 'quote'", "build: '[a]s'"),
-        ('build: "quote"', 'build: "[a]s"'),
+        ("build: 'quote'", "build: '[a]''s'"),
+        ('build: "quote"', 'build: "[a]\'s"'),
+        ("build: money", "build: a$$b"),
         ("build: tilde", "build: ./~a"),
+        ("build: colon", "build: ./c:d"),
+        ("build: 'colon'", "build: './c:d'"),
+        ("volumes: ['./colon:/d']", None),
         # The old path.
         ("build: 'pa$$id'", "build: 'paid'"),
         ("env_file: nats/", "env_file: data/nats/"),
@@ -213,16 +222,18 @@ def test_aliases_that_multiply_are_read_once() -> None:
     ],
 )
 def test_the_spelling_of_a_path(snippet: str, wanted: str | None) -> None:
-    places = PathMap.parse(
-        [
-            {"from": "C:/t", "to": "/srv/n"},
-            {"from": "C:/t/nats", "to": "/srv/n/data/nats"},
-            {"from": "C:/t/far", "to": "/far"},
-            {"from": "C:/other", "to": "/srv/n/other"},
-            {"from": "C:/t/quote", "to": "/srv/n/[a]s"},
-            {"from": "C:/t/pa$id", "to": "/srv/n/paid"},
-            {"from": "C:/t/tilde", "to": "/srv/n/~a"},
-        ]
+    places = map_of(
+        {
+            "C:/t": "/srv/n",
+            "C:/t/nats": "/srv/n/data/nats",
+            "C:/t/far": "/far",
+            "C:/other": "/srv/n/other",
+            "C:/t/quote": "/srv/n/[a]'s",
+            "C:/t/money": "/srv/n/a$b",
+            "C:/t/pa$id": "/srv/n/paid",
+            "C:/t/tilde": "/srv/n/~a",
+            "C:/t/colon": "/srv/n/c:d",
+        }
     )
     new, codes = rewrite_text(_whole(snippet), places, parse_location("C:/t", "base"))
     assert new == _whole(wanted or snippet)
@@ -231,7 +242,7 @@ def test_the_spelling_of_a_path(snippet: str, wanted: str | None) -> None:
 
 def test_a_path_that_cannot_be_written_leaves_the_others_alone() -> None:
     moves = {"C:/t": "/srv/n", "C:/t/nats": "/srv/n/data", "C:/t/quote": "/srv/n/[a]"}
-    places = PathMap.parse([{"from": old, "to": new} for old, new in moves.items()])
+    places = map_of(moves)
     text = _whole("volumes: [./nats:/a, ./quote:/b, './quote:/c']")
     new, left = rewrite_text(text, places, parse_location("C:/t", "base"))
     assert (new, left) == (_whole("volumes: [./data:/a, ./quote:/b, './[a]:/c']"), ["needs-quotes"])
@@ -270,7 +281,7 @@ def test_a_backslash_of_a_unix_tree_is_part_of_a_name() -> None:
     ],
 )
 def test_a_path_that_cannot_follow_is_reported(places: dict[str, str], text: str, codes: list[str]) -> None:
-    path_map = PathMap.parse([{"from": old, "to": new} for old, new in places.items()])
+    path_map = map_of(places)
     text = _whole(text)
     assert rewrite_text(text, path_map, parse_location("C:/t", "base")) == (text, codes)
 
