@@ -50,7 +50,7 @@ _PLAIN_REFERENCE = re.compile(rb"(?!.*\\[ux])[A-Za-z0-9_./\\-]+")
 _FREE_NAME = re.compile(rb"[A-Za-z0-9_.]*[A-Za-z0-9_]\Z")
 _NOT_FOLDED = re.compile(rb"\r?\n(?=[^ \t])")
 # As many steps are looked through for a drive before a head that follows `..`.
-_STEPS_MAX = 8
+_STEPS_MAX = 12
 _QUOTE_BYTES = (b'"', b"'", b"`")
 
 
