@@ -23,7 +23,7 @@ LOOK_AHEAD = 512
 # Quotes, brackets, spaces and sentence marks beyond ASCII, in UTF-8 and (behind ASCII) in cp1252. They end a name.
 _FOREIGN_SPACE = rb"\xc2\xa0|\xe2\x80[\x80-\x8b\xa8\xa9\xaf]|\xe3\x80\x80|\xef\xbb\xbf|(?<![\x80-\xff])\xa0"
 _FOREIGN_END = (
-    rb"\xc2[\xab\xbb]|\xe2\x80[\x98\x9a-\xa0\xa2\xa6\xb9\xba]|\xe3\x80[\x81\x82\x88-\x91\x94-\x9f]"
+    rb"\xc2[\xab\xbb]|\xe2\x86[\x90-\x99]|\xe2\x87[\x90-\x95]|\xe2\x80[\x98\x9a-\xa0\xa2\xa6\xb9\xba]|\xe3\x80[\x81\x82\x88-\x91\x94-\x9f]"
     rb"|\xef\xbc[\x81\x88\x89\x8c\x8e\x9a\x9b\x9f]|\xf0\x9f[\x80-\xbf]{2}|(?<![\x80-\xff])[\x85\x91\x93\x94\xab\xbb]"
 )
 _APOSTROPHE = rb"'|\xe2\x80\x99|(?<![\x80-\xff])\x92"
@@ -69,9 +69,13 @@ _START_INSIDE = re.compile(rb"[=,;(:]+" + _START)
 _REGION = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f\"<>|`]*")
 _GLUED = re.compile(rb"[^\x00-\x20\x7f\"<>|:`]*")
 _WORDS = re.compile(rb"\S+")
-_DOTS = re.compile(rb"(?:[/\\]|\A)\.\.(?![A-Za-z0-9_.-])")
+_DOTS = re.compile(rb"(?:[/\\;]|5[cC]|2[fF]|\A)\.\.(?![A-Za-z0-9_.-])")
 # Behind a program's name a space may begin its arguments.
 _PROGRAM = re.compile(rb"(?i)\.(?:exe|bat|cmd|com|ps1|py|sh|jar|msi|vbs|pl|rb|js)\Z")
+# A path that goes on behind the quotes around a part of it, as shells have it: `"C:\\x"\\y`, `/x"/y"`.
+_BEHIND_QUOTES = re.compile(
+    rb"(?:\\{0,3}[\"'`]){1,2}(?:/(?!/)|\\+(?![nrt\"'`\\](?![A-Za-z0-9_])))(\.\.(?![A-Za-z0-9_.]))?[A-Za-z0-9_$.%*{~]"
+)
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _INDENT = re.compile(rb"(?:\A|\n)([ \t]*)[^\n]*\Z")
 _NEXT_LINE = re.compile(rb"[ \t]*\r?\n([ \t]*)(\S[^\r\n]*)")
@@ -310,10 +314,20 @@ class Reader:
             if position >= stop:
                 trailing = separator
                 break
+        if not self._reason and not self._region.verbatim:
+            self._look_behind_quotes(end, nodes[-1])
         if end >= self._stop and not self._quoted and not self._region.verbatim and self._stop < len(data):
             self._doubt("unclear-end")
             self._only_turns = False
         return self._result(end, steps, nodes, trailing, dots, passed)
+
+    def _look_behind_quotes(self, end: int, node: Node | None) -> None:
+        """A path that goes on behind its quotes is in doubt where what follows matters."""
+        found = _BEHIND_QUOTES.match(self._data, end, min(len(self._data), end + 16))
+        if found:
+            self._only_turns = not (node and node.children) and not found.group(1)
+            if not self._only_turns or not self._slashes:
+                self._doubt("unclear-end")
 
     def _result(
         self, end: int, steps: list[Step], nodes: list[Node | None], trailing: bytes, dots: bool, passed: bool
