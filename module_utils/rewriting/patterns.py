@@ -48,7 +48,7 @@ _R_BEFORE_LETTER = (
 _R_BEFORE_SLASH = (
     rb"(?=\Z|[\s\"'`=,;(\[{<>|]|(?!" + _R_DRIVE_COLON + rb"):|[-+?=]:"
     # Marks of systemd, curl, gcc, regular expressions and comments; an interpreter; a byte order mark.
-    rb"|[-+!:@~|]{1,3}(?:=|\Z|\s)|[@^#](?:\Z|[\s\"'`=,(\[{~])|!#|" + _R_GLUED + rb"|\xbf\xbb\xef"
+    rb"|[-+!:@|]{1,3}(?:=|\Z|\s)|[@^#](?:\Z|[\s\"'`=,(\[{~])|!#|" + _R_GLUED + rb"|\xbf\xbb\xef"
     rb"|" + _R_ESCAPED_MARK + rb"|[\x80-\xbf][\x80-\xaf]\xe2|[\xa0-\xbf]\xc2|[\x8a-\x91]\x80\xe3)"
 )
 _R_BEFORE_ENCODED_SLASH = rb"(?=[0-9a-cA-C]2(?:52)?%|[b-fB-F]3(?:52)?%)"

@@ -23,7 +23,7 @@ LOOK_AHEAD = 512
 # Quotes, brackets, spaces and sentence marks beyond ASCII, in UTF-8 and (behind ASCII) in cp1252. They end a name.
 _FOREIGN_SPACE = rb"\xc2\xa0|\xe2\x80[\x80-\x8b\xa8\xa9\xaf]|\xe3\x80\x80|\xef\xbb\xbf|(?<![\x80-\xff])\xa0"
 _FOREIGN_END = (
-    rb"\xc2[\xab\xbb]|\xe2\x80[\x98\x9a-\xa0\xa2\xa6\xb9\xba]|\xe3\x80[\x81\x82\x88-\x91\x94-\x9f]"
+    rb"\xc2[\xab\xbb]|\xe2\x86[\x90-\x99]|\xe2\x87[\x90-\x95]|\xe2\x80[\x98\x9a-\xa0\xa2\xa6\xb9\xba]|\xe3\x80[\x81\x82\x88-\x91\x94-\x9f]"
     rb"|\xef\xbc[\x81\x88\x89\x8c\x8e\x9a\x9b\x9f]|\xf0\x9f[\x80-\xbf]{2}|(?<![\x80-\xff])[\x85\x91\x93\x94\xab\xbb]"
 )
 _APOSTROPHE = rb"'|\xe2\x80\x99|(?<![\x80-\xff])\x92"
@@ -47,8 +47,10 @@ _WILD = re.compile(
     rb"|<%.*?%>|<[A-Za-z][\w .-]*>(?=[/\\])|&lt;[\w .-]*&gt;|\.{3}|\xe2\x80\xa6|%(?![0-9A-Fa-f]{2})"
 )
 # The same without what must stand around them, for a name by itself.
-_WILD_PARTS = re.compile(_WILD.pattern.replace(rb"(?=[/\\])", b""))
+_WILD_PARTS = re.compile(rb"\.[*+]\??|\([^()/\\]*[*+?|^\[][^()/\\]*\)|" + _WILD.pattern.replace(rb"(?=[/\\])", b""))
 _QUERY = re.compile(rb"[?&](?:amp;)?[A-Za-z_][\w.-]*=|\?(?=[^\w*?.\[{]|\Z)")
+# What a regular expression has in place of a name: `.*`, `.+`, `(…)` with a mark of its own in it.
+_ANY_NAME = re.compile(rb"\.[*+]\??|\([^()/\\]*[*+?|^\[][^()/\\]*\)")
 _BRACKETS = re.compile(rb"\([^()/\\\r\n\"<>|:]*\)")
 _NAMED_ENTITIES = rb"amp|lt|gt|quot|apos|nbsp"
 _ENTITY = re.compile(rb"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|" + _NAMED_ENTITIES + rb");")
@@ -67,12 +69,17 @@ _START_INSIDE = re.compile(rb"[=,;(:]+" + _START)
 _REGION = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f\"<>|`]*")
 _GLUED = re.compile(rb"[^\x00-\x20\x7f\"<>|:`]*")
 _WORDS = re.compile(rb"\S+")
-_DOTS = re.compile(rb"(?:[/\\]|\A)\.\.(?:[/\\]|\Z)")
+_DOTS = re.compile(rb"(?:[/\\;]|5[cC]|2[fF]|\A)\.\.(?![A-Za-z0-9_.-])")
 # Behind a program's name a space may begin its arguments.
 _PROGRAM = re.compile(rb"(?i)\.(?:exe|bat|cmd|com|ps1|py|sh|jar|msi|vbs|pl|rb|js)\Z")
+# A path that goes on behind the quotes around a part of it, as shells have it: `"C:\\x"\\y`, `/x"/y"`.
+_BEHIND_QUOTES = re.compile(
+    rb"(?:\\{0,3}[\"'`]){1,2}(?:/(?!/)|\\+(?![nrt\"'`\\](?![A-Za-z0-9_])))(\.\.(?![A-Za-z0-9_.]))?[A-Za-z0-9_$.%*{~]"
+)
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _INDENT = re.compile(rb"(?:\A|\n)([ \t]*)[^\n]*\Z")
-_NEXT_LINE = re.compile(rb"[ \t]*\r?\n([ \t]*)(\S+)")
+_NEXT_LINE = re.compile(rb"[ \t]*\r?\n([ \t]*)(\S[^\r\n]*)")
+_LIST_MARK = re.compile(rb"(?:[-*+]|[0-9]+[.)])\s|[^\s:]+:(?:\s|\Z)")
 
 _QUOTES = {b'"': b'"', b"'": b"'", b"`": b"`", b"*": b"*"}
 # Quotes of more than a byte: escaped, encoded, or beyond ASCII. `„` closes with `“` or `”`.
@@ -248,6 +255,9 @@ class Reader:
         self._told = False
         self._quoted = region.quoted
         self._goes_on = False
+        self._separated = False
+        # Whether what is in doubt is but how the separators behind the reference are spelled.
+        self._only_turns = True
 
     def read(self, head: int, root: Node, run: bytes) -> Reading:
         """Read from the first name at `head` on."""
@@ -304,9 +314,20 @@ class Reader:
             if position >= stop:
                 trailing = separator
                 break
+        if not self._reason and not self._region.verbatim:
+            self._look_behind_quotes(end, nodes[-1])
         if end >= self._stop and not self._quoted and not self._region.verbatim and self._stop < len(data):
             self._doubt("unclear-end")
+            self._only_turns = False
         return self._result(end, steps, nodes, trailing, dots, passed)
+
+    def _look_behind_quotes(self, end: int, node: Node | None) -> None:
+        """A path that goes on behind its quotes is in doubt where what follows matters."""
+        found = _BEHIND_QUOTES.match(self._data, end, min(len(self._data), end + 16))
+        if found:
+            self._only_turns = not (node and node.children) and not found.group(1)
+            if not self._only_turns or not self._slashes:
+                self._doubt("unclear-end")
 
     def _result(
         self, end: int, steps: list[Step], nodes: list[Node | None], trailing: bytes, dots: bool, passed: bool
@@ -316,6 +337,9 @@ class Reader:
         entry = node.entry if node and not node.is_target else None
         is_target = bool(node and node.is_target)
         reason, told = self._reason, self._told
+        if reason == "unclear-end" and self._only_turns and entry and entry.target.text_drive:
+            # A Windows target leaves the rest as it is, whatever belongs to the path.
+            reason = ""
         if entry is None and not is_target:
             if dots and passed:
                 reason, told = "leaves-map", True
@@ -380,7 +404,7 @@ class Reader:
         while True:
             position = _PLAIN.match(data, position, stop).end()  # type: ignore[union-attr]
             if position >= stop:
-                if wild_dots(data[start:position]):
+                if stands_for_any(data[start:position]):
                     return position, True, True
                 return position, wild, True
             byte = data[position]
@@ -391,10 +415,10 @@ class Reader:
                         position = after
                         continue
                     return position, wild, kind == "end"
-                return position, wild or wild_dots(data[start:position]), False
+                return position, wild or stands_for_any(data[start:position]), False
             kind, after = self._mark(start, position, node)
             if kind == "end":
-                return position, wild or wild_dots(data[start:position]), True
+                return position, wild or stands_for_any(data[start:position]), True
             if kind == "doubt":
                 sensitive = self._sensitive(start, position, node)
                 self._doubt("name-goes-on" if sensitive else "unclear-end")
@@ -536,35 +560,44 @@ class Reader:
         A word that begins a path, an option or an operator ends the reference. A word with a separator in it may go on
         with the path: in quotes it does, elsewhere the reference is in doubt.
         """
-        data = self._data
         if self._level:
             return "end", position
         sensitive = self._sensitive(start, name_end, node)
-        stop = min(self._stop, position + LOOK_AHEAD)
-        rest = _REGION.match(data, position, stop).group()  # type: ignore[union-attr]
+        kind = self._words(position, sensitive)
+        if kind == "doubt" and self._quoted and self._separated and not _PROGRAM.search(self._data[start:name_end]):
+            self._goes_on = self._goes_on or sensitive
+            rest = self._data[position : self._stop]
+            return "name", position + len(rest) - len(rest.lstrip(b" \t"))
+        return kind, position
+
+    def _words(self, position: int, sensitive: bool) -> str:
+        """Whether the words from `position` on may go on with the path: `end` or `doubt`."""
+        region = _REGION.match(self._data, position, min(self._stop, position + LOOK_AHEAD))
+        assert region
+        begins = NEW_WORD_IN_QUOTES if self._quoted else _NEW_WORD
         words = 0
-        for found in _WORDS.finditer(rest):
+        self._separated = False
+        for found in _WORDS.finditer(region.group()):
             word = found.group()
-            if (NEW_WORD_IN_QUOTES if self._quoted else _NEW_WORD).match(word):
-                return "end", position
+            if begins.match(word):
+                return "end"
             inside = _START_INSIDE.search(word)
             colon = word.find(b":")
             cut = min(inside.start() if inside else len(word), colon if colon >= 0 else len(word))
             words += 1
             if self._continues(word[:cut], sensitive):
-                if self._quoted and not _PROGRAM.search(data[start:name_end]):
-                    self._goes_on = self._goes_on or sensitive
-                    return "name", position + len(rest) - len(rest.lstrip())
-                return "doubt", position
+                self._separated = True
+                return "doubt"
             if cut < len(word):
                 break
-        if self._quoted and sensitive and words:
-            return "doubt", position
-        return "end", position
+        return "doubt" if self._quoted and sensitive and words else "end"
 
     def _continues(self, word: bytes, sensitive: bool) -> bool:
         """Whether a word holds separators that would be rewritten if it belonged to the path."""
-        if _DOTS.search(word) or ESCAPED_SEPARATOR.search(word):
+        if _DOTS.search(word):
+            self._only_turns = False
+            return True
+        if ESCAPED_SEPARATOR.search(word):
             return True
         if self._slashes:
             return sensitive and b"/" in word
@@ -580,16 +613,15 @@ class Reader:
         if self._quoted or self._level or not following:
             return "end", position
         sensitive = self._sensitive(start, position, node)
-        word = following.group(2)
         if not self._region.unclosed:
             own = _INDENT.search(data[self._base : start])
             if not own or len(following.group(1)) <= len(own.group(1)):
                 return "end", position
         elif sensitive:
             return "doubt", position
-        if _NEW_WORD.match(word) or b":" in word:
+        if _LIST_MARK.match(following.group(2)):
             return "end", position
-        return ("doubt" if self._continues(word, sensitive) else "end"), position
+        return self._words(following.start(2), sensitive), position
 
     def _backslash(self, start: int, position: int, node: Node | None) -> tuple[str, int]:
         """What backslashes behind a name are: `separator`, `end`, or a `character` that belongs to the name."""
@@ -659,6 +691,6 @@ class Reader:
         return run, position + len(run)
 
 
-def wild_dots(raw: bytes) -> bool:
-    """Three dots for a step stand for any."""
-    return raw in (b"...", b"\xe2\x80\xa6")
+def stands_for_any(raw: bytes) -> bool:
+    """Whether a name stands for any: three dots, or a part of a regular expression."""
+    return raw in (b"...", b"\xe2\x80\xa6") or _ANY_NAME.search(raw) is not None

@@ -50,7 +50,9 @@ _PLAIN_REFERENCE = re.compile(rb"(?!.*\\[ux])[A-Za-z0-9_./\\-]+")
 _FREE_NAME = re.compile(rb"[A-Za-z0-9_.]*[A-Za-z0-9_]\Z")
 _NOT_FOLDED = re.compile(rb"\r?\n(?=[^ \t])")
 # As many steps are looked through for a drive before a head that follows `..`.
-_STEPS_MAX = 8
+_STEPS_MAX = 12
+# Behind quotes these may lead on with a path.
+_GOES_ON = (b"/", b"\\", b'"', b"'", b"`")
 _QUOTE_BYTES = (b'"', b"'", b"`")
 
 
@@ -350,7 +352,7 @@ class Rules:
             return 0
         end = token.end()
         byte = data[end : end + 1]
-        if byte in (b'"', b":", b">", b"|"):
+        if byte in (b":", b">", b"|") or (byte == b'"' and data[end + 1 : end + 2] not in _GOES_ON):
             return end
         if data[start - 1 : start] in _QUOTE_BYTES:
             return 0
@@ -392,7 +394,8 @@ class Rules:
             new, reason = self._substituter.substitute(reading, data[start:first], prefix, in_markup)
             # A regular expression between slashes would end at the first slash of a Unix path.
             in_slashes = prefix.re is DRIVE and (data[max(0, start - 2) : start] == b"/^" or prefix["slashes"] == b"/")
-            if in_slashes and b"\\" in run:
+            if (in_slashes and b"\\" in run) or data[start - 1 : start] == b"}":
+                # So would a variable that stands for the beginning of the path be lost.
                 reason = "unclear-start"
             decision = _Decision(length, None if reason else new, reason, told=bool(reason))
         if plain_end and len(self._decisions) < _DECISIONS_MAX:

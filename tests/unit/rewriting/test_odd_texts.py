@@ -10,6 +10,7 @@ import pytest
 from ansible.module_utils.rewriting.document import Document, DocumentStream, has_nul_unit, kind_of, plan_document
 from ansible.module_utils.rewriting.mentions import Mentions
 from ansible.module_utils.rewriting.path_map import MapError
+from ansible.module_utils.rewriting.reasons import REASONS
 from rewriting_case import DOCUMENTED, codes, rules_of
 
 MENTIONS = Mentions(["trade2025"])
@@ -204,3 +205,76 @@ def test_ten_times_the_work_takes_no_hundred_times_as_long(kind: str) -> None:
 
     few = min(seconds(work, LONG[kind] * 500) for _ in range(3))
     assert seconds(work, LONG[kind] * 5_000) < 35 * few + 0.2
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("/opt/trade2025/nats/../x", "/srv/t/x"),
+        ("/opt/trade2025/nats old", "/srv/data/nats old"),
+        ('"/opt/trade2025/nats old/x"', '"/srv/t/nats old/x"'),
+        ("/opt/trade2025/nats old/x", "name-goes-on"),
+        ("/opt/trade2025/*", "several-places"),
+        ("/opt/trade2025/(.*)$", "several-places"),
+        ("/opt/trade2025/.+/x", "several-places"),
+        ("/opt/trade2025/../x", "leaves-map"),
+        ("file:///opt/trade2025/nats", "file:///srv/data/nats"),
+        ("/opt/my data/x", "/srv/x/x"),
+        ("/opt/my\\ data/x", "/srv/x/x"),
+        ("#!/opt/trade2025/x", "#!/srv/t/x"),
+        ("-I/opt/trade2025/x", "-I/srv/t/x"),
+        ('{"p":"\\/opt\\/trade2025\\/nats"}', '{"p":"\\/srv\\/data\\/nats"}'),
+        ("%2Fopt%2Ftrade2025%2Fnats", "%2Fsrv%2Fdata%2Fnats"),
+        ("/home/opt/trade2025", "mention"),
+        ("$H/opt/trade2025", "mention"),
+        ("/opt/Trade2025", "unmapped"),
+        ("https://h/opt/trade2025", "mention"),
+    ],
+)
+def test_a_place_on_a_unix_machine(text: str, wanted: str) -> None:
+    rules = rules_of({"/opt/trade2025/nats": "/srv/data/nats", "/opt/trade2025": "/srv/t", "/opt/my data": "/srv/x"})
+    document = plan_document(text.encode(), rules, MENTIONS)
+    if wanted in REASONS:
+        assert document.new.decode() == text
+        assert codes(document) == [wanted]
+    else:
+        assert document.new.decode() == wanted
+        assert document.leftovers == []
+    assert rules.plan(document.new).new == document.new
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (r"C:\trade2025\trading\nats\My Data\store", r"D:\T\data\nats\My Data\store"),
+        (r"copy C:\trade2025\trading\a.txt old\a.txt", r"copy D:\T\a.txt old\a.txt"),
+        (r"C:\trade2025\trading\nats\a,b\c", r"D:\T\data\nats\a,b\c"),
+        (r"C:\trade2025\trading - Copy\x", "name-goes-on"),
+        (r"C:\trade2025\trading\x\My Data\..\..\..\store", "unclear-end"),
+    ],
+)
+def test_a_windows_target_leaves_the_rest_of_a_path_alone(text: str, wanted: str) -> None:
+    """Where nothing behind the mapped folder would change, it does not matter where the path ends."""
+    rules = rules_of({"C:/trade2025/trading/nats": "D:/T/data/nats", "C:/trade2025/trading": "D:/T"})
+    document = plan_document(text.encode(), rules, MENTIONS)
+    assert document.new.decode() == (text if wanted in REASONS else wanted)
+    assert codes(document) == ([wanted] if wanted in REASONS else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("p: C:\\trade2025\\trading\\nats\\My\n  Data\\store\n", "unclear-end"),
+        ("p: C:\\trade2025\\trading\\nats\\My\n  Big Data\\store\n", "unclear-end"),
+        ('p: "C:\\\\trade2025\\\\trading\\\\nats\\\\My\n  Big Data\\\\store"\n', "unclear-end"),
+        ('p: "C:\\\\trade2025\\\\trading\n  2"\n', "name-goes-on"),
+        ("- C:\\trade2025\\trading\\nats\n  - a\\b\n", ""),
+        ("p: C:\\trade2025\\trading\\nats\n  key: a\\b\n", ""),
+        ("p: C:\\trade2025\\trading\\nats\\x\nData\\store\n", ""),
+        ("p: C:\\trade2025\\trading\\nats\\x\n  and more\n", ""),
+    ],
+)
+def test_a_path_that_is_folded_over_two_lines(text: str, reason: str) -> None:
+    document = plan_document(text.encode(), DOCUMENTED, MENTIONS)
+    assert codes(document) == ([reason] if reason else [])
+    assert (document.new == text.encode()) == bool(reason)

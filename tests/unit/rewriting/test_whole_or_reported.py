@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ansible.module_utils.rewriting.document import plan_document
+from ansible.module_utils.rewriting.document import DocumentStream, plan_document
 from ansible.module_utils.rewriting.mentions import Mentions
 from ansible.module_utils.rewriting.rewriter import Rules
 from hypothesis import given, settings
@@ -203,3 +203,36 @@ def check(reference: Reference, rules: Rules, windows: bool) -> None:
 def test_a_reference_is_whole_or_reported(reference: Reference) -> None:
     check(reference, RULES, windows=False)
     check(reference, TO_WINDOWS, windows=True)
+
+
+filler = st.text(st.sampled_from("abc xyz.,-_=:;\t\n\r'\"{}[]()€ä表"), max_size=40)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(filler, references), min_size=1, max_size=6), filler)
+def test_bytes_outside_of_references_never_change(pieces: list[tuple[str, Reference]], last: str) -> None:
+    """Each reference stands on a line of its own, with a mark before and behind it."""
+    data = "".join(f"{text}\n\x01{item.text}\x02\n" for text, item in pieces) + last
+    document = plan_document(data.encode(), RULES, MENTIONS)
+    outside = re.split("\x01[^\x02]*\x02", data)
+    assert re.split("\x01[^\x02]*\x02", document.new.decode()) == outside
+    assert document.replacements + document.mentions >= len(pieces)
+    assert plan_document(document.new, RULES, MENTIONS).new == document.new
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(filler, references), min_size=1, max_size=8), st.integers(1, 5000))
+def test_a_stream_equals_the_whole(pieces: list[tuple[str, Reference]], size: int) -> None:
+    block = "".join(text + item.before + item.text + item.after for text, item in pieces).encode()
+    data = block + b"line of filler\n" * 900 + block + b"x" * 6000 + block
+    whole = plan_document(data, RULES, MENTIONS)
+    stream = DocumentStream("text", RULES, MENTIONS)
+    new = b"".join(stream.feed(data[start : start + size]) for start in range(0, len(data), size))
+    new += stream.feed(b"", final=True)
+    document = stream.document()
+    assert new == whole.new
+    assert (document.replacements, document.mentions, document.leftovers) == (
+        whole.replacements,
+        whole.mentions,
+        whole.leftovers,
+    )
