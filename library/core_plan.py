@@ -142,7 +142,7 @@ from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
-from ansible.module_utils.shared.sizes import size
+from ansible.module_utils.shared.sizes import parse_size
 
 VERSION_COMMAND = ("docker", "compose", "version", "--short")
 # Stands in docker-compose.core.yml for every fragment that the machine has.
@@ -278,7 +278,7 @@ class Look:
     def _desired_service(self, service: Mapping[str, Any]) -> DesiredService:
         definition, image = self.definitions[service["name"]], service["image"]
         names = {network["key"]: network["name"] for network in self.machine["networks"]}
-        memory = size(definition.get("mem_limit", 0))
+        memory = parse_size(definition.get("mem_limit", 0))
         return DesiredService(
             name=service["name"],
             container=service["container"],
@@ -292,7 +292,7 @@ class Look:
             compose_hash=self.compose_hashes.get(service["name"], ""),
             networks=frozenset(names[key] for key in definition.get("networks", [])),
             memory=memory,
-            memory_swap=size(definition.get("memswap_limit", 0)) if self.seen_engine.swap_limit else None,
+            memory_swap=parse_size(definition.get("memswap_limit", 0)) if self.seen_engine.swap_limit else None,
             nano_cpus=round(float(definition.get("cpus", 0)) * 1e9),
             pids=int(definition.get("pids_limit", 0)),
         )

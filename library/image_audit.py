@@ -56,9 +56,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.images.contract import Contract, Service, Tree, as_data, audit, read_tree
 from ansible.module_utils.images.plan import ImageError
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 # So that a container that a killed run left can be told from a service's.
 LABEL = "com.trade2026.audit=true"

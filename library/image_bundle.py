@@ -73,7 +73,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.images.archive import (
     IMAGES,
     LOCK,
@@ -88,6 +87,7 @@ from ansible.module_utils.images.archive import (
 from ansible.module_utils.images.context import read_context
 from ansible.module_utils.images.lock import read_lock
 from ansible.module_utils.images.plan import Archived, ImageError
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 
 def entries(docker: Docker, params: dict[str, Any]) -> dict[str, Archived]:

@@ -117,13 +117,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError, Runner
 from ansible.module_utils.images.archive import load, read_manifest
 from ansible.module_utils.images.build import ImageBuilder, Settings
 from ansible.module_utils.images.lock import exclusive, record
 from ansible.module_utils.images.machine import OPTIONS, find_images, read_state
 from ansible.module_utils.images.plan import Base, Choice, ImageError, State, choose, describe, split_tag
 from ansible.module_utils.images.registry import ensure_image
+from ansible.module_utils.shared.docker import Docker, DockerError, Runner
 
 RESULT = ("reference", "source", "version", "id", "difference")
 

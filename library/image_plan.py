@@ -100,10 +100,10 @@ missing_tools:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.images.fetch import missing_tools
 from ansible.module_utils.images.machine import OPTIONS, choose_auto, find_images, read_state
 from ansible.module_utils.images.plan import SOURCES, ImageError, choose, describe, number_missing
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 
 def plan(docker: Docker, params: dict[str, Any]) -> dict[str, Any]:

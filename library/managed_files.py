@@ -224,11 +224,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.core.files import DIFFERS, FilesError, ManagedFiles
-from ansible.module_utils.core.ownership import give_away
 from ansible.module_utils.deployment.journal import Journal, JournalError
 from ansible.module_utils.deployment.model import operation_name
+from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.ownership import give_away
 
 
 def refuse_unplanned(found: Sequence[str], expected: Sequence[str] | None) -> None:

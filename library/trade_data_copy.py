@@ -5,16 +5,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: trade_data_copy
-short_description: Copy the data of stopped services, verified, resumable and sparse-aware
+short_description: Copy the data of stopped services, verified and resumable
 version_added: 1.0.0
 description:
-  - Copies each of O(sets) from the old tree to the new one, while nothing of either platform runs. It looks, and
-    refuses otherwise.
-  - A copy grows in a folder of its own (C(.trade2025) beside the destinations) and takes its place by a rename when it
-    is whole, so that a service never sees half of its data.
+  - Copies each of O(sets) from the old tree to the new one, while nothing of either platform runs. The module looks for
+    containers and processes that use the data, and refuses to copy while there are any.
+  - A copy grows in a folder of its own (C(.trade2025) beside the destinations) and takes its place by a rename once it
+    is complete, so that a service never sees half of its data.
   - Every file is read back from the disk and compared by its hash. What was verified is not copied again after an
-    interruption, within a large file by steps of 64 MiB.
-  - The source is opened for reading only, where allowed without touching its access times.
+    interruption; large files are verified in steps of 64 MiB. Holes are kept.
+  - The source is opened for reading only. Its access times stay where the system allows that.
   - The action plugin of the same name runs the module in slices of O(slice_s) and shows the progress between them.
 options:
   sets:
@@ -24,11 +24,11 @@ options:
     required: true
     suboptions:
       service:
-        description: Name for messages.
+        description: Name of the service, for messages.
         type: str
         required: true
       source:
-        description: Folder of the old data. One that is not there is told and left out.
+        description: Folder of the old data. A folder that does not exist is reported as V(absent).
         type: path
         required: true
       dest:
@@ -44,26 +44,26 @@ options:
         type: int
         required: true
   source_roots:
-    description: The old tree's root, in every spelling by which a container's mount may name it.
+    description: The root of the old tree, in every spelling by which a container's mount may name it.
     type: list
     elements: str
     required: true
   source_networks:
-    description: Networks of the old platform. A running container on one of them stands in the way.
+    description: Networks of the old platform. Nothing is copied while a container on one of them runs.
     type: list
     elements: str
     default: []
   target_root:
-    description: The new tree's root. A running container that mounts a folder of its C(data) stands in the way.
+    description: The root of the new tree. Nothing is copied while a container runs that mounts a folder of its C(data).
     type: path
     required: true
   target_project:
-    description: Compose project of the new platform. Its running containers stand in the way.
+    description: Compose project of the new platform. Nothing is copied while one of its containers runs.
     type: str
     required: true
   on_conflict:
     description:
-      - What to do where a destination already holds data. V(fail) changes nothing, V(backup) keeps it as
+      - What to do if a destination already holds data. V(fail) changes nothing. V(backup) keeps it as
         C(.trade2025/SERVICE/replaced-TIME) beside the destinations.
     type: str
     choices: [fail, backup]
@@ -73,15 +73,15 @@ options:
     type: int
     default: 268435456
   slice_s:
-    description: Seconds after which the module returns with RV(finished=false); V(0) works until it is done.
+    description: Seconds after which the module returns with RV(finished=false). V(0) works until everything is done.
     type: int
     default: 0
 attributes:
   check_mode:
-    description: Looks at everything that the real run looks at, and says what it would copy. Makes nothing.
+    description: Checks everything that a real run checks, and says what it would copy. Nothing is created.
     support: full
   diff_mode:
-    description: Data has no difference fit to show.
+    description: Data has no difference that could be shown.
     support: none
 author: [Trade2026 founders (@trade2026)]
 """
@@ -104,23 +104,31 @@ EXAMPLES = r"""
 
 RETURN = r"""
 finished:
-  description: Whether everything is in its place. When not, another call goes on.
+  description: Whether everything is in its place. If not, call the module again to go on.
   returned: success
   type: bool
 sets:
-  description: >-
-    For each of O(sets) C(service), C(state) (V(copied), V(current), V(absent), V(partial), in a dry run V(would copy)),
-    C(files), C(bytes), C(bytes_left), C(skipped) (sockets and the like), C(digest) (hash over all names and contents)
-    and C(kept) (where earlier data of the destination went).
+  description: One entry for each of O(sets).
   returned: success
   type: list
   elements: dict
+  contains:
+    service: {description: Name of the service., type: str}
+    state:
+      description: V(copied), V(current), V(absent), V(partial), or in check mode V(would copy).
+      type: str
+    files: {description: Number of regular files., type: int}
+    bytes: {description: Bytes in all files., type: int}
+    bytes_left: {description: Bytes that are still to be copied., type: int}
+    skipped: {description: Sockets, FIFOs and devices., type: list, elements: str}
+    digest: {description: "A hash over all names and contents, once the set is copied.", type: str}
+    kept: {description: Where earlier data of the destination was moved., type: str}
 progress:
-  description: How far it is, in words.
+  description: How much of all sets is copied, for people.
   returned: success
   type: str
 problems:
-  description: Everything that stands in the way.
+  description: Everything that keeps the data from being copied.
   returned: failure
   type: list
   elements: str
@@ -130,31 +138,32 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.docker_cli import Docker, DockerError
-from ansible.module_utils.data_copy.copier import Copier, DataSet, Plan, human, plan, space_problems
+from ansible.module_utils.data_copy.copier import Copier
+from ansible.module_utils.data_copy.in_use import Places, containers_using, processes_using
+from ansible.module_utils.data_copy.plan import DataSet, Plan, make_plan, space_problems
 from ansible.module_utils.data_copy.tree import DataCopyError
-from ansible.module_utils.data_copy.users import Places, open_file_users, running_users
+from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.sizes import human
 
 
-def users(docker: Docker, places: Places, plans: list[Plan]) -> list[str]:
+def in_use(docker: Docker, places: Places, plans: list[Plan]) -> list[str]:
     """Everything that uses the data of source or target."""
     inodes: set[tuple[int, int]] = set()
-    for made in plans:
-        if made.tree is not None and made.state == "copy":
-            inodes |= {entry.inode for entry in made.tree.files}
-    found: list[str] = running_users(docker, places)
-    return found + open_file_users(inodes)
+    for plan in plans:
+        if plan.tree is not None and plan.state == "copy":
+            inodes |= {entry.inode for entry in plan.tree.files}
+    return containers_using(docker, places) + processes_using(inodes)
 
 
-def told(made: Plan, state: str) -> dict[str, Any]:
+def row_of(plan: Plan, state: str) -> dict[str, Any]:
     """One set of the result."""
     return {
-        "service": made.data.service,
+        "service": plan.data.service,
         "state": state,
-        "files": len(made.tree.files) if made.tree else 0,
-        "bytes": made.size,
-        "bytes_left": made.size_left,
-        "skipped": list(made.tree.skipped) if made.tree else [],
+        "files": len(plan.tree.files) if plan.tree else 0,
+        "bytes": plan.size,
+        "bytes_left": plan.size_left,
+        "skipped": list(plan.tree.skipped) if plan.tree else [],
         "digest": "",
         "kept": "",
     }
@@ -172,41 +181,41 @@ def work(params: dict[str, Any], docker: Docker, dry: bool) -> dict[str, Any]:
     """Plan everything, then copy one set after the other until time is over. Raises DataCopyError."""
     deadline = time.monotonic() + params["slice_s"] if params["slice_s"] else float("inf")
     places = Places(params["source_roots"], params["source_networks"], params["target_root"], params["target_project"])
-    plans = [plan(DataSet(**row), params["on_conflict"]) for row in params["sets"]]
-    problems = users(docker, places, plans)
-    problems += [f"{made.data.service}: {made.blocked}" for made in plans if made.blocked]
+    plans = [make_plan(DataSet(**row), params["on_conflict"]) for row in params["sets"]]
+    problems = in_use(docker, places, plans)
+    problems += [f"{plan.data.service}: {plan.blocked}" for plan in plans if plan.blocked]
     problems += space_problems(plans, params["margin_bytes"])
     if problems:
         return {"problems": problems}
 
     results: list[dict[str, Any]] = []
     changed = False
-    for made in plans:
-        if made.state != "copy":
-            results.append(told(made, made.state))
+    for plan in plans:
+        if plan.state != "copy":
+            results.append(row_of(plan, plan.state))
             continue
         changed = True
         if dry or time.monotonic() > deadline:
-            results.append(told(made, "would copy" if dry else "partial"))
+            results.append(row_of(plan, "would copy" if dry else "partial"))
             continue
-        results.append(copy(made, deadline, docker, places))
+        results.append(copy(plan, deadline, docker, places))
     finished = not any(row["state"] == "partial" for row in results)
     return {"changed": changed, "finished": finished, "sets": results, "progress": progress(results)}
 
 
-def copy(made: Plan, deadline: float, docker: Docker, places: Places) -> dict[str, Any]:
+def copy(plan: Plan, deadline: float, docker: Docker, places: Places) -> dict[str, Any]:
     """Carry out one plan, as far as time allows."""
 
     def still_stopped() -> None:
-        problems = users(docker, places, [])
+        problems = in_use(docker, places, [plan])
         if problems:
             raise DataCopyError(
-                f"{made.data.service}: {'; '.join(problems)}. The copy waits beside its place; run again."
+                f"{plan.data.service}: {'; '.join(problems)}. The copy waits beside its place; run again."
             )
 
-    copier = Copier(made, deadline, still_stopped)
+    copier = Copier(plan, deadline, still_stopped)
     whole = copier.run()
-    row = told(made, "copied" if whole else "partial")
+    row = row_of(plan, "copied" if whole else "partial")
     row["bytes_left"] = 0 if whole else max(0, row["bytes_left"] - copier.bytes_done)
     row["digest"] = copier.digest() if whole else ""
     row["kept"] = copier.kept
@@ -246,7 +255,7 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}. Run as root; the copy goes on where it stopped.")
     if "problems" in result:
-        remedy = "Stop both platforms (`docker compose stop`) where they run, mend the rest, and run again."
+        remedy = "Stop both platforms (`docker compose stop`) where they run, remove the other causes, and run again."
         message = "\n- ".join(["The data cannot be copied now:", *result["problems"]])
         module.fail_json(msg=f"{message}\n{remedy}", **result)
     module.exit_json(**result)

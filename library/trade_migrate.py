@@ -6,23 +6,30 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: trade_migrate
 short_description: Copy a Trade2025 tree, with its paths and network names rewritten
+version_added: 1.0.0
 description:
-  - Copies the directory O(src) to O(dest) on the machine that the task runs on. In every text file, references to a
-    mapped path or network are rewritten in the spelling that they have; every other byte stays as it is.
-  - What is a reference and what is not is a table in C(docs/migration.md), which the tests read.
-  - The source is only ever read. A file in the destination is the old one or the new one at any moment, also when the
-    run is killed; the next run completes it.
-  - A manifest in O(state_dir) remembers what was written, so that a file that the site changed by hand is seen, and so
-    that a run with nothing to do only compares what C(stat) says.
-  - Owner, group, access control lists, extended attributes, set-user-id and set-group-id are not kept; mode,
-    modification time, symlinks, hard links and holes are.
+  - Copies the directory O(src) to O(dest) on the machine that the task runs on. References to a mapped path or network
+    in text files are rewritten in the spelling that they have; every other byte stays as it is.
+  - A reference is rewritten whole, or it stays whole and is reported in RV(leftovers). The tables in
+    C(docs/migration.md) show what is a reference and what is not; the tests read them.
+  - O(src) is only ever read. Every file in O(dest) is the old one or the new one at any moment, even if the run is
+    killed; the next run completes the work.
+  - A manifest in O(state_dir) records what was written. It shows which files the site changed by hand, and it lets a
+    run with nothing to do compare only what C(stat) says.
+  - Mode, modification time, symlinks, hard links and holes are kept. Owner, group, access control lists, extended
+    attributes, set-user-id and set-group-id are not. Names of one file (hard links) stay together unless their results
+    differ, because one is a Compose file and the other is not, or because O(encoding) names only one of them.
+  - The module scans both trees, plans, and applies the plan. If the plan holds a conflict that O(on_conflict) does not
+    decide, a file that cannot be read, or anything that O(strict) forbids, nothing at all is changed.
+requirements:
+  - PyYAML on the machine that the task runs on, for the relative paths in Compose files. Without it they are reported.
 attributes:
   check_mode:
     support: full
-    description: Makes nothing, and predicts RV(ignore:changed), the counts and the diff exactly, by the same code.
+    description: Stops at the plan, which is the one that a real run applies. Nothing is created or changed.
   diff_mode:
     support: full
-    description: Shows unified diffs of text files, capped, with secrets hidden.
+    description: Shows unified diffs of text files. Long diffs are cut, and secrets are masked.
   platform:
     support: full
     platforms: posix
@@ -33,23 +40,23 @@ options:
     type: path
     required: true
   dest:
-    description: Absolute path of the directory to copy to. Made where it is missing, with its parents.
+    description: Absolute path of the directory to copy to. It is created with its parents if it is missing.
     type: path
     required: true
   path_map:
     description:
-      - How a path of the source reads afterwards. The longest O(path_map[].from) that a path begins with wins, whatever
-        the order of the list.
+      - The new place of each path. The longest O(path_map[].from) that a path begins with wins, whatever the order of
+        the list.
     type: list
     elements: dict
     default: []
     suboptions:
       from:
-        description: An absolute path, as C(C:/trade2025/trading/nats). It matches in every spelling of that path.
+        description: An absolute path, such as C(C:/trade2025/trading/nats). It matches in every spelling of that path.
         type: str
         required: true
       to:
-        description: An absolute path, of Unix or of Windows. It is written in the spelling that is replaced.
+        description: An absolute path, of Unix or of Windows. It is written in the spelling that it replaces.
         type: str
         required: true
   network_map:
@@ -58,35 +65,57 @@ options:
     default: {}
   exclude:
     description:
-      - Globs for what is not copied, besides the usual clutter (O(exclude_clutter)).
-      - A glob without a slash is for a name at any depth, one with a slash for a path from O(src);
-        C(**) spans directories.
+      - Globs for what is not copied, in addition to O(exclude_clutter).
+      - A glob without a slash matches a name at any depth. A glob with a slash matches a path below O(src), and
+        C(**) spans directories. Paths are written with slashes, also for a tree from Windows.
+      - A glob that matches nothing gives a warning that names it.
     type: list
     elements: str
     default: []
   exclude_clutter:
     description:
-      - Whether to leave out what tools make again, and logs, that is
+      - Whether to leave out logs and what tools create again,
         C(.git .svn .hg __pycache__ *.pyc node_modules .venv venv .tox .mypy_cache .pytest_cache .ruff_cache .DS_Store
         Thumbs.db logs *.log).
     type: bool
     default: true
+  encoding:
+    description:
+      - The encoding of text files that are neither UTF-8 nor marked by a byte order mark. The first entry whose glob
+        matches a file is used.
+      - It is needed where a byte may mean two things, as C(0x5C) in code page 932, which is a backslash or the second
+        half of a character. Without it such a reference stays and is reported.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      glob:
+        description: Which files, as in O(exclude).
+        type: str
+        required: true
+      encoding:
+        description: A text encoding that Python knows, such as V(cp932), V(cp1252) or V(gb18030).
+        type: str
+        required: true
   strict:
-    description: Whether to fail, with nothing changed, if anything would be left that mentions O(mentions).
+    description: Whether to fail, with nothing changed, if anything would be left over.
     type: bool
     default: false
   mentions:
     description:
-      - What must not be left over. Matches in any case, and with a space, dot, dash or underscore before the digits.
+      - Names that must not be left over. They match in any case, and with a space, dot, dash or underscore before the
+        digits.
     type: list
     elements: str
     default: [trade2025]
   on_conflict:
     description:
-      - What to do with a file in O(dest) that differs from what a migration wrote, or that no migration wrote, when the
-        source's result differs from it too. V(fail) changes nothing at all, V(backup) keeps the old file beside with a
-        time stamp, V(overwrite) replaces it (never a directory).
-      - A file that was changed by hand stays without a conflict while its source does not change.
+      - What to do with a file in O(dest) that the migration would replace although a migration did not write it, or
+        although it was changed by hand since.
+      - V(fail) changes nothing at all and lists the conflicts. V(backup) renames the old file to C(NAME.TIME.bak) and
+        writes the new one. V(overwrite) replaces the old file; it never replaces a directory.
+      - A file that was changed by hand is not a conflict while its source does not change. It stays, and is listed in
+        RV(kept).
     type: str
     choices: [fail, backup, overwrite]
     default: fail
@@ -99,17 +128,17 @@ options:
     description:
       - How the files of the tree name O(src), for instance C(C:/trade2025/trading). Relative paths in Compose files are
         resolved against it.
-      - Without it, the place in O(path_map) is taken whose names the path of O(src) holds. Where there is none,
-        relative paths stay.
+      - The default follows from O(path_map) and the path of O(src), as C(docs/migration.md) describes. Where it does
+        not, relative paths stay, and those that may name a mapped location are reported.
     type: str
   state_dir:
     description:
       - Absolute path of the directory for manifest, journal and lock. The default is C(.trade_migrate) in O(dest).
-      - Set it to a directory beside O(dest), on the same file system, where O(dest) must hold nothing else, as a build
-        context.
+      - Set it to a directory beside O(dest), on the same file system, if O(dest) must hold nothing else, as a build
+        context must.
     type: path
   workers:
-    description: Processes that work at once; V(0) is one for each processor, four at most.
+    description: Number of processes that work at once. V(0) means one for each processor, at most four.
     type: int
     default: 0
 author: [Trade2026 founders (@trade2026)]
@@ -133,77 +162,80 @@ EXAMPLES = r"""
       - {from: "C:/trade2025", to: /srv/trade2026}
     network_map: {trade2025-backend: trade2026-backend}
     exclude: [trading/nats, "*.iso"]
+    encoding:
+      - {glob: "*.bat", encoding: cp932}
   check_mode: true
   diff: true
 """
 
 RETURN = r"""
 files_total:
-  description: Regular files of the source that are not excluded.
+  description: Number of regular files in the source that are not excluded.
   returned: always
   type: int
 files_copied:
-  description: Files that were written as they are, further names of one file included.
+  description: Number of files that were written without a change to their content, further names of a file included.
   returned: always
   type: int
 files_rewritten:
-  description: Files that were written with at least one reference rewritten.
+  description: Number of files that were written with at least one reference rewritten.
   returned: always
   type: int
 files_touched:
-  description: Files whose content was right and whose mode or time followed the source.
+  description: Number of files whose content was right, and whose mode or time was set to the source's.
   returned: always
   type: int
 replacements:
-  description: References that were rewritten in RV(files_rewritten).
+  description: Number of references that were rewritten in RV(files_rewritten).
   returned: always
   type: int
 directories_total:
-  description: Directories of the source, itself included.
+  description: Number of directories in the source, the source itself included.
   returned: always
   type: int
 directories_created:
-  description: Directories that were made.
+  description: Number of directories that were created.
   returned: always
   type: int
 links_total:
-  description: Symlinks of the source.
+  description: Number of symlinks in the source.
   returned: always
   type: int
 links_written:
-  description: Symlinks that were made or renewed.
+  description: Number of symlinks that were created or replaced.
   returned: always
   type: int
 leftovers:
   description:
-    - What mentions O(mentions) after the migration, sorted by path, 500 at most, and 20 at most for a file.
-    - Line 0 stands for a name, a symlink's target or a binary file. Secrets in the text are hidden.
+    - References that stay because they are in doubt, and mentions of O(mentions) after the migration, sorted by path.
+    - At most 500 are listed, and at most 20 for a file. Each occurrence counts. Secrets in the text are masked.
   returned: always
   type: list
   elements: dict
   contains:
     path: {description: Path below O(dest)., type: str}
-    line: {description: Line number from 1, type: int}
+    line: {description: "Line number from 1; 0 for a name, the target of a symlink, or a binary file.", type: int}
     text: {description: The line or the part of it around the mention., type: str}
+    reason: {description: "Why it was left: a code and a sentence, as in C(docs/migration.md).", type: str}
 leftovers_total:
-  description: Number of such lines, names and binary mentions.
+  description: Number of leftovers.
   returned: always
   type: int
 conflicts:
-  description: Conflicts as O(on_conflict) describes them, sorted by path, 500 at most.
+  description: Conflicts as described at O(on_conflict), sorted by path, at most 500.
   returned: always
   type: list
   elements: dict
   contains:
     path: {description: Path below O(dest)., type: str}
-    reason: {description: What stands in the way., type: str}
+    reason: {description: What is in the way., type: str}
     action: {description: "What was done about it: the value of O(on_conflict).", type: str}
 conflicts_total:
   description: Number of conflicts.
   returned: always
   type: int
 kept:
-  description: Files that were changed by hand and stay as they are, 500 at most.
+  description: Files that were changed by hand and stay as they are, at most 500.
   returned: always
   type: list
   elements: str
@@ -212,7 +244,7 @@ kept_total:
   returned: always
   type: int
 pruned:
-  description: What was removed because it vanished from the source, 500 at most.
+  description: What was removed because it vanished from the source, at most 500.
   returned: always
   type: list
   elements: str
@@ -222,7 +254,7 @@ pruned_total:
   type: int
 skipped_paths:
   description:
-    - What is excluded, and sockets, FIFOs and devices, with the reason; 500 at most.
+    - Excluded paths, sockets, FIFOs and devices, each with the reason. At most 500 are listed.
     - It is not called C(skipped), because Ansible takes a task with such a result for one that did not run.
   returned: always
   type: list
@@ -232,31 +264,32 @@ skipped_total:
   returned: always
   type: int
 escaping_links:
-  description: Symlinks that lead out of the tree; they are copied as they are and never followed.
+  description: Symlinks that lead out of the tree. They are copied as they are and never followed.
   returned: always
   type: list
   elements: dict
 relative_base:
-  description: What relative paths of Compose files were resolved against; null when they stayed as they are.
+  description: What relative paths of Compose files were resolved against, or null if they stayed as they are.
   returned: always
   type: str
 diff:
-  description: Unified diffs in diff mode, capped, secrets hidden; else empty.
+  description: Unified diffs in diff mode, with secrets masked; empty otherwise.
   returned: always
   type: list
   elements: dict
 """
 
+import codecs
 import os
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration.engine import Migration
-from ansible.module_utils.migration.errors import MigrationError
-from ansible.module_utils.migration.settings import Settings, infer_base
-from ansible.module_utils.migration.tree import DEFAULT_EXCLUDES
-from ansible.module_utils.rewriting.path_map import MapError, check_network_map, parse_path_map, parse_root
+from ansible.module_utils.migration.context import ON_CONFLICT, Context, MigrationError, infer_base
+from ansible.module_utils.migration.engine import migrate
+from ansible.module_utils.migration.globs import Excluder, Glob
+from ansible.module_utils.migration.scan import DEFAULT_EXCLUDES
+from ansible.module_utils.rewriting.path_map import MapError, PathMap, check_network_map, parse_location
 from ansible.module_utils.rewriting.rewriter import Rules
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -271,9 +304,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "network_map": {"type": "dict", "default": {}},
     "exclude": {"type": "list", "elements": "str", "default": []},
     "exclude_clutter": {"type": "bool", "default": True},
+    "encoding": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {"glob": {"type": "str", "required": True}, "encoding": {"type": "str", "required": True}},
+    },
     "strict": {"type": "bool", "default": False},
     "mentions": {"type": "list", "elements": "str", "default": ["trade2025"]},
-    "on_conflict": {"type": "str", "choices": ["fail", "backup", "overwrite"], "default": "fail"},
+    "on_conflict": {"type": "str", "choices": list(ON_CONFLICT), "default": "fail"},
     "prune": {"type": "bool", "default": False},
     "source_path": {"type": "str"},
     "state_dir": {"type": "path"},
@@ -281,8 +320,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def settings_from(params: dict[str, Any], dry: bool, with_diff: bool) -> Settings:
-    """Turn the module's parameters into settings.
+def context_from(params: dict[str, Any], check_mode: bool, with_diff: bool) -> Context:
+    """Turn the module's parameters into the context of a migration.
 
     Raises:
         MapError: a map cannot be used.
@@ -295,41 +334,68 @@ def settings_from(params: dict[str, Any], dry: bool, with_diff: bool) -> Setting
         raise MigrationError(f"workers={params['workers']} is negative; write 0 for one a processor")
     if not all(name.strip() for name in params["mentions"]):
         raise MigrationError("mentions holds an empty text, which everything mentions; remove it")
-    rules = Rules(
-        parse_path_map(params["path_map"]),
-        check_network_map({str(old): str(new) for old, new in params["network_map"].items()}),
-    )
+    rules = Rules(PathMap.parse(params["path_map"]), check_network_map(params["network_map"]))
     src = os.path.normpath(params["src"])
-    base = infer_base(src, rules.path_rules)
+    base = infer_base(src, rules.path_map)
     if params["source_path"]:
-        base = parse_root(params["source_path"], "source_path")
-    return Settings(
+        base = parse_location(params["source_path"], "source_path")
+    exclude = (*(DEFAULT_EXCLUDES if params["exclude_clutter"] else ()), *params["exclude"])
+    try:
+        Excluder(exclude)
+    except ValueError as exc:
+        raise MigrationError(f"exclude: {exc}") from exc
+    return Context(
         src=src,
         dest=os.path.normpath(params["dest"]),
         rules=rules,
         mentions=tuple(params["mentions"]),
-        exclude=(*(DEFAULT_EXCLUDES if params["exclude_clutter"] else ()), *params["exclude"]),
+        exclude=exclude,
+        encodings=encodings_from(params["encoding"]),
         strict=params["strict"],
         on_conflict=params["on_conflict"],
         prune=params["prune"],
         compose_base=base,
         state_dir=os.path.normpath(params["state_dir"]) if params["state_dir"] else None,
-        dry=dry,
+        check_mode=check_mode,
         with_diff=with_diff,
         workers=params["workers"],
     )
+
+
+def encodings_from(entries: list[dict[str, str]]) -> tuple[tuple[Glob, str], ...]:
+    """Check the option `encoding`.
+
+    Raises:
+        MigrationError: a glob or an encoding cannot be used.
+    """
+    encodings = []
+    for number, entry in enumerate(entries):
+        try:
+            # Encoding refuses what is a codec but not an encoding of text, such as base64.
+            " ".encode(entry["encoding"])
+            encodings.append((Glob(entry["glob"]), codecs.lookup(entry["encoding"]).name))
+        except LookupError as exc:
+            raise MigrationError(
+                f"encoding[{number}].encoding={entry['encoding']!r} is not a text encoding that Python knows; "
+                "write one such as cp932, cp1252 or gb18030"
+            ) from exc
+        except ValueError as exc:
+            raise MigrationError(f"encoding[{number}].glob: {exc}") from exc
+    return tuple(encodings)
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        settings = settings_from(module.params, module.check_mode, module._diff)
-        report = Migration(settings).run()
+        context = context_from(module.params, module.check_mode, module._diff)
+        report = migrate(context)
     except (MapError, MigrationError) as exc:
         module.fail_json(msg=str(exc))
+    for warning in report.warnings:
+        module.warn(warning)
     result = report.as_dict()
-    result["relative_base"] = str(settings.compose_base) if settings.compose_base else None
+    result["relative_base"] = str(context.compose_base) if context.compose_base else None
     if report.failure:
         module.fail_json(msg=f"Nothing was changed. {report.failure}", **result)
     module.exit_json(**result)

@@ -87,8 +87,8 @@ reowned:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.ownership import Ownership
 from ansible.module_utils.core.secret_store import SecretError, SecretStore
+from ansible.module_utils.shared.ownership import Ownership
 
 
 def main() -> None:

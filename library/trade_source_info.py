@@ -5,13 +5,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: trade_source_info
-short_description: Read a Trade2025 Compose project as Compose does, without an engine
+short_description: Read a Trade2025 Compose project with Docker Compose
 version_added: 1.0.0
 description:
-  - Reads anchors, merge keys, C(extends), several files, C(include), C(.env) and variables, short and long syntax
-    and profiles.
-  - Returns every service in one form, and findings about what would not work, would not be safe or is not migrated.
-  - Secrets are masked in everything that is returned, wherever they stand.
+  - Asks C(docker compose config) for the project's model, so every valid project is read exactly as Compose reads it.
+    The command needs no running engine and no special rights.
+  - Returns every service, those of inactive profiles too, and findings about what would not work, would not be safe or
+    is not migrated. A finding names the file and line.
+  - Fails if Compose refuses the project. The message is Compose's own with the file and line, if known, and a remedy.
+  - Fails if the machine has no Docker Compose 2.20 or newer. In check mode it returns RV(available=false) instead.
+  - >-
+    Secrets are masked in everything that is returned. A password that equals a name (C(CLICKHOUSE_PASSWORD=clickhouse))
+    is masked where it is a value; names stay readable.
   - Read only. The source tree is never written to.
 options:
   root:
@@ -24,18 +29,19 @@ options:
     elements: str
     default: [docker-compose.core.yml]
   windows_roots:
-    description: What the tree calls its own place in absolute paths. Mounts from below count as inside of the tree.
+    description: Names of the tree's root in its own absolute paths. Mounts from below count as inside the tree.
     type: list
     elements: str
     default: ["C:/trade2025"]
   profiles:
-    description: Active profiles. Empty takes C(COMPOSE_PROFILES) of O(env) or of C(.env).
+    description: Active profiles. If empty, C(COMPOSE_PROFILES) of O(env) or of C(.env) applies.
     type: list
     elements: str
     default: []
   env:
     description: >-
-      Variables of the shell that Compose is called from. They win over C(.env). The module's own are not looked at.
+      All that Compose gets as its environment. These variables win over C(.env). The environment of the module itself
+      has no influence; C(~) in a path stays as it is unless C(HOME) is among them.
     type: dict
     default: {}
   folders:
@@ -48,9 +54,9 @@ attributes:
     description: Reads in either mode.
     support: full
   diff_mode:
-    description: There is nothing that could differ.
+    description: Nothing is changed.
     support: none
-requirements: [PyYAML]
+requirements: [Docker Compose >= 2.20, PyYAML]
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -69,12 +75,20 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+available:
+  description: Whether the project could be read. Only in check mode it can be false.
+  returned: success
+  type: bool
+reason:
+  description: Why it could not be read; empty if it was.
+  returned: success
+  type: str
 project:
   description: The Compose project's name.
   returned: success
   type: str
 files:
-  description: Every file that was read, relative to O(root).
+  description: Every Compose file and C(.env) file of the project, relative to O(root).
   returned: success
   type: list
   elements: str
@@ -89,11 +103,11 @@ services:
   returned: success
   type: dict
 networks:
-  description: "Network key to C(name), C(external), C(driver) and C(subnets)."
+  description: "Key of a network that services use to C(name), C(external), C(driver) and C(subnets)."
   returned: success
   type: dict
 volumes:
-  description: "Volume key to C(name), C(external) and C(driver)."
+  description: "Key of a volume that services use to C(name), C(external) and C(driver)."
   returned: success
   type: dict
 folders:
@@ -108,10 +122,8 @@ report:
   elements: str
 findings:
   description: >-
-    What is worth saying. Kinds are V(port_clash), V(unpinned_tag), V(no_image), V(literal_secret), V(obsolete_key),
-    V(unset_variable), V(undefined_network), V(undefined_volume), V(undefined_secret), V(undefined_config),
-    V(undefined_service), V(missing_env_file), V(mount_outside), V(healthcheck_tool), V(healthcheck_address),
-    V(no_healthcheck).
+    What is worth saying. Kinds are V(port_clash), V(unpinned_tag), V(literal_secret), V(obsolete_key),
+    V(unset_variable), V(mount_outside), V(healthcheck_tool), V(healthcheck_address), V(no_healthcheck), V(not_read).
   returned: success
   type: list
   elements: dict
@@ -128,12 +140,12 @@ summary:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.compose_source.nodes import SourceError
+from ansible.module_utils.compose_source.compose import SourceError
 from ansible.module_utils.compose_source.report import read
 
 
 def main() -> None:
-    """Read the arguments, read the project, report."""
+    """Read the project that the arguments name."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},
@@ -154,6 +166,7 @@ def main() -> None:
             params["profiles"],
             {str(name): str(value) for name, value in params["env"].items()},
             params["folders"],
+            dry_run=module.check_mode,
         )
     except SourceError as error:
         module.fail_json(msg=str(error))

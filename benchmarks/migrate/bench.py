@@ -60,15 +60,18 @@ def load_engine() -> None:
 def migrate(src: Path, dest: Path, workers: int = 0) -> dict[str, float]:
     """Run the engine once in this process; returns seconds and counts."""
     load_engine()
-    from ansible.module_utils.migration.engine import Migration
-    from ansible.module_utils.migration.settings import Settings, infer_base
-    from ansible.module_utils.rewriting.path_map import parse_path_map
+    from ansible.module_utils.migration.context import Context, infer_base
+    from ansible.module_utils.migration.engine import migrate as run_engine
+    from ansible.module_utils.migration.scan import DEFAULT_EXCLUDES
+    from ansible.module_utils.rewriting.path_map import PathMap
     from ansible.module_utils.rewriting.rewriter import Rules
 
     start = time.perf_counter()
-    rules = Rules(parse_path_map(PATH_MAP), NETWORK_MAP)
-    base = infer_base(str(src), rules.path_rules)
-    report = Migration(Settings(str(src), str(dest), rules, compose_base=base, workers=workers)).run()
+    rules = Rules(PathMap.parse(PATH_MAP), NETWORK_MAP)
+    base = infer_base(str(src), rules.path_map)
+    report = run_engine(
+        Context(str(src), str(dest), rules, exclude=DEFAULT_EXCLUDES, compose_base=base, workers=workers)
+    )
     seconds = time.perf_counter() - start
     # The high-water mark of this process begins at its start, unlike getrusage's, which takes over its parent's.
     own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
@@ -150,10 +153,10 @@ last: dict[str, dict[str, float]] = {}
 def what_sed_gets_wrong(work: Path) -> list[tuple[str, str, str]]:
     """The samples for which sed's result differs from the engine's: text, engine's, sed's."""
     load_engine()
-    from ansible.module_utils.rewriting.path_map import parse_path_map
+    from ansible.module_utils.rewriting.path_map import PathMap
     from ansible.module_utils.rewriting.rewriter import Rules
 
-    rules = Rules(parse_path_map(PATH_MAP), NETWORK_MAP)
+    rules = Rules(PathMap.parse(PATH_MAP), NETWORK_MAP)
     wrong = []
     for sample in SAMPLES:
         done = subprocess.run(["sed", "-f", str(work / "sed")], input=sample.encode(), capture_output=True, check=True)
@@ -299,6 +302,7 @@ def main() -> None:
             f"A file of {options.large_megabytes} MB: {large['seconds']:.1f} s, "
             f"{large['peak_mb']:.0f} MB resident at most."
         )
+    text += ["", f"Load of the machine at the end: {report['load_at_end'][0]:.1f} on {report['machine']}."]
     text += ["", "| text | the engine | sed |", "|---|---|---|"]
     text += [f"| `{sample}` | `{ours}` | `{theirs}` |" for sample, ours, theirs in report["wrong_by_hand"]]
     (options.out / "bench.md").write_text("\n".join(text) + "\n")

@@ -1,1 +1,1 @@
-"""Read a Compose project as Compose does, without a container engine."""
+"""Read a Compose project by asking Docker Compose, and report what it holds."""

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from ipaddress import ip_address
+from typing import Any
 
-from ansible.module_utils.compose_source.masking import secrets_of_text, secrets_of_variable
-from ansible.module_utils.compose_source.nodes import Node
-from ansible.module_utils.compose_source.project import Project
-from ansible.module_utils.compose_source.services import Service
-from ansible.module_utils.compose_source.syntax import Port, is_below, published_ports
-from ansible.module_utils.compose_source.variables import SubstitutionError, substitute
-from ansible.module_utils.core.masking import MASK
+from ansible.module_utils.compose_source.compose import Compose
+from ansible.module_utils.compose_source.positions import Place, Positions, below, elements, pairs, plain, texts
+from ansible.module_utils.shared.masking import MASK, secrets_of_text, secrets_of_variable
+from ansible.module_utils.shared.windows_paths import is_below
+
+Services = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One remark. `service` is empty where it concerns the project; `where` is file:line."""
+    """One remark. `service` is empty if it concerns the project; `where` is file:line."""
 
     service: str
     kind: str
@@ -28,90 +28,129 @@ class Finding:
 
     def as_dict(self) -> dict[str, str]:
         """The finding as a module returns it."""
-        return {"service": self.service, "kind": self.kind, "message": self.message, "where": self.where}
+        return asdict(self)
 
 
-def find_all(project: Project, services: Mapping[str, Service], tree: Sequence[str]) -> list[Finding]:
-    """Every finding, in the order of kinds and then of services. `tree` are all names of the tree's own place."""
-    found: list[Finding] = []
-    found += obsolete_keys(project)
-    found += unset_variables(project)
-    found += port_clashes(services)
-    for service in services.values():
-        found += unpinned_image(service)
-        found += literal_secrets(service)
-        found += undefined_names(service, project, services)
-        found += missing_files(service)
-        found += outside_mounts(service, tree)
-        found += healthcheck_tools(service)
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What findings are drawn from: the described services, and the files in which they are written.
+
+    `tree` are all names of the tree's root; `unset` are the variables for which Compose had no value.
+    """
+
+    services: Services
+    unset: Sequence[str]
+    tree: Sequence[str]
+    positions: Positions
+    compose: Compose
+
+    def where(self, *path: str) -> str:
+        """file:line of a value, or of the closest thing around it that a file has."""
+        for end in range(len(path), 1, -1):
+            place = self.positions.find(*path[:end])
+            if place is not None:
+                return str(place)
+        return self.positions.shown(self.compose.files[0])
+
+
+def find_all(source: Source) -> list[Finding]:
+    """Every finding, those about the project first, then by service."""
+    places = element_places(source)
+    found = [*obsolete_keys(source), *unset_variables(source), *port_clashes(source, places)]
+    secrets = list(literal_secrets(source))
+    for name, service in source.services.items():
+        found += unpinned_image(source, name, service)
+        found += [finding for finding in secrets if finding.service == name]
+        found += outside_mounts(source, name, service, places)
+        found += healthcheck_tools(source, name, service)
     return found
 
 
 # --- the project -----------------------------------------------------------------------------------------------------
 
-_OBSOLETE_SERVICE_KEYS = {
-    "links": "containers of one network find each other by name",
-    "external_links": "containers of one network find each other by name",
-    "volume_driver": "name the driver in the top-level `volumes`",
-    "log_driver": "use `logging`",
-    "log_opt": "use `logging`",
-    "net": "use `network_mode` or `networks`",
+
+def obsolete_keys(source: Source) -> Iterator[Finding]:
+    """Keys that Compose ignores or discourages."""
+    positions = source.positions
+    for place in positions.tops("version"):
+        message = "`version` is ignored by Compose v2, which warns of it. Leave it out."
+        yield Finding("", "obsolete_key", message, str(place))
+    for section in ("networks", "volumes"):
+        for place in positions.tops(section):
+            for name, (entry, _text) in pairs(place).items():
+                external = below(entry, ("external",))
+                if external is not None and below(external, ("name",)) is not None:
+                    what = f"{section}.{name}"
+                    message = f"`external: {{name: …}}` of {what} is obsolete: write `external: true`, `name:`."
+                    yield Finding("", "obsolete_key", message, str(external))
+    for name in source.services:
+        for key in ("links", "external_links"):
+            used = positions.find("services", name, key)
+            if used is not None:
+                message = f"`{key}` is obsolete: containers of one network find each other by name."
+                yield Finding(name, "obsolete_key", message, str(used))
+
+
+def unset_variables(source: Source) -> Iterator[Finding]:
+    """Variables that are used without a value: Compose puts an empty text in their place."""
+    first = source.positions.first_uses()
+    for name in source.unset:
+        message = f"the variable {name} has no value and no default: Compose puts an empty text in its place."
+        yield Finding("", "unset_variable", message, first.get(name) or source.where())
+
+
+def port_clashes(source: Source, places: Mapping[tuple[str, str, object], str]) -> Iterator[Finding]:
+    """Two services, or one twice, on the same host port. Of each pair the later one gets the finding."""
+    taken: list[tuple[str, Mapping[str, Any], str]] = []
+    for name, service in source.services.items():
+        for port in service["ports"] if service["active"] else ():
+            # Docker chooses from a range for one target, so it clashes with nothing in particular.
+            if not port["published"].isdigit():
+                continue
+            place = places.get((name, "ports", _IDENTITY["ports"](port))) or source.where("services", name, "ports")
+            for other, other_port, other_place in taken:
+                if _clash(port, other_port):
+                    whom = f"{'itself' if other == name else other} ({other_place})"
+                    message = (
+                        f"host port {port['published']}/{port['protocol']} for {port['target']} is also published by "
+                        f"{whom} for {other_port['target']}: the second one cannot start. Give one of them another "
+                        "host port."
+                    )
+                    yield Finding(name, "port_clash", message, place)
+            taken.append((name, port, place))
+
+
+# What tells the entries of such a list of one service apart.
+_IDENTITY: dict[str, Callable[[Mapping[str, Any]], object]] = {
+    "ports": lambda port: (port.get("published") or "", port["target"]),
+    "volumes": lambda mount: mount.get("target"),
 }
 
 
-def obsolete_keys(project: Project) -> Iterator[Finding]:
-    """Keys that Compose ignores or discourages."""
-    version = project.model.get("version")
-    if version is not None:
-        message = "`version` is ignored by Compose v2, which warns of it. Leave it out."
-        yield Finding("", "obsolete_key", message, str(version.where))
-    for section in ("networks", "volumes"):
-        node = project.model.get(section)
-        for name, entry in node.items(f"`{section}`") if node else []:
-            external = entry.get("external")
-            if external is not None and isinstance(external.value, dict):
-                message = f"`external: {{name: …}}` of {section}.{name} is obsolete: write `external: true`, `name:`."
-                yield Finding("", "obsolete_key", message, str(external.where))
-    services = project.model.get("services")
-    for name, service in services.items("`services`") if services else []:
-        for key, remedy in _OBSOLETE_SERVICE_KEYS.items():
-            entry_node = service.get(key)
-            if entry_node is not None:
-                yield Finding(name, "obsolete_key", f"`{key}` is obsolete: {remedy}.", str(entry_node.where))
+def element_places(source: Source) -> dict[tuple[str, str, object], str]:
+    """Where the ports and volumes are written: service, key and identity to file:line of the element that wins.
+
+    Compose itself says what each element means.
+    """
+    written = [
+        (name, key, element)
+        for name in source.services
+        for key in _IDENTITY
+        for place in source.positions.find_all("services", name, key)
+        for element in reversed(elements(place))
+    ]
+    meant = source.compose.evaluate([{key: [plain(element.node)]} for _name, key, element in written])
+    places: dict[tuple[str, str, object], str] = {}
+    for (name, key, element), service in zip(written, meant, strict=False):
+        for entry in service.get(key) or []:
+            places.setdefault((name, key, _IDENTITY[key](entry)), str(element))
+    return places
 
 
-def unset_variables(project: Project) -> Iterator[Finding]:
-    """Variables that are used without a value: Compose puts nothing in their place."""
-    for name, where in project.unset.items():
-        message = f"the variable {name} has no value and no default: nothing stands in its place."
-        yield Finding("", "unset_variable", message, where)
-
-
-def port_clashes(services: Mapping[str, Service]) -> Iterator[Finding]:
-    """Two services, or one twice, on the same host port. Of each pair the later one gets the finding."""
-    taken: list[tuple[str, Port, Node]] = []
-    for service in services.values():
-        if not service.active:
-            continue
-        for port, node in service.ports:
-            # A range for one target leaves Docker the choice, so it clashes with nothing in particular.
-            if len(published_ports(port.published)) != 1:
-                continue
-            for other, other_port, other_node in taken:
-                if _clash(port, other_port):
-                    whom = f"{'itself' if other == service.name else other} ({other_node.where})"
-                    message = (
-                        f"host port {port.published}/{port.protocol} for {port.target} is also published by {whom} for "
-                        f"{other_port.target}: the second one cannot start. Give one of them another host port."
-                    )
-                    yield Finding(service.name, "port_clash", message, str(node.where))
-            taken.append((service.name, port, node))
-
-
-def _clash(one: Port, other: Port) -> bool:
-    if (one.published, one.protocol) != (other.published, other.protocol):
+def _clash(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    if (one["published"], one["protocol"]) != (other["published"], other["protocol"]):
         return False
-    mine, yours = _address(one.host_ip), _address(other.host_ip)
+    mine, yours = _address(one["host_ip"]), _address(other["host_ip"])
     return not mine or not yours or mine == yours
 
 
@@ -140,21 +179,17 @@ def split_image(reference: str) -> tuple[str, str, str]:
     return head + slash + last, tag, digest
 
 
-def unpinned_image(service: Service) -> Iterator[Finding]:
+def unpinned_image(source: Source, name: str, service: Mapping[str, Any]) -> Iterator[Finding]:
     """Tags that name another image tomorrow."""
-    if service.image is None:
-        if service.build is None and service.node is not None and service.node.get("provider") is None:
-            message = "it has neither `image` nor `build`, so it cannot start."
-            yield Finding(service.name, "no_image", message, str(service.where))
-        return
-    reference = service.image.text("`image`")
+    reference = service["image"]
     repository, tag, digest = split_image(reference)
-    if digest or service.build is not None:
+    if not reference or digest or service["build"] is not None:
         return
+    where = source.where("services", name, "image")
     if not tag or tag == "latest":
         what = "a name without tag means `latest`, which" if not tag else "the tag `latest`"
         message = f"{reference}: {what} names whatever was released last. Name a release, and its digest."
-        yield Finding(service.name, "unpinned_tag", message, str(service.image.where))
+        yield Finding(name, "unpinned_tag", message, where)
         return
     match = _VERSION.match(tag)
     numbers = match[1].split(".") if match else []
@@ -164,96 +199,66 @@ def unpinned_image(service: Service) -> Iterator[Finding]:
     line = ".".join(numbers) if numbers else tag
     reason = f"moves with every release of the {line} line" if numbers else "names no release and moves"
     message = f"{reference}: the tag `{tag}` {reason}. Name a release, and its digest."
-    yield Finding(service.name, "unpinned_tag", message, str(service.image.where))
+    yield Finding(name, "unpinned_tag", message, where)
 
 
-def literal_of(node: Node) -> str:
-    """What of a value stands in the file itself: its text, or with variables what is left when they are empty."""
-    if node.raw is None:
-        return str(node.text("a value"))
-    try:
-        left: str = substitute(node.raw, {}).text
-    except SubstitutionError:
-        return ""
-    return left
+_LINES = (("command",), ("entrypoint",), ("healthcheck", "test"))
 
 
-def literal_secrets(service: Service) -> Iterator[Finding]:
-    """Passwords, keys and tokens that stand in the file. The message never shows them."""
-    for name, node in service.environment.items():
-        if node.value is not None and secrets_of_variable(name, literal_of(node)):
-            message = (
-                f"the variable {name} holds a secret in plain text ({MASK}). Keep it in a file for the service alone."
-            )
-            yield Finding(service.name, "literal_secret", message, str(node.where))
-    source = service.node
-    build = source.get("build") if source else None
-    args = build.get("args") if build else None
-    for name, value in (service.build or {}).get("args", {}).items():
-        node_of_arg = args.value.get(name) if args is not None and isinstance(args.value, dict) else None
-        literal = literal_of(node_of_arg) if node_of_arg is not None else value
-        if secrets_of_variable(name, literal):
-            message = (
-                f"the build argument {name} is a secret in plain text ({MASK}), kept in the image. Use a build secret."
-            )
-            yield Finding(service.name, "literal_secret", message, str((args or build or service).where))
-    for key, part in (("command", source), ("entrypoint", source), ("test", service.healthcheck_node)):
-        words = part.get(key) if part is not None else None
-        if words is not None:
-            text = " ".join(literal_of(word) for word in words.scalars() if word.value is not None)
-            if secrets_of_text(text):
-                message = f"`{key}` holds a secret in plain text ({MASK}): process lists show it. Read it from a file."
-                yield Finding(service.name, "literal_secret", message, str(words.where))
+def literal_secrets(source: Source) -> Iterator[Finding]:
+    """Passwords, keys and tokens that are written in a Compose file. The message never shows them."""
+    written: list[tuple[str, str, str, Place]] = []
+    for service in source.services:
+        for kind, path in (("environment", ("environment",)), ("args", ("build", "args"))):
+            seen: set[str] = set()
+            for place in source.positions.find_all("services", service, *path):
+                for name, (entry, text) in pairs(place).items():
+                    if name not in seen and text is not None:
+                        written.append((service, f"{kind} {name}", text, entry))
+                    seen.add(name)
+        for path in _LINES:
+            line = source.positions.find("services", service, *path)
+            if line is not None:
+                written.append((service, path[-1], " ".join(texts(line)), line))
+    literals = _without_variables(source.compose, [text for _service, _what, text, _place in written])
+    for (service, what, _text, place), literal in zip(written, literals, strict=True):
+        kind, _space, name = what.partition(" ")
+        if not (secrets_of_variable(name, literal) if name else secrets_of_text(literal)):
+            continue
+        message = {
+            "environment": f"the variable {name} holds a secret in plain text ({MASK}). "
+            "Keep it in a file for the service alone.",
+            "args": f"the build argument {name} is a secret in plain text ({MASK}), kept in the image. "
+            "Use a build secret.",
+        }.get(kind, f"`{kind}` holds a secret in plain text ({MASK}): process lists show it. Read it from a file.")
+        yield Finding(service, "literal_secret", message, str(place))
 
 
-def undefined_names(service: Service, project: Project, services: Mapping[str, Service]) -> Iterator[Finding]:
-    """Networks, volumes, secrets, configs and services that are used and defined nowhere."""
-
-    def defined(section: str) -> set[str]:
-        node = project.model.get(section)
-        return {name for name, _node in node.items(f"`{section}`")} if node else set()
-
-    networks = defined("networks")
-    for name, node in service.networks.items():
-        if name != "default" and name not in networks:
-            yield _undefined(service, "network", name, str(node.where), "networks")
-    volumes = defined("volumes")
-    for mount, node in service.volumes:
-        if mount.kind == "volume" and mount.source and mount.source not in volumes:
-            yield _undefined(service, "volume", mount.source, str(node.where), "volumes")
-    for section, what in (("secrets", "secret"), ("configs", "config")):
-        used = service.node.get(section) if service.node else None
-        for element in used.elements(f"`{section}`") if used else []:
-            source = element.get("source") if isinstance(element.value, dict) else element
-            name = source.text(f"a {what}") if source is not None else ""
-            if name and name not in defined(section):
-                yield _undefined(service, what, name, str(element.where), section)
-    for name, node in service.depends_on.items():
-        if name not in services:
-            message = f"it depends on the service {name}, which is defined nowhere: Compose refuses the file."
-            yield Finding(service.name, "undefined_service", message, str(node.where))
+_REQUIRED = re.compile(r"\$\{\w+:?\?")
+_NO_DEFAULT = re.compile(r"\$\{\w+(?::?\?[^}]*)?\}|\$\w+")
 
 
-def _undefined(service: Service, what: str, name: str, where: str, section: str) -> Finding:
-    message = f"the {what} {name} is used and not defined: Compose refuses the file. Define it under `{section}`."
-    return Finding(service.name, f"undefined_{what}", message, where)
+def _without_variables(compose: Compose, written: Sequence[str]) -> list[str]:
+    """What is left of texts when no variable has a value: what the file itself says, defaults included."""
+    asked = [text for text in dict.fromkeys(written) if "$" in text and not _REQUIRED.search(text)]
+    meant = compose.evaluate([{"labels": {"text": text}} for text in asked], {})
+    known = {text: service["labels"]["text"] for text, service in zip(asked, meant, strict=False)}
+    return [text if "$" not in text else known.get(text, _NO_DEFAULT.sub("", text)) for text in written]
 
 
-def missing_files(service: Service) -> Iterator[Finding]:
-    """Files of variables that are named and not there."""
-    for path, where in service.missing_env_files:
-        message = f"its env_file {path} is not there: Compose refuses the file. Bring it."
-        yield Finding(service.name, "missing_env_file", message, str(where))
-
-
-def outside_mounts(service: Service, tree: Sequence[str]) -> Iterator[Finding]:
+def outside_mounts(
+    source: Source, name: str, service: Mapping[str, Any], places: Mapping[tuple[str, str, object], str]
+) -> Iterator[Finding]:
     """Mounts from places that the migration does not move."""
-    for mount, node in service.volumes:
-        if mount.kind in ("bind", "npipe") and mount.source and not is_below(mount.source, tree):
-            message = f"{mount.source} (at {mount.target}) lies outside of the Trade2025 tree and is not migrated."
-            if mount.source.endswith("docker.sock"):
-                message += " Whoever reaches this socket is root on the machine."
-            yield Finding(service.name, "mount_outside", message, str(node.where))
+    for mount in service["volumes"]:
+        path = mount["source"]
+        if mount["type"] not in ("bind", "npipe") or not path or is_below(path, source.tree):
+            continue
+        message = f"{path} (at {mount['target']}) lies outside the Trade2025 tree and is not migrated."
+        if path.endswith("docker.sock"):
+            message += " A process that reaches this socket is root on the machine."
+        where = places.get((name, "volumes", _IDENTITY["volumes"](mount))) or source.where("services", name, "volumes")
+        yield Finding(name, "mount_outside", message, where)
 
 
 # Official images (their last two name parts) and the tools that their own files show them to lack.
@@ -267,27 +272,27 @@ _LACKS: dict[str, tuple[str, ...]] = {
 }
 
 
-def healthcheck_tools(service: Service) -> Iterator[Finding]:
-    """Health checks that are not there or that call a program which the image does not have."""
-    check, node = service.healthcheck, service.healthcheck_node
-    if check is None or node is None or check["disable"] or not check["test"]:
+def healthcheck_tools(source: Source, name: str, service: Mapping[str, Any]) -> Iterator[Finding]:
+    """Health checks that are missing or that call a program which the image does not have."""
+    check = service["healthcheck"]
+    where = source.where("services", name, "healthcheck")
+    if check is None or check["disable"] or not check["test"]:
         why = "is switched off" if check is not None and check["disable"] else "is not defined"
-        message = f"a health check {why}: Compose takes the service for ready as soon as it starts."
-        yield Finding(service.name, "no_healthcheck", message, str((node or service).where))
+        message = f"a health check {why}: Compose considers the service ready as soon as it starts."
+        yield Finding(name, "no_healthcheck", message, where)
         return
-    where = str(node.where)
     words = _programs(check["test"])
-    repository = ""
-    if service.image is not None and service.build is None:
-        repository = split_image(service.image.text("`image`"))[0]
-    lacking = _LACKS.get("/".join(repository.split("/")[-2:]), _LACKS.get(repository.rpartition("/")[2], ()))
-    for tool in lacking:
+    repository = "" if service["build"] else split_image(service["image"])[0]
+    for tool in _LACKS.get("/".join(repository.split("/")[-2:]), _LACKS.get(repository.rpartition("/")[2], ())):
         if tool in words:
-            message = f"its health check calls {tool}, which the image {repository} lacks: it never gets healthy."
-            yield Finding(service.name, "healthcheck_tool", message, where)
+            message = f"its health check calls {tool}, which the image {repository} lacks: it never becomes healthy."
+            yield Finding(name, "healthcheck_tool", message, where)
     if any("://localhost" in word or word == "localhost" for word in check["test"]):
-        message = "its health check asks `localhost`, which some tools take for ::1, where few listen. Use 127.0.0.1."
-        yield Finding(service.name, "healthcheck_address", message, where)
+        message = (
+            "its health check asks `localhost`, which some tools resolve to ::1, where few services listen. "
+            "Use 127.0.0.1."
+        )
+        yield Finding(name, "healthcheck_address", message, where)
 
 
 def _programs(test: list[str]) -> set[str]:

@@ -1,32 +1,11 @@
-"""Replace files whole or not at all."""
+"""Keep what is replaced."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-
-from ansible.module_utils.core.ownership import Ownership
-
-
-def write(path: Path, data: bytes, ownership: Ownership) -> None:
-    """Write `data` under a temporary name in the same folder, give it its owner, and rename it over `path`.
-
-    Synced before the rename: after a power failure the file is the old one or the new one.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        ownership.apply(Path(name))
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def make_directories(path: Path, mode: int = 0o755) -> None:

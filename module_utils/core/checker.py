@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible.module_utils.core.docker_cli import Docker
+from ansible.module_utils.shared.docker import Docker
 
 # On the containers of validate commands and preflight checks: a killed run leaves them, and the next one removes them.
 HELPER_LABEL = "com.trade2026.helper"

@@ -11,8 +11,9 @@ from typing import Any
 
 from ansible.module_utils.core import atomic, placeholders
 from ansible.module_utils.core.checker import run_checker
-from ansible.module_utils.core.docker_cli import Docker
-from ansible.module_utils.core.ownership import Ownership, keeps_owners
+from ansible.module_utils.shared.docker import Docker
+from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
 # Where configuration is staged for the validate command, below the root. What a killed run left, the next one removes.
 STAGING = Path(".trade2026/staging")
@@ -111,7 +112,7 @@ class ManagedFiles:
             atomic.make_directories(target.path.parent)
             if target.path.exists():
                 copies.append(str(atomic.keep_copy(target.path, self.root)))
-            atomic.write(target.path, target.data, target.ownership)
+            write_file(target.path, target.data, target.ownership)
         # A file system that keeps no owners shows the difference again afterwards; then it was no change.
         kept = {str(path) for path, ownership in plan.reowned if ownership.apply(path)}
         plan.changes = [change for change in plan.changes if change["what"] != "owner" or change["path"] in kept]

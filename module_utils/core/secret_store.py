@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.core import atomic
-from ansible.module_utils.core.ownership import Ownership
+from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.ownership import Ownership
 
 # 256 bits, the strength of the strongest algorithm that any of them feeds.
 PASSWORD_BYTES = 32
@@ -182,7 +183,7 @@ class SecretStore:
             Ownership(0 if os.geteuid() == 0 else None, entry["gid"], 0o750).apply(file.parent)
         if existed:
             atomic.keep_copy(file, self.root)
-        atomic.write(file, text.encode(), self._ownership(entry))
+        write_file(file, text.encode(), self._ownership(entry))
 
     def _own(self, entry: Mapping[str, Any]) -> None:
         file = self.root / entry["path"]

@@ -198,7 +198,7 @@ def _text(file: Path) -> str | None:
 
 
 def _another_owner(file: Path, entry: Mapping[str, Any]) -> bool:
-    from ansible.module_utils.core.ownership import Ownership, keeps_owners
+    from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
     wanted = Ownership(0 if os.geteuid() == 0 else None, entry["gid"], int(entry.get("mode", 0o640)))
     return bool(wanted.missing(file)) and keeps_owners(file)

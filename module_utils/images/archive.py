@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.images.plan import Archived, ImageError
+from ansible.module_utils.shared.docker import Docker
 
 FORMAT = 1
 MANIFEST = "bundle.json"

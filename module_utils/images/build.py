@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.core.docker_cli import Docker, Runner
 from ansible.module_utils.images.fetch import FETCHERS, Fetch, Mirrors, fetch_wheels, find_mirrors
 from ansible.module_utils.images.lock import exclusive
 from ansible.module_utils.images.plan import Choice, ImageError
+from ansible.module_utils.shared.docker import Docker, Runner
 
 # Lines of a failed build's output that a message repeats.
 TAIL = 12

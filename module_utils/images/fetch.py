@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.core.docker_cli import Runner
 from ansible.module_utils.images.lock import exclusive
 from ansible.module_utils.images.plan import ImageError
+from ansible.module_utils.shared.docker import Runner
 
 # Debian releases that recipes are built on, newest first.
 SUITES = ("trixie", "bookworm")

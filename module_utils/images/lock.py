@@ -6,12 +6,13 @@ import fcntl
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ansible.module_utils.images.plan import ImageError
+from ansible.module_utils.shared.fs import atomic_write
+from ansible.module_utils.shared.ownership import Ownership
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -46,7 +47,8 @@ def record(path: Path, official: str, digest: str) -> bool:
             return False
         lock[official] = digest
         images = {name: {"digest": lock[name]} for name in sorted(lock)}
-        _replace(path, json.dumps({"images": images}, indent=2) + "\n")
+        with atomic_write(path, ownership=Ownership(mode=0o644)) as file:
+            file.write((json.dumps({"images": images}, indent=2) + "\n").encode())
     return True
 
 
@@ -60,18 +62,3 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write to a temporary file, then rename it, so that nobody reads half of it."""
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.images.archive import fingerprint, read_manifest
 from ansible.module_utils.images.context import read_context
 from ansible.module_utils.images.lock import read_lock
 from ansible.module_utils.images.plan import Archived, Choice, ImageError, State, choose, prefixed, settle_auto
 from ansible.module_utils.images.registry import answers
+from ansible.module_utils.shared.docker import Docker
 
 # The options that image_plan and image_ensure have in common.
 OPTIONS: dict[str, dict[str, Any]] = {

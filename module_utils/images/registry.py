@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.images.plan import ImageError, prefixed, split_tag
+from ansible.module_utils.shared.docker import Docker
 
 # Answers of a registry that is there, and will say the same when it is asked again.
 FINAL = {

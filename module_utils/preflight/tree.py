@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from ansible.module_utils.core.ownership import keeps_owners
 from ansible.module_utils.preflight.result import Result, failed, passed
+from ansible.module_utils.shared.ownership import keeps_owners
 
 
 def check_tree(root: Path, directories: list[str], documents: list[str], will_create: bool) -> list[Result]:

@@ -7,21 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.probes.check import CheckError, Kind
+from ansible.module_utils.shared.sizes import parse_size
 
-# Units of Valkey's configuration: a letter alone is decimal, with "b" binary.
-UNITS = {
-    "": 1,
-    "b": 1,
-    "k": 10**3,
-    "kb": 2**10,
-    "m": 10**6,
-    "mb": 2**20,
-    "g": 10**9,
-    "gb": 2**30,
-    "t": 10**12,
-    "tb": 2**40,
-}
-SIZE = re.compile(r"(\d+) *([kmgt]?b?)", re.IGNORECASE)
+SIZE = re.compile(r"\d+ *[kmgt]?b?")
 VERSION = re.compile(r"\d+(?:\.\d+)*")
 
 
@@ -34,8 +22,9 @@ def plain(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = " ".join(str(value).split()).lower()
-    if size := SIZE.fullmatch(text):
-        return str(int(size[1]) * UNITS[size[2].lower()])
+    # Not everything with a number in it is a size: 1.5 is a version or a factor.
+    if SIZE.fullmatch(text):
+        return str(parse_size(text, bare_letter=1000))
     return {"true": "yes", "false": "no"}.get(text, text)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils.core.docker_cli import Docker, DockerError
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 # Seconds for one docker command; a loaded engine needs up to a few.
 DOCKER_TIMEOUT_S = 30

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from ansible.module_utils.core.masking import MASK, mask_tree
+from ansible.module_utils.shared.masking import MASK, mask_text, mask_tree
 
 # Shorter ones are masked only where they stand alone: "a" in every word would leave nothing to read.
 LEAST_LENGTH = 8
@@ -18,24 +18,6 @@ LEAST_LENGTH = 8
 PUBLIC_MEMBERS = frozenset({"kty", "kid", "use", "alg", "key_ops", "e", "n"})
 # A file beyond this is no secret of ours.
 FILE_LIMIT = 1024 * 1024
-
-PATTERNS = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
-    # user:password@host in an address
-    (re.compile(r"(?<=://)([^\s/:@]*):[^\s/@]+@"), rf"\1:{MASK}@"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), MASK),
-    (re.compile(r"\b(basic|bearer)\s+[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
-    # password=…, "secret": "…" and the like
-    (
-        re.compile(
-            r"""((?:password|passwd|requirepass|masterauth|secret|secret_?key|api_?key|private_?key|access_?token)["']?\s*[=:]\s*)"""
-            r"""("[^"]*"|'[^']*'|[^\s,;&"']+)""",
-            re.IGNORECASE,
-        ),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"\b(requirepass|masterauth|IDENTIFIED BY)(\s+)('[^']*'|\S+)", re.IGNORECASE), rf"\1\2{MASK}"),
-)
 
 
 class Masker:
@@ -68,9 +50,7 @@ class Masker:
         """`text` without secrets."""
         if self._known:
             text = self._known.sub(MASK, text)
-        for pattern, replacement in PATTERNS:
-            text = pattern.sub(replacement, text)
-        return text
+        return mask_text(text)
 
     def tree(self, value: Any) -> Any:
         """The same for every text in lists and mappings."""

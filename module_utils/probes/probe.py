@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.probes.check import Target
 from ansible.module_utils.probes.container import Container, Phase, inspect, judge, last_lines, seconds_between
 from ansible.module_utils.probes.proof import Clock, Proof, Wait, missing_libraries, prove, wait_healthy
 from ansible.module_utils.probes.spec import SpecError, parse_checks
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 
 class Module(Protocol):

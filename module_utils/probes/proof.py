@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.probes.check import FINAL, Check, CheckError, Kind, Target, notes
 from ansible.module_utils.probes.container import Container, Phase, inspect, judge
 from ansible.module_utils.probes.limit import LimitReached, limited
+from ansible.module_utils.shared.docker import Docker
 
 # Pauses between two looks, in seconds: short at first for what is nearly there, longer for what is not.
 FIRST_PAUSE_S = 0.2

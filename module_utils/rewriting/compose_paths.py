@@ -1,69 +1,577 @@
-"""Relative paths of a Compose file: the ones that Compose resolves against the file's folder."""
+"""Relative paths in Compose files: edited at the positions of their YAML nodes, or left whole with a reason.
+
+Compose resolves a relative path against one folder, as a rule that of the file (`ComposeContext.folders`). Where the
+map moves the folder and the place that the path names differently, the path has to change. Absolute paths are the
+business of `rewriter.Rules`, also in these nodes.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from ansible.module_utils.rewriting.edits import Edit, Plan, apply_edits
-from ansible.module_utils.rewriting.mentions import Leftover
-from ansible.module_utils.rewriting.path_map import PathRule, Root
+from ansible.module_utils.rewriting.compose_nodes import Node, ParseError, parse
+from ansible.module_utils.rewriting.compose_reasons import Reason
+from ansible.module_utils.rewriting.compose_schema import Role, Use, read
+from ansible.module_utils.rewriting.edits import Edit
+from ansible.module_utils.rewriting.path_map import Location, MapError, PathMap, parse_location
 from ansible.module_utils.shared.masking import mask_line
 
-_FILE_NAME = re.compile(rb"(?i)(?:.*[._-])?compose(?:[._-].*)?\.ya?ml\Z")
-# Keys whose values Compose resolves on the machine; `path` and `source` count only below these lists or by themselves.
-_KEYS = frozenset(
-    {
-        "volumes",
-        "source",
-        "build",
-        "context",
-        "additional_contexts",
-        "env_file",
-        "file",
-        "include",
-        "path",
-        "project_directory",
-        "label_file",
-        "extends",
-    }
+_ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:(?:[/\\]|\Z)")
+_REMOTE = re.compile(r"github\.com/|git@|.*://")
+# What Compose takes for a folder although the text begins like something else.
+_NEEDS_DOT = re.compile(r"[~$-]|github\.com/|git@|service:|[A-Za-z]:|.*://")
+_EXPLICIT = re.compile(r"\.{1,2}(?:[/\\]|\Z)")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_BRACED = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?P<operator>:?[-?+]|\})?", re.ASCII)
+_SECCOMP = re.compile(r"seccomp[:=](?P<path>.+)", re.S)
+_CACHE_PLACE = re.compile(r"(?:\A|,)\s*(?:src|dest)=(?P<path>[^,]+)")
+# Of the line of a leftover, as much is shown.
+_TEXT_MAX = 200
+# A line of a file that is not YAML in which a relative path seems to stand.
+_SUGGESTS_PATH = re.compile(
+    r"(?m)^[ \t]*(?:-[ \t]+)?(?:[\w.\"'-]+[ \t]*:[ \t]+)?[\[\"' ]*(?P<path>\.{1,2}[/\\][^\s\"':,\]}]*)"
+    r"|^[ \t]*(?:-[ \t]+)?(?:build|context|dockerfile|env_file|label_file|file|path|source|project_directory)[ \t]*:"
+    r"[ \t]+[\"']?(?P<named>[^\s\"':,\]}]+)"
 )
-_KEY = re.compile(rb"(?P<indent>[ ]*)(?P<dashes>(?:-[ ]+)*)(?P<key>[\"']?[A-Za-z_][\w.-]*[\"']?)[ ]*:(?=\s|\Z)")
-_ITEM = re.compile(rb"(?P<indent>[ ]*)-[ ]+")
-_RELATIVE = re.compile(
-    rb"(?<![^\s\"'=\[,{-])(?P<path>\.{1,2}(?:[/\\][^\s\"':,\[\]{}$/\\#]+)+)"
-    rb"(?P<end>[/\\]?)(?=[\s\"':,\]}]|\Z)"
-)
+
+
+class ComposeLeftover(NamedTuple):
+    """A path that was left although it may have to change; `line` counts from 1."""
+
+    line: int
+    text: str
+    reason: Reason
+
+
+@dataclass(slots=True)
+class ComposePlan:
+    """What a Compose file needs: edits and leftovers, and `opaque`, the spans of the relative paths.
+
+    All positions are bytes of the file. Nothing but `edits` may change what is opaque.
+    """
+
+    edits: list[Edit] = field(default_factory=list)
+    leftovers: list[ComposeLeftover] = field(default_factory=list)
+    opaque: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Resolver:
-    """Where a Compose file stands before the migration, and the map.
+class Folder:
+    """A folder that relative paths are resolved against: before the migration, and after it if the map says so."""
 
-    `folder` is the file's folder as the migrated files name it, for instance `C:/trade2025`.
+    drive: str
+    parts: tuple[str, ...]
+    after: Location | None
+
+
+@dataclass(frozen=True, slots=True)
+class ComposeContext:
+    """How Compose reads one file of the tree.
+
+    Attributes:
+        folders: what its relative paths are resolved against; several where several projects read it, none where it is
+            not known what the map calls the tree.
+        is_certain: whether it is a Compose file; if not, no path is edited, and those that move are reported.
+        is_root: whether it is read as a project's own file, not only through `include` or `extends`.
+        variables: values of variables that `.env` files give.
+        guesses: folders that it may be read from besides, by `-f` beside another file.
+        tree: the names of the tree's root; a path that leads out of it says that a guess is wrong.
     """
 
-    folder: Root
-    rules: tuple[PathRule, ...]
+    folders: tuple[Folder, ...]
+    is_certain: bool = True
+    is_root: bool = True
+    variables: tuple[tuple[str, str], ...] = ()
+    guesses: tuple[Folder, ...] = ()
+    tree: tuple[str, ...] = ()
 
-    def _mapped(self, parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
-        """Place of `parts` after the migration as (drive, names), the longest prefix winning; None if not mapped."""
-        key = Root(self.folder.drive, parts, "", parts).key[1]
-        best: PathRule | None = None
-        for rule in self.rules:
-            drive, prefix = rule.source.key
-            longer = best is None or len(prefix) > len(best.source.parts)
-            if drive == self.folder.drive and key[: len(prefix)] == prefix and longer:
-                best = rule
-        if best is None:
+    @property
+    def key(self) -> str:
+        """Equal for two contexts in which a file reads the same."""
+        return hashlib.sha256(repr(self).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+class _Piece(NamedTuple):
+    """A part of a text: `name` is None for plain characters; `start` and `end` are positions in the text."""
+
+    start: int
+    end: int
+    text: str
+    name: str | None = None
+    operator: str = ""
+
+
+class _Change(NamedTuple):
+    """Characters `start` to `end` of a scalar's value read `new`."""
+
+    start: int
+    end: int
+    new: str
+
+
+class _Replacement(NamedTuple):
+    """A change of a scalar as one of the file: characters `start` to `end` of its text read `new`."""
+
+    node: Node
+    change: _Change
+    start: int
+    end: int
+    new: str
+
+
+# What is to be done with a path: nothing (None), a change, or leave it for a reason.
+_Verdict = _Change | Reason | None
+
+
+def plan_paths(data: bytes, context: ComposeContext, path_map: PathMap) -> ComposePlan:
+    """The edits that the relative paths of a Compose file need, and what is left with its reason.
+
+    Args:
+        data: the file, in UTF-8.
+        context: how Compose reads it.
+        path_map: where places go.
+    """
+    try:
+        text = data.decode("utf-8")
+        roots = parse(text)
+    except UnicodeDecodeError:
+        return ComposePlan(leftovers=_suggested(data.decode("latin-1"), context, path_map, Reason.NOT_YAML))
+    except ParseError as error:
+        reason = Reason.NO_PARSER if error.code == "no-parser" else Reason.NOT_YAML
+        return ComposePlan(leftovers=_suggested(text, context, path_map, reason))
+    planner = _Planner(text, context, path_map)
+    for node, uses in read(roots).uses.values():
+        planner.take(node, uses)
+    return planner.plan(roots)
+
+
+def _suggested(text: str, context: ComposeContext, path_map: PathMap, reason: Reason) -> list[ComposeLeftover]:
+    """What looks like a relative path that moves, in a text whose structure is not known."""
+    found = []
+    judge = _Judge(context, path_map)
+    for match in _SUGGESTS_PATH.finditer(text):
+        group = match.lastgroup or ""
+        if judge.path(match[group]) is not None:
+            line = text.count("\n", 0, match.start(group)) + 1
+            found.append(ComposeLeftover(line, _line(text, *match.span(group)), reason))
+    return found
+
+
+def _line(text: str, start: int, end: int) -> str:
+    """What stands in the lines from one position to another, as one line."""
+    first, last = text.rfind("\n", 0, start) + 1, text.find("\n", end)
+    lines = text[first : last if last >= 0 else len(text)].split("\n")
+    return mask_line(" ".join(filter(None, map(str.strip, lines))))[:_TEXT_MAX]
+
+
+class _Planner:
+    """Collects edits and leftovers of one file."""
+
+    def __init__(self, text: str, context: ComposeContext, path_map: PathMap) -> None:
+        self._text, self._context, self._path_map = text, context, path_map
+        self._judge = _Judge(context, path_map)
+        self._changes: list[_Replacement] = []
+        self._left: dict[int, ComposeLeftover] = {}
+        self._opaque: list[tuple[int, int]] = []
+
+    def take(self, node: Node, uses: list[Use]) -> None:
+        """Decide about one scalar, which all its uses have to agree on."""
+        verdicts = [self._judge.use(node, use) for use in uses]
+        reasons = [verdict for verdict in verdicts if isinstance(verdict, Reason)]
+        if reasons:
+            self._leave(node, reasons[0])
+        elif any(verdict != verdicts[0] for verdict in verdicts):
+            self._leave(node, Reason.SEVERAL_USES)
+        elif isinstance(verdicts[0], _Change):
+            self._change(node, verdicts[0])
+        span = next(filter(None, (self._judge.relative_span(node, use) for use in uses)), None)
+        spans = node.spans(self._text) if span else None
+        if span and spans:
+            self._opaque.append((spans[span[0]][0], spans[span[1] - 1][1]))
+
+    def _leave(self, node: Node, reason: Reason) -> None:
+        self._left[id(node)] = ComposeLeftover(
+            node.line, _line(self._text, node.start, max(node.start, node.end - 1)), reason
+        )
+
+    def _change(self, node: Node, change: _Change) -> None:
+        if not self._context.is_certain:
+            self._leave(node, Reason.NOT_COMPOSE)
+            return
+        spans = node.spans(self._text)
+        if spans is None:
+            self._leave(node, Reason.SEVERAL_LINES)
+            return
+        spelled = _spelled(change.new, node.style)
+        self._changes.append(_Replacement(node, change, spans[change.start][0], spans[change.end - 1][1], spelled))
+
+    def plan(self, roots: list[Node]) -> ComposePlan:
+        """All of it, in bytes. The edited text is read again: nothing but the changed paths may differ."""
+        self._changes.sort(key=lambda item: item.start)
+        if self._changes and not self._reads_as_wanted(roots, self._changes):
+            alone = [item for item in self._changes if self._reads_as_wanted(roots, [item])]
+            together = alone if self._reads_as_wanted(roots, alone) else []
+            for item in self._changes:
+                if item not in together:
+                    self._leave(item.node, Reason.NEEDS_QUOTES)
+            self._changes = together
+        spans = [(item.start, item.end) for item in self._changes] + self._opaque
+        byte = dict(_byte_positions(self._text, sorted({position for span in spans for position in span})))
+        edits = [Edit(byte[item.start], byte[item.end], item.new.encode()) for item in self._changes]
+        opaque = sorted((byte[start], byte[end]) for start, end in self._opaque)
+        return ComposePlan(edits, sorted(self._left.values(), key=lambda item: item.line), opaque)
+
+    def _reads_as_wanted(self, roots: list[Node], changes: list[_Replacement]) -> bool:
+        pieces, position = [], 0
+        wanted = {}
+        for item in changes:
+            pieces += [self._text[position : item.start], item.new]
+            position = item.end
+            value, change = item.node.value, item.change
+            wanted[id(item.node)] = value[: change.start] + change.new + value[change.end :]
+        pieces.append(self._text[position:])
+        try:
+            again = parse("".join(pieces))
+        except ParseError:
+            return False
+        return _shape(again, {}) == _shape(roots, wanted)
+
+
+def _shape(roots: list[Node], wanted: dict[int, str]) -> list[tuple[object, ...]]:
+    """The nodes as a list that two texts of the same meaning share."""
+    numbers: dict[int, int] = {}
+    found: list[tuple[object, ...]] = []
+    waiting = list(reversed(roots))
+    while waiting:
+        node = waiting.pop()
+        if id(node) in numbers:
+            found.append(("again", numbers[id(node)]))
+            continue
+        numbers[id(node)] = len(numbers)
+        keys = [key for key, _value in node.pairs]
+        found.append((node.kind, wanted.get(id(node), node.value), len(node.items), len(keys), len(node.merged)))
+        waiting += reversed([*node.items, *keys, *(value for _key, value in node.pairs), *node.merged])
+    return found
+
+
+def _byte_positions(text: str, positions: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """The byte position of each of the sorted character positions."""
+    last = count = 0
+    for position in positions:
+        count += len(text[last:position].encode())
+        last = position
+        yield position, count
+
+
+def _spelled(new: str, style: str) -> str:
+    """A part of a scalar in its way of quoting; whether that can be is seen when it is read again."""
+    if style == "'":
+        return new.replace("'", "''")
+    if style == '"':
+        return new.replace("\\", "\\\\").replace('"', '\\"')
+    return new
+
+
+def _pieces(text: str) -> list[_Piece] | None:
+    """A text cut into plain characters and variables, as Compose does; None where Compose would refuse it."""
+    found: list[_Piece] = []
+    position = 0
+    while position < len(text):
+        dollar = text.find("$", position)
+        if dollar < 0:
+            dollar = len(text)
+        if dollar > position:
+            found.append(_Piece(position, dollar, text[position:dollar]))
+            position = dollar
+            continue
+        if text.startswith("$$", position):
+            found.append(_Piece(position, position + 2, "$"))
+            position += 2
+            continue
+        braced = _BRACED.match(text, position)
+        if braced:
+            end = _closing(text, position)
+            if end is None or braced["operator"] is None:
+                return None
+            inner = "" if braced["operator"] == "}" else text[braced.end() : end - 1]
+            operator = "" if braced["operator"] == "}" else braced["operator"]
+            found.append(_Piece(position, end, inner, braced["name"], operator))
+            position = end
+            continue
+        name = _VARIABLE_NAME.match(text, position + 1)
+        if not name:
             return None
-        return best.target.text_drive, (*best.target.text_parts, *parts[len(best.source.parts) :])
+        found.append(_Piece(position, name.end(), "", name.group()))
+        position = name.end()
+    return found
 
-    def _place(self, path: str) -> tuple[str, ...] | None:
-        """The folders of the place that a relative path names before the migration; None above the drive's root."""
-        steps = list(self.folder.parts)
-        for step in path.split("/"):
+
+def _closing(text: str, start: int) -> int | None:
+    """The position behind the brace that ends a variable."""
+    depth = 0
+    for position in range(start, len(text)):
+        if text.startswith("${", position):
+            depth += 1
+        elif text[position] == "}":
+            depth -= 1
+            if depth == 0:
+                return position + 1
+    return None
+
+
+def volume_source(spec: str) -> str:
+    """The source of a short volume as Compose cuts it off, variables untouched; "" where there is none."""
+    if len(spec) <= 2:
+        return ""
+    depth = 0
+    for position, character in enumerate(spec):
+        if spec.startswith("${", position):
+            depth += 1
+        elif character == "}" and depth:
+            depth -= 1
+        elif character == ":" and not depth and not (position == 1 and spec[0].isalpha()):
+            return spec[:position]
+    return ""
+
+
+class _Judge:
+    """Decides about single paths."""
+
+    def __init__(self, context: ComposeContext, path_map: PathMap) -> None:
+        self._context = context
+        self._folders = context.folders
+        self._variables: dict[str, list[str]] = {}
+        for name, value in context.variables:
+            self._variables.setdefault(name, []).append(value)
+        self._path_map = path_map
+
+    # Where the path is in a scalar.
+
+    def _paths_in(self, node: Node, role: Role) -> Iterator[tuple[int, str]]:
+        """The paths that a scalar holds in a role, each with its position in the value."""
+        value = node.value
+        if not node.style and value in ("", "~", "null", "Null", "NULL"):
+            return
+        if role is Role.VOLUME:
+            source = volume_source(value)
+            if source and source[0] in ".~$":
+                yield 0, source
+        elif role in (Role.CONTEXT, Role.COMPOSE_FILE):
+            if not _REMOTE.match(value) and not (role is Role.CONTEXT and value.startswith("service:")):
+                yield 0, value
+        elif role in (Role.NAMED_CONTEXT, Role.NAMED_PATH):
+            name, sign, rest = value.partition("=")
+            is_path = role is Role.NAMED_PATH or not (_REMOTE.match(rest) or rest.startswith("service:"))
+            if sign and is_path:
+                yield len(name) + 1, rest
+        elif role is Role.SECURITY:
+            seccomp = _SECCOMP.fullmatch(value)
+            if seccomp and seccomp["path"] not in ("unconfined", "builtin"):
+                yield seccomp.start("path"), seccomp["path"]
+        elif role is Role.CACHE:
+            for place in _CACHE_PLACE.finditer(value):
+                yield place.start("path"), place["path"]
+        elif role in (Role.PATH, Role.MAYBE_PATH, Role.DOCKERFILE):
+            yield 0, value
+
+    def relative_span(self, node: Node, use: Use) -> tuple[int, int] | None:
+        """Where in a scalar's value its relative path is."""
+        for start, path in self._paths_in(node, use.role):
+            if path and not _ABSOLUTE.match(path):
+                return start, start + len(path)
+        return None
+
+    # What is to be done.
+
+    def use(self, node: Node, use: Use) -> _Verdict:
+        """The verdict on a scalar in one of its uses."""
+        if use.role is Role.OTHER:
+            return None
+        if use.role is Role.UNKNOWN:
+            path = volume_source(node.value) or node.value
+            verdict = self.path(path, must_look_relative=True)
+            return None if verdict is None else Reason.UNKNOWN_KEY
+        for start, path in self._paths_in(node, use.role):
+            if use.role is Role.DOCKERFILE:
+                verdict = self._dockerfile(path, use.build_context)
+            else:
+                verdict = self.path(path, needs_dot=use.role is Role.VOLUME)
+            if use.role is Role.MAYBE_PATH and verdict is not None:
+                return Reason.UNKNOWN_KEY
+            if use.role is Role.CACHE or (use.role is Role.SECURITY and not self._context.is_root):
+                verdict = None if verdict is None else Reason.UNKNOWN_FOLDER
+            if isinstance(verdict, _Change):
+                return _Change(start + verdict.start, start + verdict.end, verdict.new)
+            if verdict is not None:
+                return verdict
+        return None
+
+    def path(self, path: str, needs_dot: bool = False, must_look_relative: bool = False) -> _Verdict:
+        """The verdict on a path, in all the folders that it may be relative to."""
+        if must_look_relative and not _EXPLICIT.match(path):
+            return None
+        folders = [*self._folders, *(guess for guess in self._context.guesses if self._is_inside(path, guess))]
+        verdicts = [self._in_folder(path, folder, needs_dot) for folder in folders]
+        return self._agreed(verdicts)
+
+    def _agreed(self, verdicts: list[_Verdict]) -> _Verdict:
+        """What the verdicts in several folders come to."""
+        if not self._folders and any(verdict not in (None, Reason.VARIABLE) for verdict in verdicts):
+            return Reason.NO_BASE
+        return verdicts[0] if all(verdict == verdicts[0] for verdict in verdicts) else Reason.SEVERAL_FOLDERS
+
+    def _is_inside(self, path: str, folder: Folder) -> bool:
+        place, tree = self._resolve(path, folder), self._context.tree
+        return place is not None and place[: len(tree)] == tree
+
+    def _dockerfile(self, path: str, context: str) -> _Verdict:
+        if _REMOTE.match(context) or _ABSOLUTE.match(path):
+            return None
+        verdicts: list[_Verdict] = []
+        for folder in self._folders or self._context.guesses:
+            inner = self._context_folder(context, folder)
+            if inner is not None:
+                verdicts.append(self._in_folder(path, inner, needs_dot=False))
+            else:
+                verdicts.append(Reason.UNKNOWN_FOLDER if ".." in re.split(r"[/\\]", path) else None)
+        return self._agreed(verdicts)
+
+    def _context_folder(self, context: str, folder: Folder) -> Folder | None:
+        """A build context as a folder; None where it is not known."""
+        pieces = _pieces(context)
+        if pieces is None or any(piece.name for piece in pieces) or context.startswith("~"):
+            return None
+        literal = "".join(piece.text for piece in pieces)
+        if _ABSOLUTE.match(literal):
+            try:
+                location = parse_location(literal, "context")
+            except MapError:
+                return None
+            drive, parts = location.drive, location.parts
+        else:
+            resolved = self._resolve(literal, folder)
+            if resolved is None:
+                return None
+            drive, parts = folder.drive, resolved
+        return Folder(drive, parts, self._path_map.relocate(drive, parts))
+
+    def _in_folder(self, path: str, folder: Folder, needs_dot: bool) -> _Verdict:
+        pieces = _pieces(path)
+        if not pieces:
+            return None if pieces == [] else (Reason.VARIABLE if _EXPLICIT.match(path) else None)
+        first = pieces[0]
+        if first.name is not None:
+            return self._behind_variable(path, pieces, folder, needs_dot)
+        if _ABSOLUTE.match(first.text):
+            return None
+        if first.text.startswith("~"):
+            return self._at_home("".join(piece.text for piece in pieces)[1:])
+        variable = next((piece for piece in pieces if piece.name is not None), None)
+        if variable is None:
+            old = "".join(piece.text for piece in pieces)
+            new = self._moved(old, folder, needs_dot)
+            return self._as_change(0, len(path), old, new, needs_dot)
+        return self._before_variable(path, variable, folder, needs_dot)
+
+    @staticmethod
+    def _as_change(start: int, end: int, old: str, new: str | Reason, needs_dot: bool) -> _Verdict:
+        if isinstance(new, Reason):
+            return new
+        if new == old:
+            return None
+        if needs_dot and ":" in new:
+            return Reason.NEEDS_QUOTES
+        return _Change(start, end, new.replace("$", "$$"))
+
+    def _at_home(self, rest: str) -> _Verdict:
+        parts = tuple(part for part in re.split(r"[/\\]", rest) if part not in ("", "."))
+        return Reason.HOME if rest[:1] in ("", "/", "\\") and parts and self._touches_a_home(parts) else None
+
+    def _before_variable(self, path: str, variable: _Piece, folder: Folder, needs_dot: bool) -> _Verdict:
+        """A path with a variable in it: what is before the variable's step is rewritten, if that is all that moves."""
+        before = path[: variable.start]
+        cut = max(before.rfind("/"), before.rfind("\\") if folder.drive else -1)
+        # A variable in the first step names something in the folder itself.
+        prefix = "".join(piece.text for piece in _pieces(path[:cut]) or []) if cut > 0 else "."
+        resolved = self._resolve(prefix, folder)
+        if resolved is None:
+            return Reason.PLACE_NOT_MAPPED if folder.after else None
+        # The variable may hold any number of steps.
+        begin = "".join(piece.text for piece in _pieces(path[cut + 1 : variable.start]) or [])
+        begin = begin.lower() if folder.drive else begin
+        if any(name.startswith(begin) for name in self._below(folder.drive, resolved)):
+            return Reason.SEVERAL_PLACES
+        new = self._moved(prefix, folder, needs_dot)
+        if isinstance(new, Reason) or new == prefix:
+            return new if isinstance(new, Reason) else None
+        if cut < 0 or ".." in re.split(r"[/\\]", path[cut + 1 :]):
+            return Reason.SEVERAL_PLACES
+        return self._as_change(0, cut, prefix, new, needs_dot)
+
+    def _behind_variable(self, path: str, pieces: list[_Piece], folder: Folder, needs_dot: bool) -> _Verdict:
+        """A path that begins with a variable: its value, from `.env` or its default, decides."""
+        first = pieces[0]
+        rest = path[first.end :]
+        assert first.name is not None
+        if first.name in ("HOME", "USERPROFILE"):
+            return self._at_home(rest)
+        if first.name == "PWD":
+            verdict = self._in_folder("." + rest, folder, needs_dot)
+            return None if verdict is None else Reason.VARIABLE_VALUE
+        values = [value for value in self._variables.get(first.name, []) if value or ":" not in first.operator]
+        for value in values:
+            if needs_dot and value[:1] not in ("", ".", "~"):
+                continue
+            if not value and rest[:1] in ("/", "\\"):
+                continue
+            if self._in_folder(value.replace("$", "$$") + rest, folder, needs_dot) is not None:
+                return Reason.VARIABLE_VALUE
+        if first.operator in (":-", "-"):
+            return self._default(first, rest, folder, needs_dot)
+        return None if values else Reason.VARIABLE
+
+    def _default(self, first: _Piece, rest: str, folder: Folder, needs_dot: bool) -> _Verdict:
+        """`${NAME:-default}rest`: the default is a path of its own, as far as the rest moves along with it."""
+        default = first.text
+        if needs_dot and default[:1] not in (".", "~", "$"):
+            return None
+        if not default:
+            return None
+        alone = self._in_folder(default, folder, needs_dot)
+        whole = self._in_folder(default + rest, folder, needs_dot)
+        if not rest:
+            verdict = alone
+        elif whole is None and alone is None:
+            return None
+        elif isinstance(alone, _Change) and rest[0] == "/":
+            changed = default[: alone.start] + alone.new + default[alone.end :] + rest
+            wanted = default + rest
+            if isinstance(whole, _Change):
+                wanted = wanted[: whole.start] + whole.new + wanted[whole.end :]
+            if isinstance(whole, Reason) or posixpath.normpath(changed) != posixpath.normpath(wanted):
+                return whole if isinstance(whole, Reason) else Reason.VARIABLE_VALUE
+            verdict = alone
+        else:
+            return next((found for found in (whole, alone) if isinstance(found, Reason)), Reason.VARIABLE_VALUE)
+        if isinstance(verdict, _Change):
+            if "}" in verdict.new:
+                return Reason.NEEDS_QUOTES
+            start = first.end - 1 - len(default)
+            return _Change(start + verdict.start, start + verdict.end, verdict.new)
+        return verdict
+
+    # The arithmetic.
+
+    @staticmethod
+    def _resolve(path: str, folder: Folder) -> tuple[str, ...] | None:
+        """The place that a path names; None above the drive's root."""
+        steps = list(folder.parts)
+        for step in re.split(r"[/\\]", path) if folder.drive else path.split("/"):
             if step == "..":
                 if not steps:
                     return None
@@ -72,103 +580,54 @@ class Resolver:
                 steps.append(step)
         return tuple(steps)
 
-    def _rewrite(self, path: str) -> str | None:
-        place = self._place(path)
-        if place is None:
-            return None
-        here, there = self._mapped(self.folder.parts), self._mapped(place)
-        if here is None or there is None or here[0].lower() != there[0].lower():
-            return None
-        relative = posixpath.relpath("/" + "/".join(there[1]), "/" + "/".join(here[1]))
-        return relative if relative.startswith("..") else "." if relative == "." else f"./{relative}"
+    def _moved(self, path: str, folder: Folder, needs_dot: bool) -> str | Reason:
+        """A relative path as it has to read after the migration."""
+        new = self._moved_once(path, folder, needs_dot)
+        if isinstance(new, Reason) or new == path:
+            return new
+        again = self._moved_once(new, folder, needs_dot)
+        # A result that no entry of the map fits is not touched the next time.
+        return new if isinstance(again, Reason) or again == new else Reason.MOVES_AGAIN
 
-    def rewrite(self, path: str) -> str | None:
-        """A relative path as it reads in the migrated file; None where it has to stay although its place moves."""
-        place = self._place(path)
-        if place is None or self._mapped(place) is None:
+    def _moved_once(self, path: str, folder: Folder, needs_dot: bool) -> str | Reason:
+        place = self._resolve(path, folder)
+        here = folder.after
+        there = self._path_map.relocate(folder.drive, place) if place is not None else None
+        if there is None:
+            return path if here is None else Reason.PLACE_NOT_MAPPED
+        if here is None:
+            return Reason.FILE_NOT_MAPPED
+        if here.text_drive.lower() != there.text_drive.lower():
+            return Reason.OTHER_DRIVE
+        relative = posixpath.relpath("/" + "/".join(there.text_parts), "/" + "/".join(here.text_parts))
+        backslashes = "\\" in path and bool(folder.drive)
+        spelled = path.replace("\\", "/") if backslashes else path
+        if posixpath.normpath(spelled) == relative and not (backslashes and not here.text_drive):
             return path
-        new = self._rewrite(path)
-        if new is None:
-            return None
-        if _plain(new) == _plain(path):
-            return path
-        # A result that no entry of the map fits stays as it is the next time; any other would not be the end of it.
-        again = self._rewrite(new)
-        return new if again is None or again == new else None
+        inside = relative != "." and not relative.startswith("../") and relative != ".."
+        if inside and (needs_dot or _EXPLICIT.match(path) or _NEEDS_DOT.match(relative)):
+            relative = "./" + relative
+        if spelled.endswith("/") and spelled.strip("./"):
+            relative += "/"
+        return relative.replace("/", "\\") if backslashes and "/" not in path and here.text_drive else relative
 
+    def _below(self, drive: str, parts: tuple[str, ...]) -> list[str]:
+        """The entries of the map below a place, as relative paths, in lower case on a drive."""
+        key = Location(drive, parts, "", parts).key[1]
+        found = []
+        for entry in self._path_map.entries:
+            source_drive, source = entry.source.key
+            if source_drive == drive and len(source) > len(key) and source[: len(key)] == key:
+                found.append("/".join(source[len(key) :]))
+        return found
 
-def _plain(path: str) -> str:
-    return posixpath.normpath(path)
-
-
-def is_compose_file(name: bytes) -> bool:
-    """Whether a file's name says that Compose reads it."""
-    return bool(_FILE_NAME.match(name))
-
-
-def resolver(folder: Root, rules: tuple[PathRule, ...]) -> Resolver:
-    """The resolver for a Compose file in `folder`."""
-    return Resolver(folder, rules)
-
-
-def plan(data: bytes, resolver: Resolver) -> tuple[Plan, list[Leftover]]:
-    """Rewrite the relative paths of host files in a Compose file; its layout is not touched.
-
-    What has to stay although its place moves is returned besides: nothing in its text would tell.
-
-    The keys above a value are read from the indentation, so that a path in a command line, which is the container's,
-    stays.
-    """
-    if b"./" not in data and b".\\" not in data:
-        return Plan(data, 0), []
-    edits: list[Edit] = []
-    lost: list[Leftover] = []
-    stack: list[tuple[int, str]] = []
-    position = 0
-    for number, line in enumerate(data.splitlines(keepends=True), 1):
-        start, position = position, position + len(line)
-        body = line.split(b" #")[0] if b" #" in line else line
-        stripped = body.strip()
-        if not stripped or stripped.startswith(b"#"):
-            continue
-        key = _KEY.match(body)
-        if key:
-            indent = len(key["indent"]) + len(key["dashes"])
-            while stack and stack[-1][0] >= indent:
-                stack.pop()
-            stack.append((indent, key["key"].decode().strip("\"'")))
-        else:
-            item = _ITEM.match(body)
-            indent = len(item["indent"]) if item else len(body) - len(body.lstrip(b" "))
-            while stack and (stack[-1][0] > indent if item else stack[-1][0] >= indent):
-                stack.pop()
-        names = [name for _indent, name in stack]
-        if not _host_side(names):
-            continue
-        for found in _RELATIVE.finditer(body, key.end() if key else 0):
-            if not key and _after_colon(body, found.start()):
-                continue
-            old = found["path"].decode("utf-8", "surrogateescape")
-            separator = "\\" if "\\" in old and "/" not in old else "/"
-            plain = old.replace("\\", "/")
-            new = resolver.rewrite(plain)
-            if new is None:
-                lost.append(Leftover(number, mask_line(body.decode("utf-8", "replace").strip())))
-            elif new != plain:
-                spelled = new.replace("/", separator).encode("utf-8", "surrogateescape")
-                edits.append(Edit(start + found.start("path"), start + found.end("path"), spelled, counts=True))
-    return apply_edits(data, edits), lost
-
-
-def _host_side(names: list[str]) -> bool:
-    if not names:
+    def _touches_a_home(self, parts: tuple[str, ...]) -> bool:
+        """Whether a path below some home directory may touch the map."""
+        for entry in self._path_map.entries:
+            names = tuple(name.lower() for name in entry.source.parts)
+            if names[0] in ("users", "home", "root"):
+                rest = names[1 if names[0] == "root" else 2 :]
+                shared = min(len(rest), len(parts))
+                if rest[:shared] == tuple(part.lower() for part in parts[:shared]):
+                    return True
         return False
-    if names[-1] in _KEYS:
-        return True
-    return len(names) > 1 and names[-2] in {"additional_contexts"}
-
-
-def _after_colon(body: bytes, start: int) -> bool:
-    """Whether a path stands behind the colon of a short volume, on the container's side."""
-    before = body[:start].rstrip(b"\"'")
-    return before.endswith(b":") and not before.endswith(b": ")

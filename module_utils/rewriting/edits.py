@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 
 class Edit(NamedTuple):
-    """Bytes `start` to `end` read `new`; `counts` is false for a separator that only follows a rewritten place."""
+    """Bytes `start` to `end` read `new`."""
 
     start: int
     end: int
     new: bytes
-    counts: bool
 
 
 class Plan(NamedTuple):
@@ -30,4 +29,4 @@ def apply_edits(data: bytes, edits: list[Edit]) -> Plan:
         pieces += [data[position : edit.start], edit.new]
         position = edit.end
     pieces.append(data[position:])
-    return Plan(b"".join(pieces), sum(edit.counts for edit in edits))
+    return Plan(b"".join(pieces), len(edits))

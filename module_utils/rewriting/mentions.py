@@ -7,9 +7,11 @@ import lzma
 import re
 import zlib
 from collections.abc import Callable, Iterator
+from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
-from ansible.module_utils.rewriting.rewriter import Rules
+from ansible.module_utils.rewriting.reasons import describe
+from ansible.module_utils.rewriting.rewriter import Kept, Rules
 from ansible.module_utils.shared.masking import mask_line
 
 # Per file; what is beyond is counted, not listed.
@@ -20,10 +22,14 @@ _EXPANDED_MAX = 64 * 1024 * 1024
 
 
 class Leftover(NamedTuple):
-    """A mention of the old name: line 0 stands for the name of a file, a symlink's target, or a binary file."""
+    """What is left: line 0 stands for the name of a file, a symlink's target, or a binary file.
+
+    `reason` is a code of `reasons.REASONS` and a sentence.
+    """
 
     line: int
     text: str
+    reason: str = describe("mention")
 
 
 class Mentions:
@@ -52,14 +58,19 @@ class Mentions:
             else:
                 patterns.append(rb"(?i:" + re.escape(word + digits) + rb")")
         self._pattern = re.compile(b"|".join(patterns)) if patterns else None
+        self._covered: tuple[Rules, bool] | None = None
         wide = []
         # In both byte orders the digits but the last read so: a search for them runs at memory speed.
-        self._wide_digits = {b"\x00".join(bytes((b,)) for b in digits) for _word, digits in alternatives}
+        self._wide_digits = {
+            nuls.join(bytes((byte,)) for byte in digits)
+            for _word, digits in alternatives
+            for nuls in (b"\x00", bytes(3))
+        }
         for word, digits in alternatives:
-            for first, second in ((b"", b"\\x00"), (b"\\x00", b"")):
+            for first, second in ((b"", b"\\x00"), (b"\\x00", b""), (b"", b"\\x00" * 3), (b"\\x00" * 3, b"")):
                 wide.append(b"".join(first + re.escape(bytes((byte,))) + second for byte in word + digits))
         self._wide = re.compile(rb"(?i:" + b"|".join(wide) + rb")") if wide else None
-        self.reach = max((len(name) for name in names), default=0) * 2 + 8
+        self.reach = max((len(name) for name in names), default=0) * 4 + 8
 
     def find(self, data: bytes) -> Iterator[tuple[int, int]]:
         """The ranges of `data` that mention a name; a range may be shorter at its start than the name."""
@@ -68,30 +79,44 @@ class Mentions:
                 yield found.span()
 
     def find_wide(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """The same in UTF-16, for bytes that are no text."""
+        """The same in UTF-16 and UTF-32, for bytes that are no text."""
         if self._wide and any(digits in data for digits in self._wide_digits):
             for found in self._wide.finditer(data):
                 yield found.span()
 
     def covers(self, rules: Rules) -> bool:
         """Whether bytes without a mention cannot hold a reference either, so that one search tells both."""
-        return bool(rules.stems) and all(stem.endswith(self._names) for stem in rules.stems)
+        if self._covered is None or self._covered[0] is not rules:
+            self._covered = rules, bool(rules.stems) and all(stem.endswith(self._names) for stem in rules.stems)
+        return self._covered[1]
 
     def in_name(self, name: bytes) -> bool:
         """Whether a file's name or a symlink's target mentions a name."""
         return bool(self._pattern and self._pattern.search(name))
 
 
-def _outside(spans: list[tuple[int, int]], ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The spans that begin in none of the sorted ranges; in one pass, as a text may have many of both."""
-    found, last, covered = [], 0, 0
-    for span in spans:
-        while last < len(ranges) and ranges[last][0] <= span[0]:
-            covered = max(covered, ranges[last][1])
-            last += 1
-        if span[0] >= covered:
-            found.append(span)
-    return found
+def _with_reasons(spans: list[tuple[int, int]], kept: list[Kept]) -> Iterator[tuple[int, int, str]]:
+    """Mentions with the reason of the reference that they stand in, and references that stay without a mention.
+
+    In one pass, as a text may have many of both.
+    """
+    at = 0
+    mentioned = False
+    for start, end in spans:
+        while at < len(kept) and kept[at].end <= start:
+            if kept[at].told and not mentioned:
+                yield kept[at].start, kept[at].end, kept[at].reason
+            at, mentioned = at + 1, False
+        if at < len(kept) and kept[at].start <= start:
+            mentioned = True
+            if kept[at].reason:
+                yield start, end, kept[at].reason
+        else:
+            yield start, end, "mention"
+    for item in kept[at:]:
+        if item.told and not mentioned:
+            yield item.start, item.end, item.reason
+        mentioned = False
 
 
 def _excerpt(data: bytes, start: int, end: int) -> str:
@@ -123,15 +148,24 @@ COMPRESSED: dict[bytes, tuple[str, Callable[[], Any]]] = {
 }
 
 
-class LeftoverScanner:
-    """Collects mentions from a result that comes in pieces."""
+class Kind(Enum):
+    """What a scanner looks at."""
 
-    def __init__(self, mentions: Mentions, rules: Rules, binary: bool) -> None:
-        self._mentions, self._rules, self._binary = mentions, rules, binary
+    TEXT = "text"
+    BINARY = "binary"
+    # The bytes of a UTF-16 or UTF-32 file, which may hold lines of another encoding.
+    MIXED = "mixed"
+
+
+class LeftoverScanner:
+    """Collects what is left in a result that comes in pieces."""
+
+    def __init__(self, mentions: Mentions, rules: Rules, kind: Kind) -> None:
+        self._mentions, self._rules, self._kind = mentions, rules, kind
         self._carry = b""
         self._lines = 0
-        self._last_line = -1
-        self._first = True
+        self._done = 0
+        self._first = kind is not Kind.MIXED
         self._expander: tuple[str, Any] | None = None
         self._expanded = 0
         self._expanded_carry = b""
@@ -148,42 +182,48 @@ class LeftoverScanner:
         if self._expander:
             self._expand(piece)
         data = self._carry + piece
-        # A mention that ends in what is kept back is found with the next piece.
-        reach = 0 if final else max(self._rules.reach_back, self._mentions.reach) + _TEXT_AFTER
+        # What ends in the part that is kept back is found with the next piece.
+        reach = 0 if final else max(self._rules.reach_on, self._mentions.reach) + _TEXT_AFTER
         settled = len(data) - reach
         if settled <= 0 and not final:
             self._carry = data
             return
-        done = self._done
-        spans = list(self._mentions.find(data))
-        if self._binary:
-            spans += list(self._mentions.find_wide(data))
-        spans = [span for span in spans if done < span[1] <= settled]
-        if spans and not self._binary:
-            spans = _outside(spans, sorted(self._rules.protected(data)))
-        position, line = 0, self._lines
-        for start, end in spans:
-            if self._binary:
-                self.count += 1
-                if len(self.found) < LINES_PER_FILE:
-                    self.found.append(Leftover(0, f"binary file: {_glimpse(data, start, end)}"))
+        position, line, done = 0, self._lines, self._done
+        for start, end, reason in sorted(self._spans(data)):
+            if not done < end <= settled:
                 continue
             line += data.count(b"\n", position, start)
             position = start
-            if line != self._last_line:
-                self._last_line = line
-                self.count += 1
-                if len(self.found) < LINES_PER_FILE:
-                    self.found.append(Leftover(line + 1, _excerpt(data, start, end)))
+            self.count += 1
+            if len(self.found) >= LINES_PER_FILE:
+                continue
+            if self._kind is Kind.BINARY:
+                self.found.append(Leftover(0, f"binary file: {_glimpse(data, start, end)}", describe("binary")))
+            else:
+                self.found.append(Leftover(line + 1, _excerpt(data, start, end), describe(reason)))
         if final:
             return
-        keep = max(0, settled - max(self._rules.reach_on, self._rules.reach_back, _TEXT_BEFORE))
-        if not self._binary:
-            self._lines += data.count(b"\n", 0, keep)
+        keep = max(0, settled - self._rules.reach_on - self._rules.reach_back)
+        self._lines += data.count(b"\n", 0, keep)
         self._done = settled - keep
         self._carry = data[keep:]
 
-    _done = 0
+    def _spans(self, data: bytes) -> Iterator[tuple[int, int, str]]:
+        """What is left in `data`: mentions, and references that stay; start, end and the code of the reason."""
+        spans = list(self._mentions.find(data))
+        if self._kind is Kind.BINARY:
+            yield from ((start, end, "binary") for start, end in spans)
+            yield from ((start, end, "binary") for start, end in self._mentions.find_wide(data))
+            return
+        if self._kind is Kind.MIXED:
+            yield from ((start, end, "mixed-encoding") for start, end in spans)
+            if not spans:
+                yield from ((start, end, "mixed-encoding") for start, end in self._rules.heads(data))
+            return
+        yield from ((start, end, "short-name") for start, end in self._rules.short_names(data))
+        # Where every reference holds a mention, nothing stays without one.
+        if spans or not self._mentions.covers(self._rules):
+            yield from _with_reasons(spans, self._rules.kept(data))
 
     def _expand(self, piece: bytes) -> None:
         """Look into a compressed file: an archive's member names stand in its expanded bytes."""
@@ -199,7 +239,8 @@ class LeftoverScanner:
                     if end > len(self._expanded_carry):
                         self.count += 1
                         if len(self.found) < LINES_PER_FILE:
-                            self.found.append(Leftover(0, f"inside the {name} file: {_glimpse(joined, start, end)}"))
+                            text = f"inside the {name} file: {_glimpse(joined, start, end)}"
+                            self.found.append(Leftover(0, text, describe("compressed")))
                 self._expanded_carry = joined[-self._mentions.reach :]
                 if expander.eof:
                     # Such files may hold several streams one after the other: pigz, pbzip2 and `cat` make them.

@@ -1,4 +1,4 @@
-"""How places and names are spelled in files: patterns for separators, drives, roots and boundaries.
+"""Byte patterns for the parts of a reference: separators, drives, and what may stand before a path.
 
 What stands before a reference is matched in reversed text, so that the pattern is anchored and needs no fixed width.
 """
@@ -7,122 +7,95 @@ from __future__ import annotations
 
 import re
 
-# A longer run of separators than this is not taken for one.
-_SEPARATOR = rb"(?:[/\\]|%(?:25)?(?:2[fF]|5[cC]))"
-RUN = _SEPARATOR + rb"{1,4}"
-_UNIX_SEPARATOR = rb"(?:\\?/|%(?:25)?2[fF])"
-UNIX_RUN = _UNIX_SEPARATOR + rb"{1,4}"
+# A separator: plain, percent-encoded, as an escape of JSON or C, or as a character reference of XML.
+_ESCAPED = rb"%(?:25)?(?:2[fF]|5[cC])|\\{1,4}(?:u00|x)(?:5[cC]|2[fF])|&(?:#(?:92|47|[xX](?:5[cC]|2[fF]))|bsol|sol);"
+SEPARATOR = rb"(?:" + _ESCAPED + rb"|[/\\])"
+ESCAPED_SEPARATOR = re.compile(_ESCAPED)
+# A longer run of separators is not taken for one.
+RUN = SEPARATOR + rb"{1,4}"
 RUNS = re.compile(RUN)
-UNITS = re.compile(_SEPARATOR)
-
-# Percent-encoded characters that end a name: everything but letters, digits, `-`, `.`, `_`, `~` and the space.
-_ENCODED_BOUNDARY = rb"(?:25)?(?:0[0-9a-fA-F]|2[1-9a-cA-CfF]|3[a-fA-F]|40|5[b-eB-E]|60|7[b-dB-D])"
-# Punctuation beyond ASCII, in UTF-8 and in cp1252 (a lone continuation byte is not UTF-8).
-_FOREIGN_BOUNDARY = (
-    rb"\xc2[\xa0-\xbf]|\xe2[\x80-\xaf]|\xe3\x80[\x80-\x9f]|\xef\xbc[\x80-\x8f\x9a-\xa0]|\xef\xbb\xbf|\xf0\x9f|"
-    rb"[\x80-\x82\x84-\x89\x8b\x91-\x99\x9b\xa0-\xa9\xab-\xb1\xb4\xb6-\xb8\xbb-\xbf]"
-)
-# What must not follow a reference, because the name would go on.
-END = (
-    rb"(?![A-Za-z0-9_-]|[~+@][A-Za-z0-9_-]|\$[A-Za-z0-9_{(]|\{|\.{1,8}[A-Za-z0-9_-]"
-    rb"|%(?!" + _ENCODED_BOUNDARY + rb")[A-Za-z0-9_]|(?!" + _FOREIGN_BOUNDARY + rb")[\x80-\xff])"
-)
+UNITS = re.compile(SEPARATOR)
+ENCODED_SEPARATOR = re.compile(rb"%(?:25)?(?:2[fF]|5[cC])")
 
 # The following patterns are for reversed text.
-_R_SEPARATOR = rb"(?:[/\\]|(?:[fF]2|[cC]5)(?:52)?%)"
-_R_ENCODED_SEPARATOR = rb"(?:(?:[fF]2|[cC]5)(?:52)?%)"
+_R_PERCENT_SEPARATOR = rb"(?:(?:[fF]2|[cC]5)(?:52)?%)"
+_R_SEPARATOR = (
+    rb"(?:" + _R_PERCENT_SEPARATOR + rb"|(?:[cC]5|[fF]2)(?:00u|x)\\{1,4}"
+    rb"|;(?:(?:29|74|(?:[cC]5|[fF]2)[xX])#|losb|los)&|[/\\])"
+)
+_R_SLASH = rb"(?:/\\?|[fF]2(?:52)?%)"
 _R_RUN = _R_SEPARATOR + rb"{1,4}"
-_R_COLON = rb"(?::|[aA]3(?:52)?%)"
-# A colon that belongs to a drive letter, as against the one between the two sides of a volume.
-_R_GLUED = rb"[A-Za-z]-(?:\Z|[\s\"'`=,(\[])"
+# `C\:` is how .properties write the colon.
+_R_COLON = rb"(?::\\?|[aA]3(?:52)?%|[aA]3(?:00u|x)\\{1,2}|;(?:85|[aA]3[xX])#&)"
+_R_OPTION_END = rb"(?:\Z|[\s\"'`=,(\[])"
+# An option with its value glued on: `-vC:/…`, `-I/mnt/c/…`.
+_R_GLUED = rb"(?:[A-Za-z]|metsysi|etouqi|retfaridi)-" + _R_OPTION_END
+# Marks such as quotes, as percent-encoding and as the escapes of JSON and C write them, and escaped line ends.
 _R_ENCODED_MARK = rb"(?:[0-9a-cA-C]2|[a-fA-F]3)(?:52)?%"
-_R_DRIVE_COLON = rb":[A-Za-z](?:(?![A-Za-z0-9_])|" + _R_GLUED + rb"|[nrt]\\|" + _R_ENCODED_MARK + rb")"
+_R_ESCAPED_MARK = rb"(?:(?:[2678bcBC]2|[b-eB-E]3|0[26]|[9aAdD]0)(?:00u|x)\\|[nrt]\\)"
+# A colon that belongs to a drive letter, as against the one between the two sides of a volume.
+_R_DRIVE_COLON = (
+    rb":[A-Za-z](?:(?![A-Za-z0-9_])|" + _R_GLUED + rb"|" + _R_ESCAPED_MARK + rb"|" + _R_ENCODED_MARK + rb")"
+)
 _R_FILE = _R_COLON + rb"(?i:elif)(?![A-Za-z0-9_])"
+_R_HOST = rb"(?i:tsohlacol)"
 _R_BEFORE_LETTER = (
     rb"(?=(?!" + _R_DRIVE_COLON + rb")"
     rb"(?![.~+@$%]{1,8}[A-Za-z0-9_-])"  # the name before would end where it now goes on
-    rb"(?:\Z|[^A-Za-z0-9_/\\]"
-    # An option with its value glued on (-vC:/…), an escaped line end in a string, an encoded mark.
-    rb"|" + _R_GLUED + rb"|[nrt]\\|" + _R_ENCODED_MARK + rb"))"
+    rb"(?:\Z|[^A-Za-z0-9_/\\]|" + _R_GLUED + rb"|" + _R_ESCAPED_MARK + rb"|" + _R_ENCODED_MARK + rb""
+    rb"|/{2,3}(?:\Z|[\s;,(){}\[\]\"'`])))"  # a comment: `//C:\…`
 )
 _R_BEFORE_SLASH = (
-    rb"(?=\Z|[\s\"'`=,;(\[{<>|]|(?!" + _R_DRIVE_COLON + rb"):|[-+?=]:|[\x80-\xbf][\x80-\xaf]\xe2|[\xa0-\xbf]\xc2)"
+    rb"(?=\Z|[\s\"'`=,;(\[{<>|]|(?!" + _R_DRIVE_COLON + rb"):|[-+?=]:"
+    # Marks of systemd, curl, gcc, regular expressions and comments; an interpreter; a byte order mark.
+    rb"|[-+!:@|]{1,3}(?:=|\Z|\s)|[@^#](?:\Z|[\s\"'`=,(\[{~])|!#|" + _R_GLUED + rb"|\xbf\xbb\xef"
+    rb"|" + _R_ESCAPED_MARK + rb"|[\x80-\xbf][\x80-\xaf]\xe2|[\xa0-\xbf]\xc2|[\x8a-\x91]\x80\xe3)"
 )
 _R_BEFORE_ENCODED_SLASH = rb"(?=[0-9a-cA-C]2(?:52)?%|[b-fB-F]3(?:52)?%)"
-_R_SLASH_START = (
+# One slash or two; of three and more all but the last are a comment's mark.
+_R_ROOT = (
     rb"(?:%(sep)s"
     + _R_BEFORE_SLASH
-    + rb"|%(sep)s{2,4}(?!:)"
+    + rb"|%(sep)s{2}(?!:)"
     + _R_BEFORE_SLASH
-    + rb"|"
-    + _R_ENCODED_SEPARATOR
+    + rb"|/(?=/{2,3}"
+    + _R_OPTION_END
+    + rb")|"
+    + _R_PERCENT_SEPARATOR
     + rb"{1,4}"
     + _R_BEFORE_ENCODED_SLASH
     + rb")"
 )
+_R_SLASH_ROOT = _R_ROOT.replace(b"%(sep)s", _R_SLASH)
 _R_MOUNT = rb"(?i:tnm_tsoh|tnm|evirdgyc|tsoh" + _R_RUN + rb"tnm" + _R_RUN + rb"potksed" + _R_RUN + rb"nur)"
-_R_HOST = rb"(?i:tsohlacol)"
+_R_LEADING_URL = rb"(?:" + _R_HOST + _R_RUN + rb")?" + _R_FILE
 DRIVE = re.compile(
     rb"(?P<run>" + _R_RUN + rb")(?:"
     rb"(?P<colon>" + _R_COLON + rb")(?P<letter>[A-Za-z])"
-    rb"(?:(?P<url>" + _R_RUN + rb"(?:" + _R_HOST + _R_RUN + rb")?" + _R_FILE + rb")"
+    rb"(?:(?P<url>" + _R_RUN + _R_LEADING_URL + rb")"
     rb"|(?P<extended>\\{1,2}[?.]\\{2,4}(?=\Z|[^A-Za-z0-9_/\\.%:-]))"
-    # `/C:/…`, as URLs have it; behind a name it would be the rest of another path, but for a URL's host.
-    rb"|(?P<slashes>"
-    + _R_RUN
-    + rb"(?=[A-Za-z0-9.-]{1,32}//:)|"
-    + _R_SLASH_START.replace(b"%(sep)s", _R_SEPARATOR)
-    + rb")"
+    # `/C:/…`, as URLs have it, and `vscode://file/C:/…`; behind another name it is the rest of another path.
+    rb"|(?P<slashes>" + _R_RUN + rb"(?=(?i:elif)//:)"
+    rb"|" + _R_SLASH + _R_BEFORE_SLASH + rb"|" + _R_PERCENT_SEPARATOR + rb"{1,4}" + _R_BEFORE_ENCODED_SLASH + rb")"
     rb"|" + _R_BEFORE_LETTER + rb")"
     rb"|(?P<unix_letter>[A-Za-z])(?:" + _R_RUN + _R_MOUNT + rb")?"
-    rb"(?:(?P<unix_url>"
-    + _R_RUN
-    + rb"(?:"
-    + _R_HOST
-    + _R_RUN
-    + rb")?"
-    + _R_FILE
-    + rb")|"
-    + _R_SLASH_START.replace(b"%(sep)s", _R_SEPARATOR)
-    + rb"))"
+    rb"(?:(?P<unix_url>" + _R_RUN + _R_LEADING_URL + rb")|" + _R_SLASH_ROOT + rb"))"
 )
-_R_UNIX_SEPARATOR = rb"(?:/\\?|[fF]2(?:52)?%)"
 UNIX = re.compile(
-    rb"(?P<url>" + _R_UNIX_SEPARATOR + rb"{1,4}(?:" + _R_HOST + _R_UNIX_SEPARATOR + rb"{2})?" + _R_FILE + rb")"
-    rb"|(?P<run>" + _R_SLASH_START.replace(b"%(sep)s", _R_UNIX_SEPARATOR) + rb")"
+    rb"(?P<url>" + _R_SLASH + rb"{1,4}(?:" + _R_HOST + _R_SLASH + rb"{2})?" + _R_FILE + rb")"
+    rb"|(?P<run>" + _R_SLASH_ROOT + rb")"
 )
+# One step between the drive and a head, as in `C:/x/../trade2025`.
+STEP_BEFORE = re.compile(_R_RUN + rb"(?P<name>[^/\\\x00-\x20\"'`<>|:;,%&]+)(?=[/\\%;cCfF2])")
 
-# A place that reads as a target is left alone whatever stands before it: a rewritten reference may have lost its lead.
-ANY_DRIVE = re.compile(
-    _R_RUN
-    + rb"(?:"
-    + _R_COLON
-    + rb"(?P<letter>[A-Za-z])|(?P<unix_letter>[A-Za-z])(?:"
-    + _R_RUN
-    + _R_MOUNT
-    + rb")?"
-    + _R_RUN
-    + rb")"
-)
-ANY_UNIX = re.compile(_R_UNIX_SEPARATOR + rb"{1,4}")
-
-# Marks that may stand before a reference; a target that holds one may complete a reference with what follows it.
-PREFIX_MARKS = re.compile(r"[\s\"'`=,;(\[{<>|:\u0080-\U0010ffff]")
-
-WORD_BYTES = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
-BEFORE_HEAD = frozenset(b"/\\fFcC")
-ENCODED_BEFORE = re.compile(rb"%(?:25)?(?:0[9aAdD]|2[0-9a-cA-CfF]|3[a-fA-F]|5[bcdBCD]|7[b-dB-D])\Z")
-ENCODED_SEPARATOR_BEFORE = re.compile(rb"%(?:25)?(?:2[fF]|5[cC])\Z")
+# The last byte of a separator.
+BEFORE_HEAD = frozenset(b"/\\fFcC;")
 UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-REACH_BACK = 192
-
-
-def _encoded(data: bytes) -> bytes:
-    return b"".join(rb"(?i:%%(?:25)?%02x)" % byte for byte in data)
+REACH_BACK = 256
 
 
 def part_pattern(part: str) -> bytes:
-    """A folder name in UTF-8, in cp1252 or percent-encoded."""
+    """A folder name in UTF-8, in cp1252, percent-encoded, or escaped as XML, JSON or a shell write it."""
     pattern = b""
     for character in part:
         if character in UNRESERVED:
@@ -131,11 +104,20 @@ def part_pattern(part: str) -> bytes:
         spellings: list[bytes] = []
         for variant in dict.fromkeys((character, character.lower(), character.upper())):
             data = variant.encode()
-            spellings += [re.escape(data), _encoded(data)]
+            spellings += [re.escape(data), b"".join(rb"(?i:%%(?:25)?%02x)" % byte for byte in data)]
             if len(data) > 1:
                 spellings.append(re.escape(variant.encode("cp1252", "ignore")))
+            for code in (ord(point) for point in variant):
+                spellings.append(rb"(?i:\\{1,4}u%04x|&#(?:0*%d|x0*%x);)" % (code, code, code))
+            if variant in ENTITIES:
+                spellings.append(b"&" + ENTITIES[variant] + b";")
+            if len(data) == 1:
+                spellings.append(rb"[\\^]" + re.escape(data))
         pattern += b"(?:" + b"|".join(spelling for spelling in dict.fromkeys(spellings) if spelling) + b")"
     return pattern
+
+
+ENTITIES = {"&": b"amp", "'": b"apos", " ": b"nbsp"}
 
 
 def unix_separator(found: bytes) -> bytes:

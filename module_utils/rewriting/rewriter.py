@@ -1,42 +1,105 @@
-"""Rewriting references to mapped places and networks in bytes: the pure part of the migration.
+"""Rewriting references to mapped locations and networks in bytes: the pure part of the migration.
 
 A reference is found from its *head*, the first folder name below the drive (or a network's whole name), because a
-head can be searched for at memory speed. Backwards from it the text must spell a drive or a root (`DRIVE`, `UNIX`:
-patterns for reversed text, so that they are anchored and need no fixed width), forwards it must spell a mapped place
-up to a boundary. Every decision looks at most `Rules.reach_back` bytes back and `Rules.reach_on` bytes on: that is
-what makes `StreamRewriter` give the same result whatever the size of its pieces.
+head can be searched for at memory speed. Backwards from it the text must spell a drive or a root (`DRIVE`, `UNIX`);
+forwards it is read as a whole (`references`), and rewritten as a whole or not at all (`substitution`). Every decision
+looks at most `Rules.reach_back` bytes back and `Rules.reach_on` bytes on, so that a text that comes in pieces is
+rewritten like one that comes at once.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
 
 from ansible.module_utils.rewriting.edits import Edit, Plan, apply_edits
-from ansible.module_utils.rewriting.path_map import PREFIX_WORDS, PathRule
+from ansible.module_utils.rewriting.networks import NETWORK_LOOK_BACK, NetworkNames
+from ansible.module_utils.rewriting.path_map import Location, PathMap, PathMapEntry
 from ansible.module_utils.rewriting.patterns import (
-    ANY_DRIVE,
-    ANY_UNIX,
     BEFORE_HEAD,
     DRIVE,
-    ENCODED_BEFORE,
-    ENCODED_SEPARATOR_BEFORE,
-    END,
-    PREFIX_MARKS,
     REACH_BACK,
-    RUN,
+    STEP_BEFORE,
     UNIX,
     UNRESERVED,
-    WORD_BYTES,
     part_pattern,
 )
-from ansible.module_utils.rewriting.places import Core, Place, compile_places, longest_first, places_pattern
-from ansible.module_utils.rewriting.rendering import Rendering, render
-from ansible.module_utils.rewriting.tails import TAIL_BEGINS, TAIL_MAX, turn_tail
+from ansible.module_utils.rewriting.references import (
+    LOOK_AHEAD,
+    NEW_WORD_IN_QUOTES,
+    REFERENCE_MAX,
+    Reader,
+    Region,
+    build_tree,
+    region_of,
+)
+from ansible.module_utils.rewriting.substitution import Substituter, encoding_level
 
-# As many spellings of mapped places are remembered; a tree has few, and each occurs often.
-_RENDERINGS_MAX = 4096
+# A backslash or a drive's letter that may be the second half of a double-byte character.
+_HALVES = re.compile(rb"[\x80-\xff](?:\\|[A-Za-z]:)")
+_SHORT_NAME_END = re.compile(rb"~[1-9][0-9]?(?![0-9A-Za-z_~-])")
+
+
+# Decisions about as many references are remembered; a tree has few, and each occurs often.
+_DECISIONS_MAX = 4096
+_PLAIN_REFERENCE = re.compile(rb"(?!.*\\[ux])[A-Za-z0-9_./\\-]+")
+# A name that means itself wherever it stands.
+_FREE_NAME = re.compile(rb"[A-Za-z0-9_.]*[A-Za-z0-9_]\Z")
+_NOT_FOLDED = re.compile(rb"\r?\n(?=[^ \t])")
+# As many steps are looked through for a drive before a head that follows `..`.
+_STEPS_MAX = 12
+# Behind quotes these may lead on with a path.
+_GOES_ON = (b"/", b"\\", b'"', b"'", b"`")
+_QUOTE_BYTES = (b'"', b"'", b"`")
+
+
+class Clarity(Enum):
+    """Whether a backslash may be the second half of a double-byte character."""
+
+    CLEAR = "clear"
+    # It may where the bytes around it are not UTF-8.
+    UNKNOWN = "unknown"
+    UNCLEAR = "unclear"
+
+
+def _is_unclear(data: bytes, start: int, end: int, clarity: Clarity) -> bool:
+    """Whether a character of the reference may be another one, clarity permitting."""
+    if clarity is Clarity.CLEAR or not _HALVES.search(data, max(0, start - 1), end):
+        return False
+    if clarity is Clarity.UNCLEAR:
+        return True
+    begin = start
+    while begin and start - begin < 4 and data[begin - 1] >= 128:
+        begin -= 1
+    try:
+        data[begin:end].decode()
+    except UnicodeDecodeError:
+        return True
+    return False
+
+
+class _Decision(NamedTuple):
+    """What becomes of a reference of `length` bytes: its new text, or None and why it stays."""
+
+    length: int
+    new: bytes | None
+    reason: str
+    told: bool
+
+
+class Kept(NamedTuple):
+    """A range that stays; `reason` is empty for what reads as it should already.
+
+    `told` is false for what is no reference to a mapped location, and worth a report only for what it mentions.
+    """
+
+    start: int
+    end: int
+    reason: str
+    told: bool
 
 
 @dataclass(slots=True)
@@ -45,103 +108,67 @@ class ScanState:
 
     position: int = 0
     floor: int = 0
-    behind_token: bool = False
-    tail_start: int = 0
-    tail_end: int = 0
+    clarity: Clarity = Clarity.CLEAR
     edits: list[Edit] = field(default_factory=list)
-    protected: list[tuple[int, int]] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
 
 
 class Rules:
     """A path map and a network map, compiled.
 
     Args:
-        path_rules: from `roots.parse_path_map`.
-        network_map: from `roots.check_network_map`.
+        path_map: the paths.
+        network_map: from `path_map.check_network_map`.
     """
 
-    def __init__(self, path_rules: Iterable[PathRule], network_map: dict[str, str]) -> None:
-        self.path_rules = tuple(path_rules)
+    def __init__(self, path_map: PathMap, network_map: dict[str, str]) -> None:
+        self.path_map = path_map
         self.network_map = dict(network_map)
-        self._guarded = self._needs_guard()
-        self._renderings: dict[bytes, Rendering] = {}
-        self._compile_networks()
-        self._compile_places()
-        self._compile_heads()
-        longest = max(
-            (
-                sum(15 * len(part) + 24 for part in place.parts)
-                for core in self._cores.values()
-                for place in core.places
-            ),
-            default=0,
+        guarded = self._needs_guard()
+        sources: list[tuple[Location, PathMapEntry | None]] = [(entry.source, entry) for entry in path_map.entries]
+        targets: list[tuple[Location, PathMapEntry | None]] = [(entry.target, None) for entry in path_map.entries]
+        targets = targets if guarded else []
+        self._roots = build_tree([*sources, *targets])
+        names = {*self.network_map, *(self.network_map.values() if guarded else ())}
+        self._networks = NetworkNames(self.network_map, names)
+        self._compile_heads([location for location, _entry in [*sources, *targets]], names)
+        self._decisions: dict[tuple[bytes, bytes], _Decision] = {}
+        self._substituter = Substituter(path_map)
+        # Whether no rewritten path can be a reference again.
+        self._moves_once = not any(
+            source.drive == target.drive and source.key[1][: len(target.key[1])] == target.key[1]
+            for source in (entry.source for entry in path_map.entries)
+            for target in (entry.target for entry in path_map.entries)
         )
-        self.reach_back = REACH_BACK
-        self.reach_on = max(longest, 0, *map(len, self.network_map)) + TAIL_MAX + 64
+        self._plain_targets = all(entry.target.is_plain for entry in path_map.entries)
+        self._short_names = self._compile_short_names()
+        self.reach_back = REACH_BACK + NETWORK_LOOK_BACK
+        self.reach_on = REFERENCE_MAX + 2 * LOOK_AHEAD
+
+    def _compile_short_names(self) -> re.Pattern[bytes] | None:
+        """Folder names on drives that need a short name: `TRADE2~1`, and `TR1A2B~1` where many begin alike."""
+        names = {part for entry in self.path_map.entries if entry.source.drive for part in entry.source.parts}
+        stems = set()
+        for name in names:
+            base, _dot, extension = name.rpartition(".") if "." in name.lstrip(".") else (name, "", "")
+            if len(base) > 8 or len(extension) > 3 or set(name) & set(" +,;=[]") or base.count("."):
+                plain = re.sub(r"[ .]", "", re.sub(r"[+,;=\[\]]", "_", base))
+                stems |= {re.escape(plain[:6].encode()), re.escape(plain[:2].encode()) + rb"[0-9a-f]{4}"}
+        if not stems:
+            return None
+        return re.compile(rb"(?i)(?:[/\\]|%(?:2f|5c))(?:" + b"|".join(sorted(stems)) + rb")\Z")
 
     def _needs_guard(self) -> bool:
-        """Whether a rewritten text could be taken for a reference again, so that targets must be known as well."""
-        heads = {rule.source.parts[0].lower() for rule in self.path_rules} | {name.lower() for name in self.network_map}
-        for rule in self.path_rules:
-            text = str(rule.target).lower()
-            if any(head in text for head in heads):
-                return True
-            if any(
-                part.lower() in PREFIX_WORDS or len(part) == 1 or PREFIX_MARKS.search(part)
-                for part in rule.target.text_parts
-            ):
-                return True
-        return any(head in name.lower() for name in self.network_map.values() for head in heads)
+        """Whether a rewritten text holds a source's name, so that targets must be known as well."""
+        heads = {entry.source.parts[0].lower() for entry in self.path_map.entries}
+        heads |= {name.lower() for name in self.network_map}
+        texts = [str(entry.target).lower() for entry in self.path_map.entries]
+        texts += [name.lower() for name in self.network_map.values()]
+        return any(head in text for head in heads for text in texts)
 
-    def _compile_networks(self) -> None:
-        names = dict(self.network_map)
-        self._network_targets = frozenset(names.values())
-        alternatives = sorted(
-            {*names, *(self._network_targets if self._guarded else ())}, key=lambda name: (-len(name), name)
-        )
-        self._networks = (
-            re.compile(b"(?:" + b"|".join(re.escape(name.encode()) for name in alternatives) + b")" + END)
-            if alternatives
-            else None
-        )
-        words = {part.lower() for rule in self.path_rules for part in rule.source.parts} | PREFIX_WORDS
-        # As a folder name such a target would complete a reference that was none.
-        self._networks_not_in_paths = frozenset(
-            old.encode() for old, new in names.items() if any(word in new.lower() for word in words)
-        )
-
-    def _compile_places(self) -> None:
-        places: dict[str, dict[tuple[str, ...], Place]] = {}
-        for rule in self.path_rules:
-            places.setdefault(rule.source.drive, {})[rule.source.key[1]] = Place(rule.source.parts, rule)
-        targets: dict[str, dict[tuple[str, ...], Place]] = {}
-        for rule in self.path_rules:
-            targets.setdefault(rule.target.drive, {})[rule.target.key[1]] = Place(rule.target.parts, None)
-        if self._guarded:
-            for drive, known in targets.items():
-                places.setdefault(drive, {}).update(known)
-        self._cores = {drive: compile_places(drive, known.values()) for drive, known in places.items()}
-        self._targets = (
-            {drive: compile_places(drive, known.values()) for drive, known in targets.items()} if self._guarded else {}
-        )
-        # What, standing behind a rule's target, would be rewritten once more.
-        self._again: dict[PathRule, Core] = {}
-        for rule in self.path_rules:
-            drive, prefix = rule.target.key
-            longer = [
-                place
-                for key, place in places.get(drive, {}).items()
-                if len(key) > len(prefix) and key[: len(prefix)] == prefix
-            ]
-            if any(place.rule for place in longer):
-                ordered = longest_first(longer)
-                pattern = places_pattern(ordered, RUN, with_case=not drive, skip=len(prefix))
-                self._again[rule] = Core(re.compile(pattern), tuple(ordered))
-
-    def _compile_heads(self) -> None:
+    def _compile_heads(self, locations: list[Location], names: set[str]) -> None:
         """Find heads by digits that all of them hold: a search for bytes without case runs at memory speed."""
-        places = {(drive, place.parts[0]) for drive, core in self._cores.items() for place in core.places}
-        names = set(self.network_map) | (set(self._network_targets) if self._guarded else set())
+        places = {(location.drive, location.parts[0]) for location in locations}
         # How all heads begin, in lower case, where they can be searched for by digits.
         self.stems: frozenset[str] = frozenset()
         self._heads: re.Pattern[bytes] | None = None
@@ -167,7 +194,7 @@ class Rules:
     def fingerprint_text(self) -> str:
         """A text that differs where two rules would rewrite differently."""
         paths = sorted(
-            f"{rule.source.key}>{rule.target.text_drive}:{rule.target.text_parts}" for rule in self.path_rules
+            f"{entry.source.key}>{entry.target.text_drive}:{entry.target.text_parts}" for entry in self.path_map.entries
         )
         return repr((paths, sorted(self.network_map.items())))
 
@@ -175,21 +202,63 @@ class Rules:
         """Whether `data` holds a head at all; false means that nothing in it is rewritten."""
         return self._heads is not None and self._heads.search(data) is not None
 
-    def plan(self, data: bytes) -> Plan:
+    def plan(self, data: bytes, clarity: Clarity = Clarity.CLEAR) -> Plan:
         """What `data` reads after the migration."""
         if not self.may_concern(data):
             return Plan(data, 0)
-        state = ScanState()
+        state = ScanState(clarity=clarity)
         self.scan(data, state, len(data))
         return apply_edits(data, state.edits)
 
     def protected(self, data: bytes) -> list[tuple[int, int]]:
         """The ranges of `data` that already read as a target although they look like a source."""
-        if not self._guarded:
+        return [(item.start, item.end) for item in self.kept(data) if not item.reason]
+
+    def kept(self, data: bytes) -> list[Kept]:
+        """What stays in a result although it looks like a reference, sorted.
+
+        A reference that would be rewritten now was not when the result was made: its bytes could not be told.
+        """
+        if not self.may_concern(data):
             return []
         state = ScanState()
         self.scan(data, state, len(data))
-        return state.protected
+        unwritten = [Kept(edit.start, edit.end, "unclear-bytes", told=True) for edit in state.edits]
+        return sorted([*state.kept, *unwritten]) if unwritten else state.kept
+
+    def heads(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Where names stand with which references begin."""
+        if self._heads:
+            for found in self._heads.finditer(data):
+                yield found.span()
+
+    def short_names(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """Short (8.3) names of mapped folders, as in `C:\\TRADE2~1`."""
+        if self._short_names and b"~" in data:
+            for found in _SHORT_NAME_END.finditer(data):
+                name = self._short_names.search(data[max(0, found.start() - 9) : found.start()])
+                if name:
+                    yield found.start() - len(name.group()) + 1, found.end()
+
+    def plan_path(self, path: bytes) -> Plan:
+        """What a text reads afterwards that is one path and nothing else, as a symlink's target is."""
+        for pattern in (DRIVE, UNIX):
+            for separator in re.finditer(rb"[/\\]+", path):
+                first = separator.end()
+                prefix = pattern.match(path[:first][::-1])
+                if not prefix or prefix.end() != first:
+                    continue
+                drive = (prefix["letter"] or prefix["unix_letter"]).decode().lower() if pattern is DRIVE else ""
+                if drive not in self._roots:
+                    continue
+                run = (prefix["run"] or separator.group())[::-1]
+                reader = Reader(path, Region(len(path), quoted=True, verbatim=True), run, 0, bool(drive), 0)
+                reading = reader.read(first, self._roots[drive], run)
+                if reading.reason or reading.entry is None:
+                    continue
+                done = self._substituter.substitute(reading, path[:first], prefix, in_markup=False)
+                return Plan(path, 0) if done.reason else Plan(done.new, 1)
+        return Plan(path, 0)
 
     def scan(self, data: bytes, state: ScanState, limit: int) -> None:
         """Find the references whose head stands before `limit`, and move the state to there."""
@@ -217,109 +286,140 @@ class Rules:
                     continue
                 end = self._path_at(data, head, state) or self._network_at(data, head, state)
                 if end:
-                    after = end
+                    after = max(end, after) if lengths else end
                     break
             state.position = after
         state.position = max(state.position, limit)
 
     def _path_at(self, data: bytes, head: int, state: ScanState) -> int:
-        """Handle a mapped place whose first name stands at `head`; returns its end, 0 when there is none."""
+        """Handle the reference whose first name stands at `head`; returns its end, 0 when there is none."""
         if not head or data[head - 1] not in BEFORE_HEAD:
             return 0
-        base = max(state.floor if state.behind_token else 0, head - REACH_BACK)
+        base = max(state.floor, head - REACH_BACK, 0)
         reversed_text = data[base:head][::-1]
-        prefix = DRIVE.match(reversed_text)
-        if prefix:
-            drive = (prefix["letter"] or prefix["unix_letter"]).decode().lower()
-            core = self._cores.get(drive)
-            found = core.pattern.match(data, head) if core else None
-            if core and found:
-                glued = prefix["unix_letter"] and head - prefix.end() == state.floor and state.behind_token
-                if not glued:
-                    return self._take(data, head - prefix.end(), found, core, state, prefix)
-        core = self._cores.get("")
-        found = core.pattern.match(data, head) if core else None
-        if core and found:
-            prefix = UNIX.match(reversed_text)
-            if prefix and not (head - prefix.end() == state.floor and state.behind_token):
-                return self._take(data, head - prefix.end(), found, core, state, prefix)
-        return self._target_at(data, head, reversed_text, state) if self._guarded else 0
-
-    def _target_at(self, data: bytes, head: int, reversed_text: bytes, state: ScanState) -> int:
-        """Pass over a place that reads as a target; returns its end, 0 when there is none."""
-        for pattern in (ANY_DRIVE, ANY_UNIX):
-            prefix = pattern.match(reversed_text)
-            if not prefix:
-                continue
-            drive = (prefix["letter"] or prefix["unix_letter"]).decode().lower() if pattern is ANY_DRIVE else ""
-            core = self._targets.get(drive)
-            found = core.pattern.match(data, head) if core else None
-            if found:
-                state.protected.append((head - prefix.end(), found.end()))
-                state.floor, state.behind_token = found.end(), True
-                return found.end()
+        skipped = 0
+        for _step in range(_STEPS_MAX):
+            for pattern in (DRIVE, UNIX):
+                prefix = pattern.match(reversed_text, skipped)
+                if not prefix:
+                    continue
+                drive = (prefix["letter"] or prefix["unix_letter"]).decode().lower() if pattern is DRIVE else ""
+                if drive not in self._roots:
+                    continue
+                start = head - prefix.end()
+                first = head - skipped
+                # What is glued to the reference before is a part of something else.
+                if start == state.floor and start and not prefix.groupdict().get("letter"):
+                    continue
+                if skipped:
+                    prefix = pattern.match(reversed_text[skipped:])
+                    assert prefix
+                return self._take(data, first, start, base, drive, prefix, state)
+            # Steps before the head matter where `.` or `..` among them lead to it.
+            step = STEP_BEFORE.match(reversed_text, skipped)
+            if not step or (not skipped and step["name"] not in (b".", b"..")):
+                break
+            skipped = step.end()
         return 0
 
     def _take(
-        self, data: bytes, start: int, found: re.Match[bytes], core: Core, state: ScanState, prefix: re.Match[bytes]
+        self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes], state: ScanState
     ) -> int:
-        """Note the edit, or the absence of one, for the place between `start` and the end of `found`."""
-        rule = core.places[(found.lastindex or 1) - 1].rule
-        end = found.end()
-        state.floor, state.behind_token = end, True
-        if state.tail_end > start:
-            self._end_tail(state, start)
-        if rule is None:
-            state.protected.append((start, end))
-            return end
-        if self._again:
-            again = self._again.get(rule)
-            followed = again.pattern.match(data, end) if again else None
-            if again and followed and again.places[(followed.lastindex or 1) - 1].rule:
-                return end
-        spelling = data[start:end]
-        rendering = self._renderings.get(spelling)
-        if rendering is None:
-            rendering = render(rule.target, data[start : found.start()], found.group(), prefix)
-            if len(self._renderings) < _RENDERINGS_MAX:
-                self._renderings[spelling] = rendering
-        state.edits.append(Edit(start, end, rendering.new, True))
-        if rendering.tail and end < len(data) and data[end] in TAIL_BEGINS:
-            tail = rendering.tail[start > 0 and data[start - 1] in b"\"'`"]
-            state.tail_start = end
-            state.tail_end = turn_tail(data, end, tail, state.edits)
+        """Decide about the reference whose first name stands at `first`; returns its end."""
+        end = self._plain_end(data, first, start) if self._plain_targets else 0
+        decision = self._remembered(data, start, end) if end else None
+        if decision is None:
+            decision = self._decide(data, first, start, base, drive, prefix, end)
+        end = start + decision.length
+        new, reason = decision.new, decision.reason
+        if new is not None and state.clarity is not Clarity.CLEAR and _is_unclear(data, start, end, state.clarity):
+            new, reason = None, "unclear-bytes"
+        if new is not None:
+            state.edits.append(Edit(start, end, new))
+        else:
+            state.kept.append(Kept(start, end, reason, decision.told or reason == "unclear-bytes"))
+        state.floor = end
         return end
 
-    def _end_tail(self, state: ScanState, start: int) -> None:
-        """Let a path that went on end at `start`, where a reference begins: only its own edits are looked at."""
-        edits, kept = state.edits, len(state.edits)
-        while kept and edits[kept - 1].start >= state.tail_start:
-            kept -= 1
-        edits[kept:] = [edit for edit in edits[kept:] if edit.start < start]
+    @staticmethod
+    def _plain_end(data: bytes, first: int, start: int) -> int:
+        """Where a plain reference surely ends: one without a character that could be anything else; 0 for others.
+
+        The decision about it depends on nothing but its text, two bytes before it, and the byte behind it.
+        """
+        token = _PLAIN_REFERENCE.match(data, first, first + 256)
+        if token is None:
+            return 0
+        end = token.end()
+        byte = data[end : end + 1]
+        if byte in (b":", b">", b"|") or (byte == b'"' and data[end + 1 : end + 2] not in _GOES_ON):
+            return end
+        if data[start - 1 : start] in _QUOTE_BYTES:
+            return 0
+        if byte == b" ":
+            return end if NEW_WORD_IN_QUOTES.match(data, end + 1, end + 65) else 0
+        # A deeper line may go on with the name.
+        return end if byte in (b"\n", b"\r") and _NOT_FOLDED.match(data, end) else 0
+
+    def _remembered(self, data: bytes, start: int, end: int) -> _Decision | None:
+        """The decision about a plain reference, from one about the same or about one with another last name."""
+        around = data[max(0, start - 2) : start] + data[end : end + 1]
+        text = data[start:end]
+        known = self._decisions.get((around, text))
+        if known is None:
+            name = max(text.rfind(b"/"), text.rfind(b"\\")) + 1
+            above = self._decisions.get((around, text[:name]))
+            if above and _FREE_NAME.match(text, name):
+                assert above.new is not None
+                return _Decision(len(text), above.new + text[name:], "", told=False)
+        return known
+
+    def _decide(
+        self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes], plain_end: int
+    ) -> _Decision:
+        """Read a reference and decide; remember it if it is plain."""
+        root = self._roots[drive]
+        if prefix.re is DRIVE:
+            run, url = prefix["run"][::-1], bool(prefix["url"] or prefix["unix_url"])
+        else:
+            run, url = (prefix["run"] or prefix["url"])[::-1], bool(prefix["url"])
+        region = region_of(data, start, first, base)
+        level = encoding_level([run], url)
+        reading = Reader(data, region, run, level, bool(drive), max(0, start - REACH_BACK)).read(first, root, run)
+        length = reading.end - start
+        if reading.reason or reading.entry is None:
+            decision = _Decision(length, None, reading.reason, reading.told)
+        else:
+            in_markup = data[region.stop : region.stop + 1] in (b"<", b"&")
+            new, reason = self._substituter.substitute(reading, data[start:first], prefix, in_markup)
+            # A regular expression between slashes would end at the first slash of a Unix path.
+            in_slashes = prefix.re is DRIVE and (data[max(0, start - 2) : start] == b"/^" or prefix["slashes"] == b"/")
+            if (in_slashes and b"\\" in run) or data[start - 1 : start] == b"}":
+                # So would a variable that stands for the beginning of the path be lost.
+                reason = "unclear-start"
+            decision = _Decision(length, None if reason else new, reason, told=bool(reason))
+        if plain_end and len(self._decisions) < _DECISIONS_MAX:
+            around = data[max(0, start - 2) : start] + data[plain_end : plain_end + 1]
+            text = data[start:plain_end]
+            last = reading.steps[-1].raw if reading.is_free else b""
+            if last and decision.new and reading.end == plain_end and _FREE_NAME.match(last) and self._moves_once:
+                name = len(text) - len(last)
+                above = _Decision(name, decision.new[: len(decision.new) - len(last)], "", told=False)
+                self._decisions[around, text[:name]] = above
+            else:
+                self._decisions[around, text] = decision
+        return decision
 
     def _network_at(self, data: bytes, head: int, state: ScanState) -> int:
         """Handle a network name at `head`; returns its end, 0 when there is none."""
-        found = self._networks.match(data, head) if self._networks else None
-        if not found or (state.behind_token and head == state.floor):
+        if state.floor and head == state.floor:
             return 0
-        name = found.group()
-        is_target = name.decode() in self._network_targets
-        if head:
-            before = data[max(0, head - 6) : head]
-            if before[-1] in WORD_BYTES and not ENCODED_BEFORE.search(before):
-                escaped = before[-1] in b"nrt" and before[-2:-1] == b"\\" and head >= state.tail_end
-                if not escaped:
-                    return 0
-            if (
-                not is_target
-                and name in self._networks_not_in_paths
-                and (before[-1] in b"/\\" or ENCODED_SEPARATOR_BEFORE.search(before))
-            ):
-                return 0
-        end = found.end()
-        state.floor, state.behind_token = end, True
-        if is_target:
-            state.protected.append((head, end))
+        end, new, reason = self._networks.at(data, head)
+        if not end:
+            return 0
+        if new is not None:
+            state.edits.append(Edit(head, end, new))
         else:
-            state.edits.append(Edit(head, end, self.network_map[name.decode()].encode(), counts=True))
+            state.kept.append(Kept(head, end, reason, told=bool(reason)))
+        state.floor = end
         return end

@@ -1,10 +1,13 @@
-"""Hiding secrets in what is shown: diffs and the lines of leftovers."""
+"""Find secrets and hide them in whatever is shown: diffs, leftovers, results and error messages."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from ansible.module_utils.core.masking import MASK
+# Stands for a secret wherever one is hidden; the same length for all, so that it reveals nothing.
+MASK = "********"
 
 _NAME = (
     r"[\w.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]*"
@@ -13,6 +16,8 @@ _ASSIGNED = re.compile(
     rf"(?i)(?P<name>{_NAME}[\"']?\s*(?:[:=]|=>)\s*)(?P<quote>\\?[\"']?)(?P<value>(?!\s|[|>][-+]?\s*$).+?)(?P=quote)(?=\s*[,;}}\])]|\s*$|\s+#|(?<=[\"'])\s)"
 )
 _OPTION = re.compile(rf"(?i)(?P<name>--?{_NAME}\s+)(?P<value>[^\s-]\S*)")
+# Settings whose value follows a blank: Valkey's, and ClickHouse's in SQL.
+_SETTING = re.compile(r"(?i)(?P<name>\b(?:requirepass|masterauth|IDENTIFIED BY)\s+)(?P<value>'[^']*'|\S+)")
 _URL = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"']*:)(?P<value>[^\s@/\"']+)(?=@)")
 _BEARER = re.compile(r"(?i)(?P<name>\b(?:bearer|basic)\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})")
 _JWT = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*)?")
@@ -23,7 +28,9 @@ _BLOCK = re.compile(rf"(?i)^(?P<indent>\s*)(?:-\s+)?[\"']?{_NAME}[\"']?\s*:\s*[|
 
 
 # Cheaper than the patterns above: a line without any of these holds nothing that they find.
-_SUSPECT = re.compile(r"(?i)pass|pwd|secret|token|key|credential|://|bearer|basic|eyJ|-----|\"(?:d|p|q|dp|dq|qi|k)\"")
+_SUSPECT = re.compile(
+    r"(?i)pass|pwd|secret|token|key|credential|masterauth|identified|://|bearer|basic|eyJ|-----|\"(?:d|p|q|dp|dq|qi|k)\""
+)
 
 
 def mask_line(line: str) -> str:
@@ -32,7 +39,7 @@ def mask_line(line: str) -> str:
         return line
     line = _PEM_BEGIN.sub(MASK, line) if _PEM_END.search(line) else line
     line = _ASSIGNED.sub(lambda m: f"{m['name']}{m['quote']}{MASK}{m['quote']}", line)
-    for pattern in (_OPTION, _URL, _BEARER, _JWK):
+    for pattern in (_OPTION, _SETTING, _URL, _BEARER, _JWK):
         line = pattern.sub(lambda m: m["name"] + MASK, line)
     return _JWT.sub(MASK, line)
 
@@ -63,3 +70,125 @@ def mask_lines(lines: list[str]) -> list[str]:
             block_indent = len(block["indent"])
         masked.append(mask_line(body) + ending)
     return masked
+
+
+def mask_text(text: str) -> str:
+    """A text of any number of lines with everything hidden that looks like a secret."""
+    return "".join(mask_lines(text.splitlines(keepends=True)))
+
+
+def mask_tree(value: Any, text: Callable[[str], str]) -> Any:
+    """Any data with `text` applied to every string in it; keys stay, tuples become lists."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, Mapping):
+        return {key: mask_tree(item, text) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [mask_tree(item, text) for item in value]
+    return value
+
+
+# --- known secrets ---------------------------------------------------------------------------------------------------
+
+_SECRET_NAME = re.compile(
+    r"(?:^|[_.\-])(?:pass|\w*(?:passwd|password|passphrase)|pwd|secret|secrets|token|credentials?|"
+    r"(?:api|access|private|secret|signing|encryption|auth|account|master|client|ssh|jwt)[_\-]?(?:key|secret|token))"
+    r"(?:$|[_.\-0-9])",
+    re.IGNORECASE,
+)
+# Names that end so say where a secret is, how it is created or how long it lives.
+_NO_SECRET_NAME = re.compile(
+    r"(?:file|path|dir|url|uri|name|ttl|length|size|type|expiry|expiration|expires_in|seconds|enabled|required|policy|"
+    r"id|alg|algorithm|count)$",
+    re.IGNORECASE,
+)
+_WORD_BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NO_SECRET_VALUE = re.compile(
+    r"(?:true|false|yes|no|on|off|none|null|[0-9]{1,5}|/.*|\./.*|[A-Za-z]:[\\/].*|\*+)$", re.IGNORECASE
+)
+_URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.\-]*://[^\s/:@]*:([^\s/@]+)@", re.IGNORECASE)
+_OPTION_VALUE = re.compile(r"(?<![\w\-])--?([A-Za-z][\w.\-]*)(?:=|\s+)(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'\-][^\s\"']*))")
+_ASSIGNMENT = re.compile(r"(?:^|\s)([A-Za-z_]\w*)=(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))")
+# Short options that mean a password to one program only.
+_PROGRAM_OPTION = re.compile(
+    r"\bcurl\b[^|;&\n]*?\s(?:-u|--user)[ =]?[\"']?[^\s:\"'/]+:([^\s\"']+)"
+    r"|\b(?:redis|valkey)-cli\b[^|;&\n]*?\s-a\s+[\"']?([^\s\"']+)"
+    r"|\b(?:mysql|mariadb)\w*(?:-admin)?\b[^|;&\n]*?\s-p[\"']?([^\s\"']+)"
+)
+_SECRET_OPTIONS = {"requirepass", "masterauth", "pass", "password", "auth"}
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a variable of this name holds a secret itself (`DB_PASSWORD`, not `DB_PASSWORD_FILE`)."""
+    spaced = _WORD_BREAK.sub("_", name)
+    return bool(_SECRET_NAME.search(spaced)) and not _NO_SECRET_NAME.search(spaced)
+
+
+def secrets_of_variable(name: str, value: str) -> list[str]:
+    """Return the value if the name says that it is secret, else the passwords of URLs and options in the value."""
+    if is_secret_name(name) and value.strip() and not _NO_SECRET_VALUE.match(value.strip()):
+        return [value]
+    return secrets_of_text(value)
+
+
+def secrets_of_text(text: str) -> list[str]:
+    """Return the passwords in a command line or URL: `--requirepass x`, `TOKEN=x`, `scheme://user:x@host`."""
+    return [text[start:end] for start, end in _secret_spans(text)]
+
+
+def _secret_spans(text: str) -> list[tuple[int, int]]:
+    """Where the passwords in a command line or URL begin and end."""
+    spans = {match.span(1) for match in _URL_PASSWORD.finditer(text)}
+    spans |= {match.span(match.lastindex or 0) for match in _PROGRAM_OPTION.finditer(text)}
+    spans |= {match.span() for match in _JWT.finditer(text)}
+    for pattern in (_OPTION_VALUE, _ASSIGNMENT):
+        for match in pattern.finditer(text):
+            if is_secret_name(match[1]) or (pattern is _OPTION_VALUE and match[1].lower() in _SECRET_OPTIONS):
+                spans.add(match.span(match.lastindex or 0))
+    return sorted(
+        (start, end)
+        for start, end in spans
+        if start < end and not _NO_SECRET_VALUE.match(text[start:end]) and text[start] != "$"
+    )
+
+
+class Mask:
+    """Hide known secrets.
+
+    A secret that is also part of an identifier (`CLICKHOUSE_PASSWORD: clickhouse` and a service of that name) is hidden
+    only where it is a whole value or where the text itself shows it to be a password.
+    """
+
+    def __init__(self, secrets: Iterable[str], identifiers: Iterable[str] = ()) -> None:
+        self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        names = "\n".join(identifiers)
+        self._anywhere = [secret for secret in self._secrets if secret not in names]
+
+    def text(self, text: str) -> str:
+        """The text with every secret that is not an identifier hidden; a short one only as a whole word."""
+        for secret in self._anywhere:
+            text = _hide(text, secret, inside_words=len(secret) >= 6)
+        return text
+
+    def value(self, value: str) -> str:
+        """A value (of a variable, a label, a word of a command) with every secret in it hidden."""
+        if value in self._secrets or _PEM_BEGIN.search(value):
+            return MASK
+        text = _BEARER.sub(lambda match: match["name"] + MASK, self.text(value))
+        for start, end in reversed(_secret_spans(text)):
+            text = text[:start] + MASK + text[end:]
+        return text
+
+    def data(self, data: object) -> object:
+        """Any data with `text` applied to every string in it; keys stay."""
+        return mask_tree(data, self.text)
+
+    def values(self, data: object) -> object:
+        """Any data with `value` applied to every string in it; keys stay."""
+        return mask_tree(data, self.value)
+
+
+def _hide(text: str, secret: str, inside_words: bool) -> str:
+    if inside_words:
+        return text.replace(secret, MASK)
+    return re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", MASK, text)

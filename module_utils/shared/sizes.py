@@ -1,15 +1,33 @@
-"""Sizes as Compose takes them."""
+"""Sizes: as settings write them, and for people."""
 
 from __future__ import annotations
 
 import re
 
-UNITS = {"": 1, "b": 1, "k": 2**10, "kb": 2**10, "m": 2**20, "mb": 2**20, "g": 2**30, "gb": 2**30}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b)?\s*", re.IGNORECASE)
 
 
-def size(text: str | int) -> int:
-    """Bytes of a Compose size such as `512m`; raises ValueError."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?i?b?)\s*", str(text).lower())
+def parse_size(text: str | int, bare_letter: int = 1024) -> int:
+    """Bytes of a size such as `512m`, `2gb` or `1GiB`.
+
+    Args:
+        text: a number, with or without a unit.
+        bare_letter: what `k` stands for without a `b` behind it: 1000 in Valkey's configuration.
+
+    Raises:
+        ValueError: it is not a size; the message says what to write.
+    """
+    match = _SIZE.fullmatch(str(text))
     if match is None:
-        raise ValueError(f"{text!r} is not a size; write a number with b, k, m or g")
-    return int(float(match[1]) * UNITS[match[2].replace("i", "")])
+        raise ValueError(f"{str(text)!r} is not a size; write a number with b, k, m or g, such as 512m")
+    exponent = " kmgtp".index(match[2].lower() or " ")
+    return int(float(match[1]) * (1024 if match[3] else bare_letter) ** exponent)
+
+
+def human(size: float) -> str:
+    """A size for people."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

@@ -1,4 +1,4 @@
-"""Our reading of Compose projects against that of `docker compose config`, in every way of writing."""
+"""`trade_source_info`'s model of Compose projects against `docker compose config`, in every way of writing."""
 
 from __future__ import annotations
 
@@ -10,25 +10,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.compose_source.nodes import SourceError
-from ansible.module_utils.compose_source.project import load
-from ansible.module_utils.compose_source.report import described
-from ansible.module_utils.compose_source.services import services_of
-from ansible.module_utils.compose_source.syntax import seconds
+from ansible.module_utils.compose_source.compose import SourceError
+from ansible.module_utils.compose_source.report import read
+from ansible.module_utils.compose_source.services import seconds
 
-from .projects import BROKEN, PROJECTS, Sample
+from .samples import Sample, read_samples
+
+WINDOWS_LINES = Sample(
+    "byte order mark, Windows line ends and two documents",
+    {
+        "docker-compose.core.yml": "\ufeffservices:\n  a:\n    image: a:1\n    command: >\n      one\n      two\n"
+        "---\nservices:\n  a:\n    image: a:2\n".replace("\n", "\r\n"),
+        ".env": "A=1\r\nB=2\r\n",
+    },
+)
+PROJECTS = [*read_samples("projects.txt"), WINDOWS_LINES]
+REFUSED = read_samples("refused.txt")
 
 
-def _compose(
-    root: Path, files: Sequence[str], environment: Mapping[str, str], profiles: Sequence[str]
-) -> subprocess.CompletedProcess[str]:
-    flags = [word for file in files for word in ("-f", file)] + [
-        word for name in profiles for word in ("--profile", name)
-    ]
+def _config(root: Path, sample: Sample, profiles: Sequence[str], *words: str) -> subprocess.CompletedProcess[str]:
+    """What an operator would see who has nothing but the sample's variables in the shell."""
+    flags = [word for file in sample.files for word in ("-f", file)]
+    flags += [word for name in profiles for word in ("--profile", name)]
     return subprocess.run(
-        ["docker", "compose", *flags, "config", "--format", "json"],
+        ["docker", "compose", *flags, "config", *words],
         cwd=root,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root"), **environment},
+        env={"PATH": os.environ["PATH"], **sample.environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -36,49 +43,26 @@ def _compose(
     )
 
 
-def _ours(root: Path, sample: Sample) -> dict[str, Any]:
-    """Our active services, unmasked, in the few terms that Compose's output is brought into as well."""
-    project = load(str(root), sample.files, sample.environment)
-    services = services_of(project, sample.profiles)
+def _ours(services: Mapping[str, Any]) -> dict[str, Any]:
+    """The module's services in the form in which they are compared."""
     found = {}
     for name, service in services.items():
-        if not service.active:
-            continue
-        told = described(service, {}, [str(root)])
-        check = told["healthcheck"]
+        limits = service["limits"]
         found[name] = {
-            "image": told["image"],
-            "build": told["build"] and {key: told["build"][key] for key in ("context", "dockerfile", "args")},
-            "command": told["command"],
-            "entrypoint": told["entrypoint"],
-            "ports": sorted((p["host_ip"], p["published"], p["target"], p["protocol"]) for p in told["ports"]),
-            "volumes": sorted((v["type"], v["source"], v["target"], v["read_only"]) for v in told["volumes"]),
-            "networks": sorted(n["key"] for n in told["networks"]),
-            "environment": told["environment"],
-            "labels": told["labels"],
-            "depends_on": sorted(told["depends_on"]),
-            "restart": told["restart"],
-            "user": told["user"],
-            "rights": told["rights"],
-            "stop": told["stop"],
-            "container_name": told["container_name"],
-            "memory": told["limits"]["memory"],
-            "cpus": told["limits"]["cpus"],
-            "pids": told["limits"]["pids"],
-            "ulimits": told["limits"]["ulimits"],
-            "healthcheck": check
-            and {
-                "test": check["test"],
-                "disable": check["disable"],
-                **{key: check[key] for key in ("interval_s", "timeout_s", "start_period_s", "retries")},
-            },
+            **{key: value for key, value in service.items() if key not in ("active", "where", "limits")},
+            "ports": sorted((p["host_ip"], p["published"], p["target"], p["protocol"]) for p in service["ports"]),
+            "volumes": sorted((v["type"], v["source"], v["target"], v["read_only"]) for v in service["volumes"]),
+            "networks": sorted((network["key"], network["name"]) for network in service["networks"]),
+            "depends_on": sorted(service["depends_on"]),
+            **limits,
         }
     return found
 
 
 def _theirs(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Compose's services in the same terms."""
+    """Compose's own output in the module's terms."""
     found = {}
+    networks = config.get("networks", {})
     for name, service in config["services"].items():
         check = service.get("healthcheck")
         limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
@@ -89,23 +73,30 @@ def _theirs(config: Mapping[str, Any]) -> dict[str, Any]:
         found[name] = {
             "image": service.get("image", ""),
             "build": build
-            and {"context": build["context"], "dockerfile": build.get("dockerfile", ""), "args": build.get("args", {})},
+            and {
+                "context": build["context"],
+                "dockerfile": build.get("dockerfile", ""),
+                "target": build.get("target", ""),
+                "args": build.get("args", {}),
+            },
             "command": service.get("command"),
             "entrypoint": service.get("entrypoint"),
             "ports": sorted(
-                (p.get("host_ip", ""), p.get("published", ""), p["target"], p["protocol"])
+                (p.get("host_ip", ""), p.get("published", ""), p["target"], p.get("protocol", "tcp"))
                 for p in service.get("ports", [])
             ),
             "volumes": sorted(
                 (v["type"], v.get("source", ""), v.get("target", ""), v.get("read_only", False))
                 for v in service.get("volumes", [])
             ),
-            "networks": sorted(service.get("networks", {})),
+            "networks": sorted((key, networks.get(key, {}).get("name", key)) for key in service.get("networks", {})),
+            "network_mode": service.get("network_mode", ""),
+            "profiles": service.get("profiles", []),
             "environment": dict(sorted(service.get("environment", {}).items())),
             "labels": service.get("labels", {}),
             "depends_on": sorted(service.get("depends_on", {})),
             "restart": service.get("restart", ""),
-            "user": service.get("user", ""),
+            "user": str(service.get("user", "")),
             "rights": {
                 **{key: service.get(key, False) for key in ("privileged", "read_only")},
                 **{key: service.get(key, []) for key in ("cap_add", "cap_drop", "security_opt")},
@@ -125,7 +116,7 @@ def _theirs(config: Mapping[str, Any]) -> dict[str, Any]:
                 "disable": check.get("disable", False) or (check.get("test") or [])[:1] == ["NONE"],
                 **{
                     f"{key}_s": seconds(check[key]) if key in check else None
-                    for key in ("interval", "timeout", "start_period")
+                    for key in ("interval", "timeout", "start_period", "start_interval")
                 },
                 "retries": check.get("retries"),
             },
@@ -134,17 +125,40 @@ def _theirs(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("sample", PROJECTS, ids=lambda sample: sample.name)
-def test_services_read_as_compose_reads_them(sample: Sample, tmp_path: Path) -> None:
+def test_a_project_reads_as_compose_reads_it(sample: Sample, tmp_path: Path) -> None:
     sample.write(tmp_path)
-    result = _compose(tmp_path, sample.files, sample.environment, sample.profiles)
-    assert result.returncode == 0, result.stderr
+    result = read(str(tmp_path), sample.files, [], sample.profiles, sample.environment)
+    chosen = _config(tmp_path, sample, sample.profiles, "--format", "json")
+    every = _config(tmp_path, sample, ["*"], "--format", "json", "--no-consistency")
+    assert (chosen.returncode, every.returncode) == (0, 0), chosen.stderr + every.stderr
     # `config` prints a file that Compose can read again, so it doubles every dollar sign.
-    assert _ours(tmp_path, sample) == _theirs(json.loads(result.stdout.replace("$$", "$")))
+    config = json.loads(every.stdout.replace("$$", "$"))
+    assert _ours(result["services"]) == _theirs(config)
+    active = {name for name, service in result["services"].items() if service["active"]}
+    assert active == set(json.loads(chosen.stdout)["services"])
+    assert result["project"] == config["name"]
+    for section in ("networks", "volumes"):
+        names = {key: entry["name"] for key, entry in config.get(section, {}).items()}
+        assert {key: entry["name"] for key, entry in result[section].items()} == names
+    _assert_places_exist(result, sample)
 
 
-@pytest.mark.parametrize("sample", BROKEN, ids=lambda sample: sample.name)
-def test_what_compose_refuses_is_refused_with_the_place(sample: Sample, tmp_path: Path) -> None:
+def _assert_places_exist(result: Mapping[str, Any], sample: Sample) -> None:
+    assert set(result["files"]) <= set(sample.tree)
+    assert all(service["where"] for service in result["services"].values())
+    for place in [row["where"] for row in [*result["findings"], *result["services"].values()]]:
+        file, _colon, line = place.rpartition(":")
+        assert 1 <= int(line) <= len(sample.tree[file].splitlines()), place
+
+
+@pytest.mark.parametrize("sample", REFUSED, ids=lambda sample: sample.name)
+def test_what_compose_refuses_is_refused_with_its_message(sample: Sample, tmp_path: Path) -> None:
     sample.write(tmp_path)
-    assert _compose(tmp_path, sample.files, sample.environment, sample.profiles).returncode != 0
+    assert _config(tmp_path, sample, sample.profiles).returncode != 0
     with pytest.raises(SourceError, match=sample.error):
-        services_of(load(str(tmp_path), sample.files, sample.environment), sample.profiles)
+        read(str(tmp_path), sample.files, [], sample.profiles, sample.environment)
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(PROJECTS) >= 40
+    assert len(REFUSED) >= 15

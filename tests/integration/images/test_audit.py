@@ -11,7 +11,7 @@ from typing import Any
 
 import image_audit
 import pytest
-from ansible.module_utils.core.docker_cli import Docker
+from ansible.module_utils.shared.docker import Docker
 
 REPOSITORY = "localhost/trade2026-test/audit"
 CONTRACT: dict[str, Any] = {

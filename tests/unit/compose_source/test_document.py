@@ -6,13 +6,15 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
-from ansible.module_utils.compose_source.report import read
+from ansible.module_utils.compose_source.migration_document import NOTHING, SAME
+from ansible.module_utils.compose_source.services import describe
+from ansible.plugins.filter import mathstuff
 
+ROOT = Path(__file__).resolve().parents[3]
 # The filters as Ansible loads them.
-_PLUGIN = runpy.run_path(str(Path(__file__).resolve().parents[3] / "filter_plugins/trade2025.py"))
-FILTERS = _PLUGIN["FilterModule"]().filters()
-NOTHING, SAME = _PLUGIN["NOTHING"], _PLUGIN["SAME"]
+FILTERS = runpy.run_path(str(ROOT / "filter_plugins/trade2025.py"))["FilterModule"]().filters()
 
 SITE = {
     "bind_address": "127.0.0.1",
@@ -49,31 +51,37 @@ SERVICE: dict[str, Any] = {
         {"setting": "telemetry", "why": "Off."},
     ],
 }
-COMPOSE = """
-services:
-  cache:
-    image: valkey/valkey:8-alpine
-    ports: ["6379:6379"]
-    volumes: ["C:/trade2025/trading/valkey:/data:ro"]
-    networks: [backend]
-    environment: {DROPPED: "1", KEPT: old, DB_PASSWORD: hunter2-x}
-    healthcheck: {test: [CMD, valkey-cli, ping], interval: 10s}
-    mem_limit: 512m
-    cpus: 2
-    cap_drop: [ALL]
-    cap_add: [CHOWN]
-    security_opt: ["no-new-privileges:true"]
-    stop_grace_period: 1m30s
-    restart: unless-stopped
-networks: {backend: {name: trade2025-backend}}
-"""
+# The model as `docker compose config --format json` prints it.
+MODEL: dict[str, Any] = {
+    "name": "core",
+    "networks": {"backend": {"name": "trade2025-backend", "ipam": {}}},
+    "services": {
+        "cache": {
+            "cap_add": ["CHOWN"],
+            "cap_drop": ["ALL"],
+            "command": None,
+            "cpus": 2,
+            "entrypoint": None,
+            "environment": {"DB_PASSWORD": "********", "DROPPED": "1", "KEPT": "old"},
+            "healthcheck": {"test": ["CMD", "valkey-cli", "ping"], "interval": "10s"},
+            "image": "valkey/valkey:8-alpine",
+            "mem_limit": "536870912",
+            "networks": {"backend": None},
+            "ports": [{"mode": "ingress", "target": 6379, "published": "6379", "protocol": "tcp"}],
+            "restart": "unless-stopped",
+            "security_opt": ["no-new-privileges:true"],
+            "stop_grace_period": "1m30s",
+            "volumes": [
+                {"type": "bind", "source": "C:/trade2025/trading/valkey", "target": "/data", "read_only": True}
+            ],
+        }
+    },
+}
 
 
 @pytest.fixture(scope="module")
-def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    root = tmp_path_factory.mktemp("tree")
-    (root / "c.yml").write_text(COMPOSE)
-    source = read(str(root), ["c.yml"], ["C:/trade2025"], [], {})["services"]["cache"]
+def rows() -> dict[str, dict[str, str]]:
+    source = describe("cache", MODEL, True, ["C:/trade2025"])
     return {row["setting"]: row for row in FILTERS["trade2025_rows"](SERVICE, source, SITE)}
 
 
@@ -81,43 +89,43 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
     ("setting", "source", "target", "why"),
     [
         ("image", "valkey/valkey:8-alpine", "valkey/valkey:8.1.4-alpine", "It moved."),
-        ("command line", "the image's", "valkey-server /etc/valkey/valkey.conf", "Settings stand in files."),
+        ("command line", "the image's", "valkey-server /etc/valkey/valkey.conf", "Settings are in files."),
         ("ports", "6379:6379", "127.0.0.1:6479:6379 (client)", "The port's own reason."),
         ("networks", "trade2025-backend", "trade2026-backend", "The networks of Trade2026."),
         (
             "volumes",
             "C:/trade2025/trading/valkey on /data (read-only)",
             "data/valkey on /data, config/valkey on /own, /elsewhere/valkey on /secrets (read-only)",
-            "Each place has its place in the new tree; settings are read-only.",
+            "The folders of the new tree; configuration is mounted read-only.",
         ),
         ("variable DROPPED", "1", NOTHING, "The variable's own reason."),
-        ("variable KEPT", "old", "new", "The value that fits the new place."),
-        ("variable ADDED", NOTHING, "x", "What the image needs to be told."),
-        ("variable DB_PASSWORD", "********", NOTHING, "Settings stand in files, where they are checked before use."),
+        ("variable KEPT", "old", "new", "The value for the new tree."),
+        ("variable ADDED", NOTHING, "x", "The image needs this setting."),
+        ("variable DB_PASSWORD", "********", NOTHING, "Settings are in files, which are checked before use."),
         (
             "health check",
             "CMD valkey-cli ping",
             "CMD-SHELL echo $X | grep y",
-            "Asks what the service is for, with tools that its image has.",
+            "Checks what the service is used for, with tools that its image has.",
         ),
         (
             "health check times",
             "every 10 s, within 30 s, 3 times, 0 s to start",
             "every 10 s, within 5 s, 3 times, 30 s to start",
-            "From the time that the service takes to start.",
+            "Set to the time that the service takes to start.",
         ),
         ("restart", "unless-stopped", "unless-stopped", SAME),
-        ("user", "the image's", "999:1000", "Not root, and the owner of its data."),
-        ("memory", "512m", "3g", "One service cannot starve the others."),
+        ("user", "the image's", "999:1000", "A user other than root, which owns the service's data."),
+        ("memory", "512m", "3g", "The limit keeps one service from starving the others."),
         ("processors", "2", "2", SAME),
-        ("processes", "no limit", "512", "A runaway stops at the limit."),
+        ("processes", "no limit", "512", "The limit stops a runaway."),
         (
             "rights",
             "no capability, with CHOWN, no new privileges",
             "read-only root, no capability, no new privileges",
-            "What it never had it cannot lose.",
+            "Rights that the service does not need are dropped.",
         ),
-        ("stop", "the image's signal, 90 s", "SIGTERM, 60 s", "Time to write its data."),
+        ("stop", "the image's signal, 90 s", "SIGTERM, 60 s", "The service needs this time to write its data."),
         ("telemetry", NOTHING, "see why", "Off."),
     ],
 )
@@ -136,6 +144,11 @@ def test_every_reason_of_the_service_is_told_once(rows: dict[str, dict[str, str]
 def test_a_service_that_the_source_lacks_has_no_old_values() -> None:
     rows = FILTERS["trade2025_rows"](SERVICE, None, SITE)
     assert {row["source"] for row in rows} == {NOTHING}
+
+
+def test_a_service_of_a_source_that_was_not_read_is_not_known() -> None:
+    rows = FILTERS["trade2025_rows"](SERVICE, None, SITE, "not known")
+    assert {row["source"] for row in rows} == {"not known"}
 
 
 def test_a_cell_never_ends_early() -> None:
@@ -167,3 +180,53 @@ def test_the_report_of_a_migration_names_what_needs_attention() -> None:
         "changed by hand, kept: b",
         "still mentions Trade2025: c:7: trade2025",
     ]
+
+
+def _document(available: bool) -> str:
+    """docs/MIGRATION.md as the role renders it, for one service."""
+    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
+    environment.filters.update({**FILTERS, "difference": mathstuff.difference})
+    source = {**describe("cache", MODEL, True, ["C:/trade2025"]), "where": "c.yml:3"}
+    reason = "the command docker cannot be run. Install Docker Compose 2.20 or newer."
+    return environment.from_string((ROOT / "roles/trade2025/templates/MIGRATION.md.j2").read_text()).render(
+        ansible_managed="managed",
+        core_bind_address=SITE["bind_address"],
+        core_machine_services=["cache"],
+        core_port_offset=0,
+        hostvars={"cache": {"core_service": SERVICE}},
+        trade2025_apps=["authn"],
+        trade2025_apps_dest="backend/apps",
+        trade2025_apps_folder="trading/apps",
+        trade2025_root="/old",
+        trade2025_service_names={},
+        trade2025_source={
+            "available": available,
+            "reason": "" if available else reason,
+            "files": ["c.yml"] if available else [],
+            "services": {"cache": source} if available else {},
+            "findings": [] if available else [{"service": "", "kind": "not_read", "where": "c.yml", "message": reason}],
+        },
+        trade2026_network_map={},
+        trade2026_networks=SITE["networks"],
+        trade2026_path_map=[],
+        trade2026_root="/new",
+        trade2026_secrets_root="/new/secrets",
+    )
+
+
+def test_the_document_compares_each_setting() -> None:
+    text = _document(available=True)
+    assert "Trade2025 was read from `/old`: `c.yml`." in text
+    assert "Service `cache` at `c.yml:3`; now `cache`." in text
+    assert "| image | `valkey/valkey:8-alpine` | `valkey/valkey:8.1.4-alpine` | It moved. |" in text
+    assert "not known" not in text.lower()
+
+
+def test_the_document_of_a_dry_run_without_compose_says_what_is_not_known() -> None:
+    text = _document(available=False)
+    assert "was not read: the command docker cannot be run." in text
+    assert "Whether Trade2025 has a service `cache` is not known." in text
+    assert "| image | `not known` | `valkey/valkey:8.1.4-alpine` | It moved. |" in text
+    assert "- not_read, `c.yml`: the command docker cannot be run." in text
+    assert "it is new" not in text
+    assert "None." not in text

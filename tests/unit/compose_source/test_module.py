@@ -1,50 +1,92 @@
-"""The module as Ansible calls it: one answer, no traceback, nothing written."""
+"""The module on machines without a usable Docker Compose, and with a project that is not there."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trade_source_info
 from ansible.module_utils.testing import patch_module_args
 
 
-def _call(capsys: pytest.CaptureFixture[str], check: bool = False, **args: object) -> dict[str, object]:
+def _call(capsys: pytest.CaptureFixture[str], check: bool, **args: object) -> dict[str, Any]:
     with patch_module_args({**args, "_ansible_check_mode": check}), pytest.raises(SystemExit):
         trade_source_info.main()
-    answer: dict[str, object] = json.loads(capsys.readouterr().out)
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert "Traceback" not in json.dumps(answer)
     return answer
 
 
-@pytest.mark.parametrize("check", [False, True])
-def test_it_answers_alike_in_a_dry_run_and_writes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], check: bool
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "tree/trading/apps/authn").mkdir(parents=True)
+    (tmp_path / "tree/docker-compose.core.yml").write_text("services: {a: {image: x}}\n")
+    return tmp_path / "tree"
+
+
+MACHINES = [
+    (None, "docker cannot be run"),
+    ("echo \"docker: 'compose' is not a docker command.\" >&2; exit 1", "'compose' is not a docker command"),
+    ("echo \"unknown shorthand flag: 'f' in -f\" >&2; exit 125", "unknown shorthand flag"),
+    ("echo v2.19.1", "2.19.1 is too old"),
+    ("echo 1.29.2", "1.29.2 is too old"),
+    ("echo", "`docker compose version` fails"),
+]
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """A machine whose `docker` is the script of the parameter, or that has none; what is said about it."""
+    script, reason = request.param
+    binaries = tmp_path / "bin"
+    binaries.mkdir()
+    if script is not None:
+        (binaries / "docker").write_text(f"#!/bin/sh\n{script}\n")
+        (binaries / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", str(binaries))
+    return str(reason)
+
+
+@pytest.mark.parametrize("machine", MACHINES, indirect=True)
+def test_a_dry_run_without_compose_says_what_is_not_known(
+    tree: Path, machine: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "trading/apps/authn").mkdir(parents=True)
-    (tmp_path / "docker-compose.core.yml").write_text("services: {a: {image: '${IMAGE}'}}\n")
-    before = sorted(path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")])
-    answer = _call(capsys, check, root=str(tmp_path), env={"IMAGE": "x:1.2.3"}, folders=["trading/apps"])
-    assert answer["changed"] is False
-    assert answer["services"]["a"]["image"] == "x:1.2.3"  # type: ignore[index]
+    answer = _call(capsys, True, root=str(tree), folders=["trading/apps"])
+    assert (answer["available"], answer["changed"]) == (False, False)
+    assert machine in answer["reason"]
     assert answer["folders"] == {"trading/apps": ["authn"]}
-    assert sorted(path.stat().st_mtime_ns for path in [tmp_path, *tmp_path.rglob("*")]) == before
+    assert answer["services"] == {}
+    assert answer["summary"] == {"not_read": 1}
+    assert machine in answer["findings"][0]["message"]
+    assert "are not known" in answer["report"][0]
 
 
+@pytest.mark.parametrize("machine", MACHINES, indirect=True)
+def test_a_real_run_without_compose_fails_with_the_remedy(
+    tree: Path, machine: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = _call(capsys, False, root=str(tree))
+    assert answer["failed"] is True
+    assert machine in answer["msg"]
+    assert "Install Docker Compose 2.20 or newer" in answer["msg"]
+
+
+@pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize(
-    ("files", "folders", "message"),
+    ("args", "message"),
     [
-        (["no.yml"], [], "no.yml: there is no such file"),
-        (["bad.yml"], [], "bad.yml:2:"),
-        (["good.yml"], ["trading/apps"], "trading/apps: cannot be listed in"),
+        ({"files": ["no.yml"]}, "no.yml: there is no such file"),
+        ({"files": ["trading"]}, "trading: there is no such file"),
+        ({"files": []}, "no Compose file is named"),
+        ({"root": "/nowhere"}, "/nowhere: there is no such folder. Set trade2025_root"),
+        ({"folders": ["trading/none"]}, "trading/none: cannot be listed in"),
     ],
 )
-def test_a_failure_is_one_message(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], files: list[str], folders: list[str], message: str
+def test_what_is_missing_is_one_message(
+    tree: Path, capsys: pytest.CaptureFixture[str], check: bool, args: dict[str, object], message: str
 ) -> None:
-    (tmp_path / "bad.yml").write_text("services:\n\ta: b\n")
-    (tmp_path / "good.yml").write_text("services: {a: {image: x}}\n")
-    answer = _call(capsys, root=str(tmp_path), files=files, folders=folders)
+    answer = _call(capsys, check, **{"root": str(tree), **args})
     assert answer["failed"] is True
     assert str(answer["msg"]).startswith(message)
-    assert "Traceback" not in json.dumps(answer)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.core.files import UNBORN_SECRET, FilesError, ManagedFiles
+from ansible.module_utils.shared.docker import Docker
 
 
 class FakeDocker:

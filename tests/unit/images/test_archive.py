@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.images.archive import (
     IMAGES,
     MANIFEST,
@@ -22,6 +21,7 @@ from ansible.module_utils.images.archive import (
 )
 from ansible.module_utils.images.machine import find_images
 from ansible.module_utils.images.plan import Archived, Context, ImageError, State, choose, describe
+from ansible.module_utils.shared.docker import Docker
 
 VALKEY = {"official": "valkey/valkey:8.1.8-alpine", "recipe": "valkey"}
 AUTHN = {

@@ -9,8 +9,8 @@ from typing import Any
 import image_ensure
 import image_plan
 import pytest
-from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.images.plan import ImageError
+from ansible.module_utils.shared.docker import Docker
 
 DIGEST = "sha256:" + "a" * 64
 PYTHON = "python:3.12.13-slim"

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible.module_utils.core.docker_cli import Docker
 from ansible.module_utils.images.plan import ImageError
 from ansible.module_utils.images.registry import answers, ensure_image, final_reason, repo_digest
+from ansible.module_utils.shared.docker import Docker
 
 OFFICIAL = "valkey/valkey:8.1.4-alpine"
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64

@@ -4,53 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from pathlib import Path
 from typing import Any
 
-import yaml
-from ansible.module_utils.migration.engine import Migration
+from ansible.module_utils.migration import engine
+from ansible.module_utils.migration.context import Context, infer_base
 from ansible.module_utils.migration.report import Report
-from ansible.module_utils.migration.settings import Settings, infer_base
-from ansible.module_utils.rewriting.path_map import check_network_map, parse_path_map
+from ansible.module_utils.migration.scan import DEFAULT_EXCLUDES
 from ansible.module_utils.rewriting.rewriter import Rules
+from rewriting_case import DOCUMENTED, rules_of
 
-DOCUMENT = (Path(__file__).resolve().parents[3] / "docs" / "migration.md").read_text()
-
-
-def rules_of(paths: dict[str, str] | list[dict[str, str]], networks: dict[str, str] | None = None) -> Rules:
-    """Rules from a plain mapping of old to new places."""
-    entries = paths if isinstance(paths, list) else [{"from": old, "to": new} for old, new in paths.items()]
-    return Rules(parse_path_map(entries), check_network_map(networks or {}))
-
-
-def documented_map() -> dict[str, Any]:
-    """The map that docs/migration.md shows."""
-    block = re.search(r"```yaml\n(.*?)```", DOCUMENT, re.S)
-    assert block
-    loaded: dict[str, Any] = yaml.safe_load(block.group(1))
-    return loaded
-
-
-DOCUMENTED = rules_of(documented_map()["path_map"], documented_map()["network_map"])
-
-
-def documented_rows(heading: str) -> list[tuple[str, ...]]:
-    """The rows of the first table below a text of docs/migration.md, code spans without their marks."""
-    lines = DOCUMENT[DOCUMENT.index(heading) :].splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith("|---"))
-    rows = []
-    for line in lines[start + 1 :]:
-        if not line.startswith("|"):
-            break
-        rows.append(tuple(cell.strip().removeprefix("`").removesuffix("`") for cell in line.strip("|").split(" | ")))
-    return [tuple(cell.strip().strip("`") for cell in row) for row in rows]
+__all__ = ["DOCUMENTED", "check_then_run", "listed", "migrate", "rules_of", "snapshot", "summary"]
 
 
 def migrate(src: Path, dest: Path, rules: Rules = DOCUMENTED, **options: Any) -> Report:
     """One run of the engine."""
-    base = infer_base(str(src), rules.path_rules)
-    return Migration(Settings(str(src), str(dest), rules, compose_base=base, **options)).run()
+    base = infer_base(str(src), rules.path_map)
+    options = {"exclude": DEFAULT_EXCLUDES, "compose_base": base} | options
+    return engine.migrate(Context(str(src), str(dest), rules, **options))
 
 
 def snapshot(root: Path) -> dict[bytes, tuple[Any, ...]]:
@@ -93,16 +64,26 @@ COUNTS = (
 )
 
 
-def told(report: Report) -> dict[str, Any]:
+def summary(report: Report) -> dict[str, Any]:
     result = report.as_dict()
-    return {name: result[name] for name in COUNTS} | {"failure": report.failure}
+    return {name: result[name] for name in COUNTS} | {"failure": report.failure, "plan": report.plan}
+
+
+def listed(report: Report) -> dict[str, list[tuple[int, str]]]:
+    """Line and text of each leftover by path."""
+    return {path: [(item.line, item.text) for item in found] for path, found in report.leftovers.items()}
 
 
 def check_then_run(src: Path, dest: Path, **options: Any) -> Report:
-    """Dry run, real run: the dry one made nothing and told what the real one did."""
+    """Dry run, real run: the dry one made nothing and summary what the real one did."""
     before = snapshot(dest) if dest.exists() else None
-    dry = migrate(src, dest, dry=True, with_diff=True, **options)
+    dry = migrate(src, dest, check_mode=True, with_diff=True, **options)
     assert (snapshot(dest) if dest.exists() else None) == before
     real = migrate(src, dest, with_diff=True, **options)
-    assert told(real) == told(dry)
+    done, said = summary(real), summary(dry)
+    if real.failure:
+        # A run that is refused has not read the files that it would have created.
+        for name in ("leftovers", "leftovers_total"):
+            del done[name], said[name]
+    assert done == said
     return real

@@ -13,9 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.module_utils.migration import engine, file_worker, staging, state
-from ansible.module_utils.migration.errors import MigrationError
-from migration_case import check_then_run, migrate, snapshot, told
+from ansible.module_utils.migration import apply, engine
+from ansible.module_utils.migration import manifest as state
+from ansible.module_utils.migration.context import MigrationError
+from ansible.module_utils.shared import fs
+from migration_case import check_then_run, migrate, snapshot, summary
 
 # With it a file is too large to be handled in one piece.
 FILLER = ("x" * 99 + "\n") * 50_000
@@ -45,7 +47,7 @@ def other_file_system(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def mount(monkeypatch: pytest.MonkeyPatch, told_before: bool) -> None:
+def mount(monkeypatch: pytest.MonkeyPatch, known_before: bool) -> None:
     """Make folders named `data`, with all below, behave as if something else were mounted there."""
     originals = {name: getattr(os, name) for name in ("rename", "link")}
 
@@ -59,9 +61,8 @@ def mount(monkeypatch: pytest.MonkeyPatch, told_before: bool) -> None:
 
     for name in originals:
         monkeypatch.setattr(os, name, functools.partial(call, name))
-    if told_before:
-        for module in (file_worker, staging):
-            monkeypatch.setattr(module, "file_system_of", lambda descriptor: (mounted(descriptor), 0))
+    if known_before:
+        monkeypatch.setattr(fs, "file_system_of", lambda descriptor: (mounted(descriptor), 0))
 
 
 def check_migrated(dest: Path) -> None:
@@ -85,15 +86,15 @@ def test_state_on_another_file_system(src: Path, tmp_path: Path, other_file_syst
     assert not list((other_file_system / "state" / "staging").iterdir())
 
 
-@pytest.mark.parametrize("told_before", [True, False], ids=["mount", "only the rename tells"])
+@pytest.mark.parametrize("known_before", [True, False], ids=["mount", "only the rename tells"])
 def test_a_mount_in_the_destination(
-    src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told_before: bool
+    src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_before: bool
 ) -> None:
     dest = tmp_path / "dest"
     # A dry run sees what is mounted there, which is more than a folder that is yet to be made.
     (dest / "data").mkdir(parents=True)
-    mount(monkeypatch, told_before)
-    run = check_then_run if told_before else migrate
+    mount(monkeypatch, known_before)
+    run = check_then_run if known_before else migrate
     run(src, dest)
     check_migrated(dest)
     assert not (dest / "data" / "of-a").samefile(dest / "a")
@@ -113,7 +114,7 @@ def test_every_file_system_is_flushed_before_the_manifest_speaks_of_it(
     def flush(descriptor: int) -> None:
         flushed.append(os.fstat(descriptor).st_dev)
 
-    monkeypatch.setattr(state, "sync_file_system", flush)
+    monkeypatch.setattr(fs, "sync_file_system", flush)
     migrate(src, tmp_path / "dest", state_dir=str(other_file_system / "state"))
     assert flushed == [tmp_path.stat().st_dev, other_file_system.stat().st_dev]
 
@@ -161,13 +162,13 @@ def test_a_full_disk_leaves_the_file_that_was_to_be_backed_up(
 
     original = state.note
 
-    def fill(journal: int, digest: bytes, path: bytes) -> None:
+    def fill(journal: fs.AppendLog, digest: bytes, path: bytes) -> None:
         if path == b"a":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         original(journal, digest, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(state, "note", fill)
+        patch.setattr(apply, "note", fill)
         with pytest.raises(MigrationError, match="No space left"):
             migrate(src, dest, on_conflict="backup")
     assert (dest / "a").read_text() == "by hand"
@@ -203,7 +204,7 @@ def test_the_state_may_not_stand_in_the_source(src: Path, tmp_path: Path) -> Non
     assert snapshot(src) == before
 
 
-def test_a_state_in_the_source_is_said_to_be_left_out(src: Path, tmp_path: Path) -> None:
+def test_a_state_in_the_source_is_reported_as_left_out(src: Path, tmp_path: Path) -> None:
     (src / ".trade_migrate").mkdir()
     assert check_then_run(src, tmp_path / "dest").skipped == [
         (".trade_migrate", "the state of a migration is not copied")
@@ -214,23 +215,23 @@ def test_a_state_in_the_source_is_said_to_be_left_out(src: Path, tmp_path: Path)
 def test_a_first_run_that_another_one_overtook(
     src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
-    dest, original = tmp_path / "dest", engine.look
+    dest, original = tmp_path / "dest", engine.scan
     if there:
         dest.mkdir()
 
-    def look(*args: Any) -> Any:
-        monkeypatch.setattr(engine, "look", original)
+    def scan(*args: Any) -> Any:
+        monkeypatch.setattr(engine, "scan", original)
         found = original(*args)
         migrate(src, dest)
         return found
 
-    monkeypatch.setattr(engine, "look", look)
+    monkeypatch.setattr(engine, "scan", scan)
     with pytest.raises(MigrationError, match="in the meantime"):
         migrate(src, dest)
     assert not migrate(src, dest).changed
 
 
-def test_few_blocks_are_no_proof_of_holes(src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_blocks_alone_do_not_mean_holes(src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """File systems that compress or allocate late count fewer blocks than a file has bytes."""
     original = os.fstat
 
@@ -253,8 +254,8 @@ def test_a_torn_record_in_the_journal_does_not_swallow_the_next(src: Path, tmp_p
     for path in (b"one", b"two"):
         journal = state.open_journal(directory)
         state.note(journal, b"digest", path)
-        os.write(journal, b"torn-dig")
-        os.close(journal)
+        os.write(journal.descriptor, b"torn-dig")
+        journal.close()
     known = state.Manifest.load(directory, "").journal
     os.close(directory)
     assert known[b"one"] == known[b"two"] == {b"digest"}
@@ -280,4 +281,4 @@ def test_a_symlink_of_an_interrupted_run_makes_room_for_what_its_source_became(
         (src / "data" / "link").mkdir()
     report = check_then_run(src, dest)
     assert (report.failure, report.conflicts) == ("", [])
-    assert told(migrate(src, dest))["changed"] is False
+    assert summary(migrate(src, dest))["changed"] is False

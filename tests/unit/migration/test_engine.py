@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.migration.errors import MigrationError
-from migration_case import check_then_run, migrate, rules_of, snapshot, told
+from ansible.module_utils.migration.context import MigrationError
+from migration_case import check_then_run, listed, migrate, rules_of, snapshot, summary
 
 
 @pytest.fixture
@@ -92,11 +92,11 @@ def test_holes_stay_holes(src: Path, tmp_path: Path) -> None:
     report = check_then_run(src, tmp_path / "dest")
     status = (tmp_path / "dest" / "image").stat()
     assert (status.st_size, status.st_blocks * 512 < 1 << 20) == (128 << 20, True)
-    assert report.leftovers["image"] == [[0, "binary file: …trade2025…"]]
+    assert listed(report)["image"] == [(0, "binary file: …trade2025…")]
     assert not check_then_run(src, tmp_path / "dest").changed
 
 
-def test_special_files_and_exclusions_are_said(src: Path, tmp_path: Path) -> None:
+def test_special_files_and_exclusions_are_reported(src: Path, tmp_path: Path) -> None:
     os.mkfifo(src / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(src / "sock"))
@@ -130,7 +130,7 @@ def test_a_path_longer_than_the_system_takes(src: Path, tmp_path: Path) -> None:
     with os.fdopen(os.open("deep", os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=current), "w") as file:
         file.write("C:/trade2025/trading/x")
     os.close(current)
-    assert migrate(src, tmp_path / "dest", dry=True).files_rewritten == 4
+    assert migrate(src, tmp_path / "dest", check_mode=True).files_rewritten == 4
     assert migrate(src, tmp_path / "dest").files_rewritten == 4
     assert not migrate(src, tmp_path / "dest").changed
 
@@ -142,15 +142,15 @@ def test_leftovers_name_path_line_and_text(src: Path, tmp_path: Path) -> None:
     (src / "pack.gz").write_bytes(gzip.compress(b"member trade2025/x"))
     (src / "link").symlink_to("C:/other/trade2025")
     report = check_then_run(src, tmp_path / "dest")
-    assert report.leftovers == {
-        "notes.md": [[2, "about Trade-2025"], [3, "TRADE2025 token=********"]],
-        "trade2025_old": [[0, "the name itself"]],
-        "blob": [[0, "binary file: …C:\\trade2025…"]],
-        "pack.gz": [[0, "inside the gzip file: …member trade2025/x…"]],
-        "link": [[0, "symlink to C:/other/trade2025"]],
+    assert listed(report) == {
+        "notes.md": [(2, "about Trade-2025"), (3, "TRADE2025 token=********")],
+        "trade2025_old": [(0, "the name itself")],
+        "blob": [(0, "binary file: …C:\\trade2025…")],
+        "pack.gz": [(0, "inside the gzip file: …member trade2025/x…")],
+        "link": [(0, "symlink to C:/other/trade2025")],
     }
     assert report.leftovers_total == 6
-    assert told(migrate(src, tmp_path / "dest"))["leftovers"] == told(report)["leftovers"]
+    assert summary(migrate(src, tmp_path / "dest"))["leftovers"] == summary(report)["leftovers"]
     refused = check_then_run(src, tmp_path / "strict", strict=True)
     assert "6 mentions" in refused.failure
     assert not (tmp_path / "strict").exists()
@@ -203,7 +203,7 @@ def test_a_relative_path_that_cannot_follow_its_place_is_left_over(tmp_path: Pat
     # No path leads from one drive to another.
     rules = rules_of({"C:/trade2025/trading": "D:/Trade2026", "C:/trade2025/trading/nats": "E:/nats"})
     report = migrate(src, tmp_path / "dest", rules)
-    assert report.leftovers == {"compose.yml": [[4, "- ./nats:/data"]]}
+    assert listed(report) == {"compose.yml": [(4, "- ./nats:/data")]}
     assert (tmp_path / "dest/compose.yml").read_bytes() == (src / "compose.yml").read_bytes()
 
 
@@ -300,7 +300,7 @@ def test_something_of_another_type_in_the_way(src: Path, tmp_path: Path, on_conf
     (dest / "elsewhere").mkdir(parents=True)
     (dest / "trading").symlink_to("elsewhere")
     report = check_then_run(src, dest, on_conflict=on_conflict)
-    assert report.conflicts == [("trading", "something that is no directory stands at its place", on_conflict)]
+    assert report.conflicts == [("trading", "something that is not a directory is in its place", on_conflict)]
     assert not list((dest / "elsewhere").iterdir())
     assert (dest / "trading").is_symlink() == (on_conflict == "fail")
 
@@ -330,23 +330,23 @@ def test_places_that_are_refused(src: Path, tmp_path: Path) -> None:
         (src, link / "x" / "y", "is inside src"),
         (src, elsewhere, "is a symlink"),
         (tmp_path / "none", tmp_path / "dest", "does not exist"),
-        (file, tmp_path / "dest", "no directory"),
-        (src, file, "no directory"),
-        (src, file / "x", "no directory"),
+        (file, tmp_path / "dest", "not a directory"),
+        (src, file, "not a directory"),
+        (src, file / "x", "not a directory"),
     ):
         with pytest.raises(MigrationError, match=reason):
             migrate(source, dest)
     assert snapshot(tmp_path) == before
 
 
-def test_a_second_run_at_once_is_told(src: Path, tmp_path: Path) -> None:
+def test_a_second_run_at_once_is_refused(src: Path, tmp_path: Path) -> None:
     dest = tmp_path / "dest"
     migrate(src, dest)
     with (dest / ".trade_migrate" / "lock").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        for dry in (False, True):
-            with pytest.raises(MigrationError, match="under way"):
-                migrate(src, dest, dry=dry)
+        for check_mode in (False, True):
+            with pytest.raises(MigrationError, match="is running"):
+                migrate(src, dest, check_mode=check_mode)
     assert not migrate(src, dest).changed
 
 
@@ -372,6 +372,6 @@ def test_many_files_by_two_processes_equal_one(tmp_path: Path) -> None:
         folder = src / f"d{number % 9}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"f{number}").write_text(f"C:\\trade2025\\trading\\{number}\n" * (number % 5))
-    reports = [told(migrate(src, tmp_path / f"dest{count}", workers=count)) for count in (1, 2)]
+    reports = [summary(migrate(src, tmp_path / f"dest{count}", workers=count)) for count in (1, 2)]
     assert reports[0] == reports[1]
     assert snapshot(tmp_path / "dest1") == snapshot(tmp_path / "dest2")

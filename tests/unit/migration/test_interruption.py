@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.migration.errors import MigrationError
+from ansible.module_utils.migration.context import MigrationError
 from migration_case import migrate, snapshot
 
 # The calls through which a run changes anything; a run is stopped in the middle of one of them.
@@ -109,7 +109,7 @@ def killed(src: Path, dest: Path, point: int) -> None:
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, dict[bytes, Any]]]:
-    """Sources by version, and what a run that nothing disturbs makes of each."""
+    """Sources by version, and what a run without a disturbance makes of each."""
     found = {}
     previous: Path | None = None
     for version in (1, 2, 3):
@@ -152,7 +152,7 @@ def test_a_first_run_killed_at_25_random_points(versions: dict[int, Any], tmp_pa
 
 
 def test_a_later_run_killed_at_25_random_points(versions: dict[int, Any], tmp_path: Path) -> None:
-    """Also when the source changes once more before the next run: what was half done is no conflict."""
+    """Also when the source changes once more before the next run: what was half done is not a conflict."""
     (first, old), (second, new), (third, last) = versions[1], versions[2], versions[3]
     base = tmp_path / "base"
     migrate(first, base)
@@ -177,7 +177,7 @@ def test_a_later_run_killed_at_25_random_points(versions: dict[int, Any], tmp_pa
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO])
-def test_a_failing_disk_is_told_and_leaves_whole_files(versions: dict[int, Any], tmp_path: Path, number: int) -> None:
+def test_a_failing_disk_leaves_whole_files(versions: dict[int, Any], tmp_path: Path, number: int) -> None:
     src, wanted = versions[1]
 
     def stop(name: str, _args: tuple[Any, ...]) -> None:

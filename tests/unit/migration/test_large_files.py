@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ansible.module_utils.migration.file_access import PIECE
 from ansible.module_utils.rewriting.document import plan_document
 from ansible.module_utils.rewriting.mentions import Mentions
+from ansible.module_utils.shared.fs import BLOCK as PIECE
 from migration_case import DOCUMENTED, migrate
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -37,7 +37,7 @@ def test_references_across_the_boundaries_of_pieces(tmp_path: Path) -> None:
     for name, data in (("text", text), ("wide", wide), ("binary", text + b"\x00")):
         document = plan_document(data, DOCUMENTED, mentions)
         assert (dest / name).read_bytes() == document.new, name
-        assert report.leftovers[name] == [list(item) for item in document.leftovers], name
+        assert report.leftovers[name] == document.leftovers, name
     assert report.replacements > 20
     assert not migrate(src, dest).changed
 

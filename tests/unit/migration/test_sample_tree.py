@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.module_utils.rewriting.path_map import parse_location
 from ansible.module_utils.rewriting.rewriter import Rules
 from ansible.module_utils.services.record import resolve_path_map
 from migration_case import migrate, rules_of, snapshot
@@ -93,14 +94,16 @@ def test_the_applications_are_migrated_with_nothing_left_over(tmp_path: Path) ->
 
 
 def test_of_the_whole_tree_only_what_is_no_reference_is_left(tmp_path: Path) -> None:
-    report = migrate(SAMPLE, tmp_path / "tree", default_rules())
+    report = migrate(SAMPLE, tmp_path / "tree", default_rules(), compose_base=parse_location("C:/trade2025", "base"))
     # Other programs' places and networks, and the platform's name where it names no place.
     no_reference = re.compile(
         r"tradingbot|trade2025-frontend-v2|xtrade2025|com\.trade2025\.|CLICKHOUSE_DB|# Trade2025|\"?aud(ience)?\"?: |"
-        r"\"(name|accessKey|secretKey)\": "
+        r"\"(name|accessKey|secretKey)\": |"
+        # A brace for folders that the map moves to different places is in doubt, also in a comment.
+        r"\\\{nats,valkey,questdb,\.\.\.\}"
     )
     # A Windows shortcut is binary: it is copied as it is, and said.
     shortcut = report.leftovers.pop("trading/scripts/Trade2025 Core.lnk")
     assert len(shortcut) > 1
-    lines = [text for found in report.leftovers.values() for _number, text in found]
+    lines = [item.text for found in report.leftovers.values() for item in found]
     assert [text for text in lines if not no_reference.search(text)] == []

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible.module_utils.core.docker_cli import Docker, DockerError
 from ansible.module_utils.probes.container import Container, Phase, inspect, judge, last_lines, parse, seconds_between
 from ansible.module_utils.probes.proof import wait_healthy
+from ansible.module_utils.shared.docker import Docker, DockerError
 from probe_fakes import FakeClock
 
 # From engine 20.10.24, shortened.

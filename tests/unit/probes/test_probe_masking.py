@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from ansible.module_utils.core.masking import MASK
 from ansible.module_utils.probes.masking import Masker, secret_values
+from ansible.module_utils.shared.masking import MASK
 from hypothesis import given
 from hypothesis import strategies as st
 
