@@ -1,7 +1,7 @@
 """What goes wrong is said once, with the thing and the remedy, and nothing is half done.
 
 What needs no whole stack is in molecule's scenarios: the gate's list in `trade2026`; wrong variables, a broken
-template, a port in use and an image that does not start in `refusals`.
+template, a port in use and an image that does not start in `error-messages`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ REQUIREMENTS = ROOT / "requirements"
 COMPILED = sorted(REQUIREMENTS.glob("*.txt"))
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", re.MULTILINE)
 # Modules are imported by their bare name in tests, and so are the tests' own helpers.
-OURS = {path.stem for folder in ("library", "tests") for path in (ROOT / folder).rglob("*.py")}
+OURS = {path.stem for folder in ("library", "roles", "tests") for path in (ROOT / folder).rglob("*.py")}
 
 
 def normalized(name: str) -> str:
