@@ -5,6 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image_build
+version_added: 1.0.0
 short_description: Build an image from a folder, unless its tag is there
 description:
   - The tag is taken to name the content, as a hash does, so an image that is there is never built again.

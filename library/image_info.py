@@ -5,6 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image_info
+version_added: 1.0.0
 short_description: Tell which images the services run and which of them are on the machine
 description:
   - Turns the C(image) of every service into one exact reference, for the declared source.

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image_pull
+version_added: 1.0.0
 short_description: Pull an official image and hold it to its digest
 description:
   - Pulls by tag the first time and writes the digest into the lock file. From then on pulls by that digest, and stops

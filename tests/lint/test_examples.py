@@ -112,6 +112,11 @@ def test_the_documentation_renders(name: str, rendered: str) -> None:
         assert f"- name: {task['name']}\n" in page
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_module_says_since_which_version_it_exists(name: str) -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", str(documentation(name)["version_added"]))
+
+
 @pytest.mark.parametrize("name", RUNNABLE)
 def test_a_module_takes_what_it_documents(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = arguments_of(name, monkeypatch)["argument_spec"]
