@@ -1,4 +1,4 @@
-"""Our reader of Compose projects gives the same result as `docker compose config`, for every syntax."""
+"""Our reading of Compose projects against that of `docker compose config`, in every way of writing."""
 
 from __future__ import annotations
 
