@@ -151,9 +151,33 @@ def test_stop_docker_stops_only_an_engine_that_was_started_here(project: Path, r
     assert not remembered.exists()
 
 
-def test_set_sysctl_no_leaves_a_low_map_count(run: Run) -> None:
+@pytest.fixture
+def map_count(project: Path) -> Path:
+    """A file that scripts/ensure-sysctl uses instead of the kernel's setting, with a value that is too low."""
+    setting = project / "max_map_count"
+    setting.write_text("65530\n")
+    script = project / "scripts/ensure-sysctl"
+    text = script.read_text()
+    assert "/proc/sys/vm/max_map_count" in text
+    script.write_text(text.replace("/proc/sys/vm/max_map_count", str(setting)))
+    return setting
+
+
+def test_a_low_map_count_is_raised_by_root_and_reported_to_others(map_count: Path, run: Run) -> None:
+    first = run("scripts/ensure-sysctl")
+    if os.geteuid() != 0:
+        assert "Run as root: sysctl -w vm.max_map_count=262144" in first.stdout
+        return
+    assert "raised vm.max_map_count from 65530 to 262144" in first.stdout
+    assert map_count.read_text() == "262144"
+    again = run("scripts/ensure-sysctl")
+    assert (again.returncode, again.stdout) == (0, "")
+
+
+def test_set_sysctl_no_leaves_a_low_map_count(map_count: Path, run: Run) -> None:
     result = run("scripts/ensure-sysctl", SET_SYSCTL="no")
     assert (result.returncode, result.stdout) == (0, "")
+    assert map_count.read_text() == "65530\n"
 
 
 def test_setup_without_a_known_level_prints_its_usage(run: Run) -> None:
