@@ -119,11 +119,6 @@ class Run:
         self.output = process.stdout + process.stderr
         self.images: dict[str, dict[str, Any]] = json.loads(result.read_text()) if result.is_file() else {}
 
-    def changed(self) -> int:
-        """Number of changed tasks of all hosts, from the recap."""
-        recap = self.output[self.output.index("PLAY RECAP") :]
-        return sum(int(word.partition("=")[2]) for word in recap.split() if word.startswith("changed="))
-
 
 class Role:
     """Runs the role `image` for the caller's services."""

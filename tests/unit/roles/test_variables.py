@@ -122,6 +122,7 @@ def test_a_service_role_has_all_required_keys(name: str) -> None:
         "migration",
     }
     assert needed <= set(service)
+    assert (ROOT / f"roles/{name}/tasks/main.yml").is_file()
     assert service["user"]["uid"] != 0
     assert set(service["limits"]) == {"memory", "cpus", "pids"}
     for entry in service.get("config", []):
