@@ -5,6 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: trade_migrate
+version_added: 1.0.0
 short_description: Copy a Trade2025 tree, with its paths and network names rewritten
 version_added: 1.0.0
 description:

@@ -1,4 +1,4 @@
-"""Make the project's module utilities importable under the name that Ansible gives them."""
+"""Make module_utils and library importable in tests, under the names that Ansible uses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Ansible bundles module_utils/ of the project into the package `ansible.module_utils` when it ships a module;
-# the tests see the same name by widening that package's search path.
+# When Ansible sends a module to a machine, it puts the project's module_utils/ into the package `ansible.module_utils`.
+# Extending that package's search path has the same effect in tests.
 ansible.module_utils.__path__.append(str(ROOT / "module_utils"))
 sys.path.insert(0, str(ROOT / "library"))
 
-# On a busy machine the first example pays for imports and a full processor: a time limit there fails what is right.
+# No time limit per example: on a busy machine the first one, with its imports, would exceed it.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")

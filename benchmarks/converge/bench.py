@@ -1,10 +1,12 @@
-"""How long a run takes when there is nothing to do, beside a textbook playbook that asks as much.
+"""Measure a run with nothing to do, and another playbook for the same Compose project beside it.
 
     python benchmarks/converge/bench.py --compose /srv/trade2026/infrastructure/docker/docker-compose.core.yml \
-        --textbook ../shared/peers/textbook/make.py [--rounds 5] [--inventory inventory/local]
+        [--textbook PROGRAM] [--rounds 5] [--inventory inventory/local]
 
-Needs the stack deployed. The two take turns, so that whatever else the machine does meets both. Without --textbook only
-the project's own run is measured. Prints a Markdown table and writes .cache/bench-converge.json.
+The stack must be deployed. PROGRAM is a Python program that is called with the Compose file and an empty folder, and
+writes a playbook site.yml there, with its ansible.cfg. The two runs alternate, so that other load on the machine
+affects both. Without --textbook, only this project is measured. Prints a Markdown table and writes
+.cache/bench-converge.json.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Counts module processes: Ansible starts the interpreter once for each.
+# Counts module processes: Ansible starts the interpreter once per module.
 COUNTING_INTERPRETER = """#!/bin/sh
 echo >> '{count}'
 exec '{python}' "$@"
@@ -32,7 +34,7 @@ exec '{python}' "$@"
 
 @dataclass(frozen=True)
 class Sample:
-    """One run: wall and processor time in seconds, and the module processes that it started."""
+    """One run: wall time and CPU time in seconds, and the number of module processes."""
 
     wall_s: float
     cpu_s: float
@@ -40,7 +42,7 @@ class Sample:
 
 
 def measure(command: list[str], folder: Path, count: Path) -> Sample:
-    """Run a command that must succeed."""
+    """Run a command and measure it; exits if the command fails."""
     count.write_text("", encoding="utf-8")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     begin = time.perf_counter()
@@ -54,7 +56,7 @@ def measure(command: list[str], folder: Path, count: Path) -> Sample:
 
 
 def row(name: str, samples: list[Sample]) -> str:
-    """A line of the table: medians, with the smallest and largest wall time."""
+    """A row of the table: medians, with the range of the wall time."""
     walls = [sample.wall_s for sample in samples]
     cpu = statistics.median(sample.cpu_s for sample in samples)
     return (
@@ -67,7 +69,7 @@ def main() -> None:
     """Alternate the runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compose", type=Path, required=True)
-    parser.add_argument("--textbook", type=Path)
+    parser.add_argument("--textbook", type=Path, metavar="PROGRAM")
     parser.add_argument("--inventory", default="inventory/local")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
@@ -88,12 +90,13 @@ def main() -> None:
         for number in range(arguments.rounds + 1):
             for key, (command, where) in runs.items():
                 sample = measure(command, where, count)
-                # The first round fills the caches and, for the textbook, its tree.
+                # The first round is not counted: it fills caches, and the other playbook deploys its files.
                 if number:
                     samples[key].append(sample)
                     print(f"round {number}: {key} {sample.wall_s:.1f} s", file=sys.stderr)
 
-    print("| run with nothing to do | wall, median (range) | processor, median | module processes |\n|---|---|---|---|")
+    print("| run with nothing to do | wall time, median (range) | CPU time, median | module processes |")
+    print("|---|---|---|---|")
     for key, found in samples.items():
         print(row(key, found))
     result = {key: [asdict(sample) for sample in found] for key, found in samples.items()}
@@ -103,6 +106,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     if shutil.which("ansible-playbook") is None:
-        sys.exit("ansible-playbook is not there; run `make setup` and activate the environment")
+        sys.exit("ansible-playbook is not installed; run: make setup; . .venv/bin/activate")
     os.environ.setdefault("ANSIBLE_NOCOLOR", "1")
     main()

@@ -1,4 +1,4 @@
-"""Clients that several tests use: of a port, whoever listens there."""
+"""Clients that several tests use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT_S = 20
 
 
 def s3(port: int, access_key: str, secret: str) -> Any:
-    """An S3 client that asks once."""
+    """An S3 client without retries."""
     return boto3.client(
         "s3",
         endpoint_url=f"http://{HOST}:{port}",
@@ -31,7 +31,7 @@ def s3(port: int, access_key: str, secret: str) -> Any:
 
 
 def http_json(port: int, path: str, body: Any = None, method: str | None = None) -> Any:
-    """What a JSON interface answers; a body makes it a POST where no method is named."""
+    """The JSON response of a request: a POST if there is a body and no other method is named."""
     request = urllib.request.Request(
         f"http://{HOST}:{port}{path}",
         data=None if body is None else json.dumps(body).encode(),

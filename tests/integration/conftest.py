@@ -1,4 +1,4 @@
-"""One deployment for all integration tests: deploying is what takes the time."""
+"""One deployment for all integration tests, because deploying takes most of the time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from site_under_test import SERVICES, SOURCE_TREE, Run, Site, docker_log, engine_state, listing
 
-# Where a short name matters: a socket path below it must not exceed 107 bytes.
+# Short, because a socket path below it must not exceed 107 bytes.
 BASE = Path("/var/tmp/trade2026-test")
 LOCK = Path("/run/lock/trade2026-integration")
 
 
 @dataclass(frozen=True)
-class Virgin:
-    """A dry run on a machine with nothing deployed, and what was there before and after."""
+class FreshHost:
+    """A dry run on a machine with nothing deployed, and the state before and after it."""
 
     run: Run
     before: dict[str, Any]
@@ -32,12 +32,12 @@ class Virgin:
 
 @pytest.fixture(scope="session", autouse=True)
 def machine() -> Iterator[None]:
-    """The machine for this run alone: a second one, from another clone, would take away the sites of the first."""
+    """A lock on the machine: a second run, from another clone, would remove the sites of the first."""
     with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pytest.exit(f"The integration tests run already, and hold {LOCK}: wait until they end.", returncode=1)
+            pytest.exit(f"Other integration tests are running and hold {LOCK}. Wait until they end.", returncode=1)
         yield
 
 
@@ -49,7 +49,7 @@ def source_before() -> list[tuple[str, int, int, str]]:
 
 @pytest.fixture(scope="session")
 def site(source_before: list[Any]) -> Iterator[Site]:
-    """The tests' own site, empty at first and taken away at the end."""
+    """The tests' own site, empty at first and removed at the end."""
     BASE.mkdir(parents=True, exist_ok=True)
     site = Site(root=BASE / "root", number=1)
     site.remove()
@@ -59,26 +59,26 @@ def site(source_before: list[Any]) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="session")
-def virgin(site: Site) -> Virgin:
-    """The dry run that comes before everything."""
+def fresh_host(site: Site) -> FreshHost:
+    """The dry run before the first deployment."""
 
     def state() -> dict[str, Any]:
         return {"files": listing(BASE), **engine_state()}
 
     before = state()
     run = site.play("--check", "--diff")
-    return Virgin(run, before, state())
+    return FreshHost(run, before, state())
 
 
 @pytest.fixture(scope="session")
-def first_run(site: Site, virgin: Virgin) -> Run:
-    """The main job from nothing."""
+def first_run(site: Site, fresh_host: FreshHost) -> Run:
+    """The first run of the main job."""
     return site.play("--diff", "-vvv")
 
 
 @pytest.fixture(scope="session")
 def first_logs(site: Site, first_run: Run) -> dict[str, str]:
-    """What the services had logged when they were proved, before any test asked them for what they refuse."""
+    """The services' logs after the first run. Later tests cause errors in them on purpose."""
     assert first_run.code == 0, first_run.errors
     return {service: docker_log(f"{site.prefix}{service}") for service in SERVICES}
 

@@ -1,4 +1,4 @@
-"""A deployment of the tests' own: its root, project, ports and networks collide with no other on the machine."""
+"""A deployment for tests. No other deployment on the machine has its root, project, ports or networks."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+from local_inventory import SERVICES
+
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 SOURCE_TREE = PROJECT_ROOT / "examples/trade2025"
-SERVICES = ("nats", "valkey", "questdb", "clickhouse", "seaweedfs", "opensearch", "authn", "opa")
 RECAP = re.compile(r"^(\w[\w.-]*)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a playbook run said."""
+    """Exit code and output of a playbook run."""
 
     code: int
     output: str
@@ -38,7 +39,7 @@ class Run:
 
     @property
     def errors(self) -> str:
-        """What failed, in the run's own words: in a talkative run it stands far from the end."""
+        """The error messages. In verbose output they are far from the end."""
         found = re.findall(r"^(?:\[ERROR\]|fatal): .*\n(?:.+\n|\n(?!PLAY|TASK)){0,40}", self.output, re.MULTILINE)
         return "\n".join(found)[:8000] or self.output[-4000:]
 
@@ -49,7 +50,7 @@ class Run:
 
 @dataclass
 class Site:
-    """A root of its own and everything that is derived from its number."""
+    """A site with its own root; the other settings are derived from its number."""
 
     root: Path
     number: int
@@ -58,9 +59,9 @@ class Site:
     def __post_init__(self) -> None:
         self.project = f"trade2026-test{self.number}"
         self.prefix = f"t{self.number}-"
-        # Below the range from which the kernel takes outgoing ports, and no two sites' ports meet.
+        # Below the range of ephemeral ports; tests/lint/test_scenarios.py checks that no two sites share a port.
         self.offset = 10000 + 1537 * self.number
-        # Private addresses end at 172.31.
+        # The private range ends at 172.31.
         row, column = divmod(self.number - 1, 3)
         self.networks = {
             key: {"name": f"{self.project}-{key}", "subnet": f"172.{29 + column}.{3 * row + third}.0/24"}
@@ -80,7 +81,7 @@ class Site:
         }
 
     def begin(self, *args: str, playbook: str = "core.yml", **variables: Any) -> subprocess.Popen[str]:
-        """Start a playbook run as a user would, with this site's variables."""
+        """Start a playbook as a user would, with this site's variables."""
         extra = json.dumps({**self.extra_vars, **variables})
         return subprocess.Popen(
             ["ansible-playbook", playbook, "--extra-vars", extra, *args],
@@ -93,7 +94,7 @@ class Site:
         )
 
     def play(self, *args: str, playbook: str = "core.yml", **variables: Any) -> Run:
-        """A playbook run from its beginning to its end."""
+        """Run a playbook and wait until it ends."""
         process = self.begin(*args, playbook=playbook, **variables)
         try:
             output, _ = process.communicate(timeout=2400)
@@ -116,29 +117,35 @@ class Site:
                 found[service] = json.loads(done.stdout)[0]
         return found
 
+    def containers(self) -> dict[str, Any]:
+        """Service → `docker inspect` of its container; fails if one of the eight is missing."""
+        found = self.inspect()
+        assert set(found) == set(SERVICES)
+        return found
+
     def started(self) -> dict[str, tuple[str, str]]:
-        """Service → container and when it started: equal before and after means that nothing was restarted."""
+        """Service → container id and start time. If both are the same later, nothing was restarted."""
         return {name: (seen["Id"], seen["State"]["StartedAt"]) for name, seen in self.inspect().items()}
 
     def port(self, published: int) -> int:
-        """The host port of this site for a port of the defaults."""
+        """The host port of this site for a default port."""
         return published + self.offset
 
     def secret(self, path: str) -> str:
         return (self.root / "secrets" / path).read_text(encoding="utf-8").strip()
 
     def secrets(self) -> set[str]:
-        """Every generated secret that must never be seen in an output."""
+        """Every generated secret, none of which may appear in any output."""
         values: set[str] = set()
         for file in (self.root / "secrets").rglob("*"):
             if file.is_file():
                 text = file.read_text(encoding="utf-8").strip()
                 values |= set(_leaves(json.loads(text))) if file.suffix == ".json" else {text}
-        # Short values (an algorithm's name, an exponent) are no secrets.
+        # Short values, such as the name of an algorithm or an exponent, are not secret.
         return {value for value in values if len(value) >= 20}
 
     def remove(self) -> None:
-        """Take everything away that this site made."""
+        """Remove everything that this site created."""
         names = docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}").split()
         if names:
             docker("rm", "--force", "--volumes", *names)
@@ -149,7 +156,7 @@ class Site:
 
 def _leaves(value: Any) -> list[str]:
     if isinstance(value, dict):
-        # The public half of a key is no secret, and its identifier is printed in every token.
+        # The public part of a key is not secret, and its identifier is in every token.
         return [leaf for key, item in value.items() if key not in {"n", "kid"} for leaf in _leaves(item)]
     if isinstance(value, list):
         return [leaf for item in value for leaf in _leaves(item)]
@@ -157,20 +164,17 @@ def _leaves(value: Any) -> list[str]:
 
 
 def kill_with_children(process: subprocess.Popen[str]) -> None:
-    """End a run at once with all that it started, as a power cut does: Ansible's workers outlive their parent."""
-    family = [process.pid]
-    for parent in family:
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{parent}/task").iterdir():
-                family += [int(child) for child in (task / "children").read_text(encoding="ascii").split()]
-    for member in family:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(member, signal.SIGKILL)
+    """Kill a run and all its descendants, as a power failure does. Ansible's workers outlive their parent."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        for member in [parent, *parent.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                member.kill()
     process.communicate()
 
 
 def docker(*args: str) -> str:
-    """Standard output of a docker command that must succeed."""
+    """Standard output of a docker command; fails if the command fails."""
     return subprocess.run(["docker", *args], check=True, capture_output=True, text=True).stdout
 
 
@@ -181,7 +185,7 @@ def docker_log(container: str) -> str:
 
 
 def listing(root: Path) -> list[tuple[str, int, int, str]]:
-    """Every path below a folder with its mode, size and content hash: equal before and after means untouched."""
+    """Every path in a folder with mode, size and content hash. If all are the same later, nothing was changed."""
     found = []
     for path in sorted(root.rglob("*")):
         seen = path.lstat()
@@ -191,7 +195,7 @@ def listing(root: Path) -> list[tuple[str, int, int, str]]:
 
 
 def engine_state() -> dict[str, list[str]]:
-    """Networks, containers, images and volumes of the engine."""
+    """Networks, containers, images and volumes of the Docker engine."""
     return {
         "networks": sorted(docker("network", "ls", "--format", "{{.Name}}").split()),
         "containers": sorted(docker("ps", "--all", "--quiet").split()),

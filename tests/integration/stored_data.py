@@ -1,4 +1,4 @@
-"""What clients store in each service with data, and what they must get back: of the old platform, and of the new."""
+"""Data that clients store in each service of the old platform, and must read back from the new one."""
 
 from __future__ import annotations
 
@@ -31,34 +31,36 @@ NOT_YET = (
     botocore.exceptions.ClientError,
 )
 
-# Larger than the pieces of 4 MiB that SeaweedFS cuts objects into.
+# Larger than the chunks of 4 MiB into which SeaweedFS splits objects.
 OBJECT = random.Random(2025).randbytes(9 * 1024 * 1024 + 1)
 
 
 @dataclass(frozen=True)
-class Door:
-    """Where a service answers, and who may come in."""
+class Endpoint:
+    """Port and credentials of a service."""
 
     port: int
     user: str = ""
     password: str = ""
 
 
-def patiently(ask: Callable[[], Any], deadline_s: float = 120) -> Any:
-    """The answer, as soon as there is one: a service that starts refuses at first."""
-    limit = time.monotonic() + deadline_s
+def retry(request: Callable[[], Any], timeout_s: float = 120) -> Any:
+    """The response to a request, which is repeated while the service starts."""
+    limit = time.monotonic() + timeout_s
     while True:
         try:
-            return ask()
+            return request()
         except NOT_YET:
             if time.monotonic() > limit:
                 raise
             time.sleep(0.2)
 
 
-def jetstream(door: Door, work: Callable[[Any], Any]) -> Any:
+def jetstream(endpoint: Endpoint, work: Callable[[Any], Any]) -> Any:
     async def connected() -> Any:
-        client = await nats.connect(f"nats://{HOST}:{door.port}", connect_timeout=TIMEOUT_S, max_reconnect_attempts=0)
+        client = await nats.connect(
+            f"nats://{HOST}:{endpoint.port}", connect_timeout=TIMEOUT_S, max_reconnect_attempts=0
+        )
         try:
             return await work(client.jetstream())
         finally:
@@ -67,60 +69,64 @@ def jetstream(door: Door, work: Callable[[Any], Any]) -> Any:
     return asyncio.run(connected())
 
 
-def write_stream(door: Door) -> None:
+def write_stream(endpoint: Endpoint) -> None:
     async def write(stream: Any) -> None:
         await stream.add_stream(name="ORDERS", subjects=["orders.>"])
         for text in (b"buy", b"sell", b"cancel"):
             await stream.publish("orders.eu", text)
-        # Somebody who has read the first message, and must get the second one next.
+        # A consumer that has acknowledged the first message, so that the second one is next.
         reader = await stream.pull_subscribe("orders.>", durable="risk")
         await (await reader.fetch(1))[0].ack_sync()
 
-    patiently(lambda: jetstream(door, lambda stream: stream.account_info()))
-    jetstream(door, write)
+    retry(lambda: jetstream(endpoint, lambda stream: stream.account_info()))
+    jetstream(endpoint, write)
 
 
-def read_stream(door: Door) -> Any:
+def read_stream(endpoint: Endpoint) -> Any:
     async def read(stream: Any) -> Any:
         kept = [(await stream.get_msg("ORDERS", number)).data for number in (1, 2, 3)]
         return kept, (await stream.consumer_info("ORDERS", "risk")).ack_floor.stream_seq
 
-    return jetstream(door, read)
+    return jetstream(endpoint, read)
 
 
-def cache(door: Door) -> Any:
+def cache(endpoint: Endpoint) -> Any:
     return valkey.Valkey(
-        host=HOST, port=door.port, password=door.password or None, socket_timeout=TIMEOUT_S, decode_responses=True
+        host=HOST,
+        port=endpoint.port,
+        password=endpoint.password or None,
+        socket_timeout=TIMEOUT_S,
+        decode_responses=True,
     )
 
 
-def write_keys(door: Door) -> None:
-    client = cache(door)
-    patiently(client.ping)
+def write_keys(endpoint: Endpoint) -> None:
+    client = cache(endpoint)
+    retry(client.ping)
     client.set("limit:eu", "250")
     client.hset("position:7", mapping={"symbol": "ESZ5", "size": "-3"})
     client.zadd("ladder", {"bid": 99.5, "ask": 100.25})
 
 
-def read_keys(door: Door) -> Any:
-    client = cache(door)
+def read_keys(endpoint: Endpoint) -> Any:
+    client = cache(endpoint)
     return client.get("limit:eu"), client.hgetall("position:7"), client.zrange("ladder", 0, -1, withscores=True)
 
 
-def ticks(door: Door) -> Any:
+def ticks(endpoint: Endpoint) -> Any:
     return psycopg.connect(
         host=HOST,
-        port=door.port,
+        port=endpoint.port,
         dbname="qdb",
-        user=door.user,
-        password=door.password,
+        user=endpoint.user,
+        password=endpoint.password,
         autocommit=True,
         connect_timeout=TIMEOUT_S,
     )
 
 
-def write_ticks(door: Door) -> None:
-    with patiently(lambda: ticks(door)) as connection:
+def write_ticks(endpoint: Endpoint) -> None:
+    with retry(lambda: ticks(endpoint)) as connection:
         connection.execute(
             "CREATE TABLE ticks (symbol SYMBOL, price DOUBLE, ts TIMESTAMP) TIMESTAMP(ts) PARTITION BY DAY WAL"
         )
@@ -130,75 +136,75 @@ def write_ticks(door: Door) -> None:
         )
 
 
-def read_ticks(door: Door) -> Any:
-    with ticks(door) as connection:
+def read_ticks(endpoint: Endpoint) -> Any:
+    with ticks(endpoint) as connection:
         return connection.execute("SELECT symbol, price, ts FROM ticks ORDER BY ts").fetchall()
 
 
-def analytics(door: Door, **more: Any) -> Any:
+def analytics(endpoint: Endpoint, **more: Any) -> Any:
     return clickhouse_driver.Client(
-        HOST, door.port, user=door.user, password=door.password, connect_timeout=TIMEOUT_S, **more
+        HOST, endpoint.port, user=endpoint.user, password=endpoint.password, connect_timeout=TIMEOUT_S, **more
     )
 
 
-def write_fills(door: Door) -> None:
+def write_fills(endpoint: Endpoint) -> None:
     def database_is_there() -> None:
-        assert analytics(door).execute("SELECT count() FROM system.databases WHERE name = 'trade2025'") == [(1,)]
+        assert analytics(endpoint).execute("SELECT count() FROM system.databases WHERE name = 'trade2025'") == [(1,)]
 
-    patiently(database_is_there)
-    client = analytics(door, database="trade2025")
+    retry(database_is_there)
+    client = analytics(endpoint, database="trade2025")
     client.execute("CREATE TABLE fills (day Date, price Float64) ENGINE = MergeTree(day, day, 8192)")
     client.execute("INSERT INTO fills VALUES", [(date(2025, 10, 13), 1.5), (date(2025, 11, 3), 2.25)])
 
 
-def read_fills(door: Door) -> Any:
-    return analytics(door).execute("SELECT day, price FROM trade2025.fills ORDER BY day")
+def read_fills(endpoint: Endpoint) -> Any:
+    return analytics(endpoint).execute("SELECT day, price FROM trade2025.fills ORDER BY day")
 
 
-def objects(door: Door) -> Any:
-    return s3(door.port, door.user, door.password)
+def objects(endpoint: Endpoint) -> Any:
+    return s3(endpoint.port, endpoint.user, endpoint.password)
 
 
-def write_objects(door: Door) -> None:
-    client = objects(door)
+def write_objects(endpoint: Endpoint) -> None:
+    client = objects(endpoint)
 
     def bucket_is_there() -> None:
         if not any(bucket["Name"] == "archive" for bucket in client.list_buckets()["Buckets"]):
             client.create_bucket(Bucket="archive")
 
-    patiently(bucket_is_there)
-    # The volume server joins the master a moment after the S3 interface answers.
-    patiently(lambda: client.put_object(Bucket="archive", Key="2025/small", Body=b"small", Metadata={"desk": "eu"}))
+    retry(bucket_is_there)
+    # The volume server joins the master shortly after the S3 API answers.
+    retry(lambda: client.put_object(Bucket="archive", Key="2025/small", Body=b"small", Metadata={"desk": "eu"}))
     client.put_object(Bucket="archive", Key="2025/large", Body=OBJECT)
 
 
-def read_objects(door: Door) -> Any:
-    client = objects(door)
+def read_objects(endpoint: Endpoint) -> Any:
+    client = objects(endpoint)
     small = client.get_object(Bucket="archive", Key="2025/small")
     large = client.get_object(Bucket="archive", Key="2025/large")["Body"].read()
     return small["Body"].read(), small["Metadata"], hashlib.sha256(large).hexdigest()
 
 
-def write_documents(door: Door) -> None:
-    patiently(lambda: http_json(door.port, "/_cluster/health?wait_for_status=yellow&timeout=5s"))
-    http_json(door.port, "/notes", {"mappings": {"properties": {"desk": {"type": "keyword"}}}}, "PUT")
-    http_json(door.port, "/notes/_doc/1?refresh=true", {"text": "the exchange halts at noon", "desk": "eu"}, "PUT")
-    http_json(door.port, "/notes/_doc/2?refresh=true", {"text": "nothing to tell", "desk": "us"}, "PUT")
+def write_documents(endpoint: Endpoint) -> None:
+    retry(lambda: http_json(endpoint.port, "/_cluster/health?wait_for_status=yellow&timeout=5s"))
+    http_json(endpoint.port, "/notes", {"mappings": {"properties": {"desk": {"type": "keyword"}}}}, "PUT")
+    http_json(endpoint.port, "/notes/_doc/1?refresh=true", {"text": "the exchange halts at noon", "desk": "eu"}, "PUT")
+    http_json(endpoint.port, "/notes/_doc/2?refresh=true", {"text": "no event today", "desk": "us"}, "PUT")
 
 
-def read_documents(door: Door) -> Any:
-    found = http_json(door.port, "/notes/_search", {"query": {"match": {"text": "halts"}}})
-    mapping = http_json(door.port, "/notes/_mapping")["notes"]["mappings"]["properties"]["desk"]
+def read_documents(endpoint: Endpoint) -> Any:
+    found = http_json(endpoint.port, "/notes/_search", {"query": {"match": {"text": "halts"}}})
+    mapping = http_json(endpoint.port, "/notes/_mapping")["notes"]["mappings"]["properties"]["desk"]
     return [hit["_source"]["desk"] for hit in found["hits"]["hits"]], mapping
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What one service is told, and what it must answer from then on."""
+    """How to write data to a service, how to read it, and the expected result."""
 
-    write: Callable[[Door], None]
-    read: Callable[[Door], Any]
-    answer: Any
+    write: Callable[[Endpoint], None]
+    read: Callable[[Endpoint], Any]
+    expected: Any
 
 
 STORED = {
@@ -217,13 +223,13 @@ STORED = {
 }
 
 
-def store_in(service: str, door: Door) -> None:
-    """Store, and return when it is answered: some services take it in a moment later."""
-    STORED[service].write(door)
-    patiently(lambda: ask_back(service, door), 60)
+def store_in(service: str, endpoint: Endpoint) -> None:
+    """Write the data and wait until it can be read: some services apply a write later."""
+    STORED[service].write(endpoint)
+    retry(lambda: read_back(service, endpoint), 60)
 
 
-def ask_back(service: str, door: Door) -> None:
-    """The service answers what it was told."""
-    found = STORED[service].read(door)
-    assert found == STORED[service].answer, f"{service}: {found!r} is not {STORED[service].answer!r}"
+def read_back(service: str, endpoint: Endpoint) -> None:
+    """Assert that the service returns the data that was stored."""
+    found = STORED[service].read(endpoint)
+    assert found == STORED[service].expected, f"{service}: {found!r}, expected {STORED[service].expected!r}"

@@ -1,4 +1,4 @@
-"""Real clients that know nothing of the project work against the published ports."""
+"""Independent clients work with the published ports."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_clickhouse_driver_writes_and_reads(deployed: Site) -> None:
         client.execute(f"DROP TABLE {table}")
 
 
-def test_clickhouse_refuses_who_has_no_password(deployed: Site) -> None:
+def test_clickhouse_refuses_clients_without_a_password(deployed: Site) -> None:
     for user in ("default", "trade2026"):
         client = clickhouse_driver.Client(HOST, deployed.port(9100), user=user, password="", connect_timeout=TIMEOUT_S)
         with pytest.raises(clickhouse_driver.errors.ServerException):
@@ -100,7 +100,7 @@ def test_opensearch_answers_over_plain_http(deployed: Site) -> None:
 
 
 def issued(site: Site, scope: str) -> str:
-    """A token that authn gives the client srv:oms."""
+    """A token that authn issues to the client srv:oms."""
     secret = json.loads(site.secret("authn-clients.json"))["srv:oms"]
     form = {"grant_type": "client_credentials", "client_id": "srv:oms", "client_secret": secret, "scope": scope}
     answer = get(site, 8114, "/token", urllib.parse.urlencode(form).encode())
@@ -121,11 +121,11 @@ def test_pyjwt_verifies_a_token_and_refuses_a_tampered_one(deployed: Site) -> No
         jwt.decode(tampered, key, algorithms=["RS256"], audience="trade2026")
 
 
-def test_opa_decides(deployed: Site) -> None:
+def test_opa_evaluates_the_example_policy(deployed: Site) -> None:
     assert get(deployed, 8181, "/v1/data/example/allow", b'{"input": {}}')["result"] is True
 
 
-def test_opa_lets_a_token_of_authn_do_what_its_scope_says(deployed: Site) -> None:
+def test_opa_allows_what_the_scope_of_a_token_allows(deployed: Site) -> None:
     token = issued(deployed, "fills:read")
     for action, allowed in {"fills:read": True, "orders:submit": False}.items():
         question = json.dumps({"input": {"token": token, "action": action}}).encode()

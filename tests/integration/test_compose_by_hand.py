@@ -1,4 +1,4 @@
-"""The Compose project works by hand as the source text shows, and other people's checkers accept it."""
+"""Compose commands work on the project by hand, and independent linters accept its files."""
 
 from __future__ import annotations
 
@@ -39,18 +39,21 @@ def test_up_by_hand_recreates_nothing(deployed: Site) -> None:
 
 
 def test_logs_hold_no_errors(deployed: Site, first_logs: dict[str, str]) -> None:
-    """The source text's acceptance: no error messages in the logs."""
+    """An acceptance criterion: no error messages in the logs."""
     words = ("FATAL", "CRITICAL", "[ERR]", "<Error>", "panic:", "ERROR")
     for service, log in first_logs.items():
+        assert log, service
         assert [line for line in log.splitlines() if any(word in line for word in words)] == [], service
     assert compose(deployed, "logs", "--no-color", "--tail", "5")
 
 
 @pytest.fixture(scope="module")
-def checked(deployed: Site, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The rendered files, and the whole project as Compose resolves it."""
+def compose_files(deployed: Site) -> list[Path]:
+    """The project's Compose file, then one fragment per service."""
     docker = deployed.root / "infrastructure/docker"
-    return [docker / "docker-compose.core.yml", *sorted((docker / "services").glob("*.yml"))]
+    fragments = sorted((docker / "services").glob("*.yml"))
+    assert [file.stem for file in fragments] == sorted(SERVICES)
+    return [docker / "docker-compose.core.yml", *fragments]
 
 
 def run(*command: str | Path) -> None:
@@ -58,14 +61,14 @@ def run(*command: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_check_jsonschema_accepts_every_file(checked: list[Path]) -> None:
-    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *checked)
+def test_check_jsonschema_accepts_every_file(compose_files: list[Path]) -> None:
+    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *compose_files)
 
 
-def test_compose_lint_accepts_every_fragment(checked: list[Path]) -> None:
+def test_compose_lint_accepts_every_fragment(compose_files: list[Path]) -> None:
     config = Path(__file__).with_name("compose-lint.yml")
-    run("compose-lint", "check", "--fail-on", "low", "--strict-config", "--config", config, *checked[1:])
+    run("compose-lint", "check", "--fail-on", "low", "--strict-config", "--config", config, *compose_files[1:])
 
 
-def test_dclint_accepts_every_file(checked: list[Path]) -> None:
-    run(PROJECT_ROOT / ".cache/node/node_modules/.bin/dclint", "--max-warnings", "0", *checked)
+def test_dclint_accepts_every_file(compose_files: list[Path]) -> None:
+    run(PROJECT_ROOT / ".cache/node/node_modules/.bin/dclint", "--max-warnings", "0", *compose_files)

@@ -1,7 +1,7 @@
-"""A dry run tells exactly what the real run then does, and the drift report says why.
+"""A dry run predicts exactly what the real run changes, and the drift report gives the reasons.
 
-Each change concerns a service of its own, so that one run of each kind judges all of them: who is predicted, who is
-changed, and that the other services stay as they are.
+Each change affects another service, so that one run of each kind tests all of them: which services are predicted and
+changed, and that the others are not.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 import pytest
 from site_under_test import Run, Site, docker, engine_state
 
-# The one change that is planned; all others happened to the running site.
+# The one change of a setting. All others were made to the running site.
 PLANNED = {"valkey_maxmemory": "1gb"}
 
 OTHER_NAME = "localhost/trade2026-test/questdb:other"
 
-# Service → what the dry run and the report must say of it.
+# Service → text that the output of the dry run must contain.
 REASONS = {
     "valkey": "maxmemory 1gb",
     "nats": "start state: exited -> running",
@@ -46,7 +46,7 @@ def take_authn_off_a_network(site: Site) -> None:
 
 
 def run_questdb_from_another_image(site: Site) -> None:
-    """The same image under another name, as somebody in a hurry would."""
+    """Run the same image under another name."""
     seen = site.inspect("questdb")["questdb"]
     fragment = site.root / "infrastructure/docker/services/questdb.yml"
     text = fragment.read_text(encoding="utf-8")
@@ -62,14 +62,14 @@ def run_questdb_from_another_image(site: Site) -> None:
 
 @dataclass(frozen=True)
 class Drifted:
-    """A site that something happened to, and what was said before and done after."""
+    """A site that was changed by hand, with all runs before and after the changes."""
 
     site: Site
     started: dict[str, tuple[str, str]]
     clean: Run
     report: dict[str, list[dict[str, str]]]
-    told: Run
-    asked_to_fail: Run
+    drift: Run
+    drift_fail: Run
     dry: Run
     started_after_dry: dict[str, tuple[str, str]]
     real: Run
@@ -78,7 +78,7 @@ class Drifted:
 
 @pytest.fixture(scope="module")
 def drifted(deployed: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drifted]:
-    """Everything in the order in which an operator meets it; the site is as declared again at the end."""
+    """The runs in the order of an operator. At the end the site is as declared again."""
     clean = deployed.play(playbook="playbooks/drift.yml", drift_fail=True)
     stop_nats(deployed)
     edit_opa(deployed)
@@ -87,8 +87,8 @@ def drifted(deployed: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     started = deployed.started()
 
     output = tmp_path_factory.mktemp("drift") / "drift.json"
-    told = deployed.play(playbook="playbooks/drift.yml", drift_output=str(output))
-    asked_to_fail = deployed.play("--limit", "nats,opensearch", playbook="playbooks/drift.yml", drift_fail=True)
+    drift = deployed.play(playbook="playbooks/drift.yml", drift_output=str(output))
+    drift_fail = deployed.play("--limit", "nats,opensearch", playbook="playbooks/drift.yml", drift_fail=True)
     dry = deployed.play("--check", "--diff", **PLANNED)
     started_after_dry = deployed.started()
     real = deployed.play(**PLANNED)
@@ -97,17 +97,17 @@ def drifted(deployed: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         started,
         clean,
         _report(output),
-        told,
-        asked_to_fail,
+        drift,
+        drift_fail,
         dry,
         started_after_dry,
         real,
         deployed.started(),
     )
     docker("image", "rm", OTHER_NAME)
-    put_back = deployed.play()
-    assert put_back.code == 0, put_back.errors
-    assert put_back.changed_hosts == {"valkey"}
+    restored = deployed.play()
+    assert restored.code == 0, restored.errors
+    assert restored.changed_hosts == {"valkey"}
 
 
 def _report(file: Path) -> dict[str, Any]:
@@ -119,19 +119,19 @@ def test_a_site_as_declared_has_no_drift(drifted: Drifted) -> None:
     assert set(drifted.clean.changed.values()) == {0}
 
 
-def test_the_drift_report_names_what_drifted_and_changes_nothing(drifted: Drifted) -> None:
-    assert drifted.told.code == 0, drifted.told.errors
-    happened = set(REASONS) - {"valkey"}
-    assert {service for service, rows in drifted.report.items() if rows} == happened
+def test_the_drift_report_lists_the_drifted_services_and_changes_nothing(drifted: Drifted) -> None:
+    assert drifted.drift.code == 0, drifted.drift.errors
+    changed_by_hand = set(REASONS) - {"valkey"}
+    assert {service for service, rows in drifted.report.items() if rows} == changed_by_hand
     (row,) = drifted.report["nats"]
     assert (row["what"], row["current"], row["desired"]) == ("state", "exited", "running")
-    assert "exited" in drifted.told.output
+    assert "exited" in drifted.drift.output
     assert drifted.started_after_dry == drifted.started
 
 
-def test_the_drift_report_fails_the_drifted_services_when_asked_to(drifted: Drifted) -> None:
-    assert drifted.asked_to_fail.code != 0
-    assert drifted.asked_to_fail.failed_hosts == {"nats"}
+def test_drift_fail_fails_the_drifted_services_only(drifted: Drifted) -> None:
+    assert drifted.drift_fail.code != 0
+    assert drifted.drift_fail.failed_hosts == {"nats"}
 
 
 def test_a_dry_run_predicts_the_changed_services_and_starts_nothing(drifted: Drifted) -> None:
@@ -152,7 +152,7 @@ def test_the_real_run_changes_what_was_predicted(drifted: Drifted) -> None:
     assert {service for service in after if before.get(service) != after[service]} == set(REASONS)
 
 
-def test_a_report_names_a_missing_image_and_does_not_fetch_it(drifted: Drifted) -> None:
+def test_the_drift_report_names_a_missing_image_and_does_not_pull_it(drifted: Drifted) -> None:
     before = engine_state()
     run = drifted.site.play("--limit", "nats,opa", playbook="playbooks/drift.yml", image_source="registry")
     assert run.code == 0, run.errors
@@ -160,7 +160,7 @@ def test_a_report_names_a_missing_image_and_does_not_fetch_it(drifted: Drifted) 
     assert engine_state() == before
 
 
-def test_a_proof_can_be_asked_for_in_a_dry_run(drifted: Drifted) -> None:
+def test_verify_runs_in_check_mode(drifted: Drifted) -> None:
     run = drifted.site.play("--check", "--limit", "nats", playbook="playbooks/verify.yml")
     assert run.code == 0, run.errors
     assert set(run.changed.values()) == {0}

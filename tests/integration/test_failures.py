@@ -1,7 +1,7 @@
-"""What goes wrong is said once, with the thing and the remedy, and nothing is half done.
+"""A failure is reported once, with its cause and a remedy, and changes nothing else.
 
-What needs no whole stack is in molecule's scenarios: the preflight checks' list in `trade2026`; wrong variables, a
-broken template, a port in use and an image that does not start in `refusals`.
+Failures that need no whole stack are tested by Molecule scenarios: the list of the preflight checks in `trade2026`;
+wrong variables, a broken template, a port in use and an image that does not start in `error-messages`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from site_under_test import SOURCE_TREE, Run, Site, docker, engine_state, listin
 
 @pytest.fixture
 def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site beside the deployed one, for runs that must fail."""
+    """A second site, for runs that must fail."""
     site = Site(root=Path("/var/tmp/trade2026-test-other/root"), number=2)
     site.remove()
     yield site
@@ -28,8 +28,8 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 def assert_readable(run: Run) -> None:
     assert run.code != 0
-    for ugly in ("Traceback", "object at 0x", "MODULE FAILURE"):
-        assert ugly not in run.output
+    for unreadable in ("Traceback", "object at 0x", "MODULE FAILURE"):
+        assert unreadable not in run.output
 
 
 @pytest.mark.parametrize(
@@ -54,10 +54,10 @@ def test_a_source_file_that_is_missing_or_malformed(other: Site, tmp_path: Path,
     assert not other.inspect()
 
 
-def test_a_configuration_that_the_service_refuses_leaves_the_live_one(deployed: Site) -> None:
+def test_a_rejected_configuration_does_not_replace_the_live_one(deployed: Site) -> None:
     files = listing(deployed.root / "config")
     started = deployed.started()
-    # Text, as the variable's type wants: only the server itself can tell that it is no duration.
+    # A string, as the variable's type requires: only the server knows that it is not a valid duration.
     run = deployed.play("--limit", "nats", nats_write_deadline="soon")
     assert_readable(run)
     assert run.failed_hosts == {"nats"}
@@ -76,18 +76,18 @@ def test_a_service_that_does_not_start_fails_alone_with_its_log_and_cause(deploy
         run = deployed.play("--limit", "valkey,opa", valkey_maxclients=4000)
     finally:
         manifest.write_bytes(content)
-    put_back = deployed.play("--limit", "valkey,opa")
-    assert put_back.code == 0, put_back.errors
+    restored = deployed.play("--limit", "valkey,opa")
+    assert restored.code == 0, restored.errors
     assert_readable(run)
     assert run.failed_hosts == {"valkey"}
     for fact in ("Valkey is not proved", "Do:"):
         assert fact in run.output, fact
-    # The service that failed is the primary of its machine; the summary is there all the same.
+    # The failed service is the machine's primary; the summary is printed all the same.
     assert re.search(r"^ *opa .* healthy +5/5", run.output, re.MULTILINE)
     assert re.search(r"^ *valkey .* FAILED ", run.output, re.MULTILINE)
 
 
-def test_a_registry_that_does_not_answer_is_named_with_the_remedy(other: Site) -> None:
+def test_a_registry_that_does_not_answer_is_named(other: Site) -> None:
     run = other.play(
         "--limit", "nats", image_source="registry", image_prefix="127.0.0.1:1/", image_retries=1, image_retry_delay_s=0
     )
@@ -96,19 +96,20 @@ def test_a_registry_that_does_not_answer_is_named_with_the_remedy(other: Site) -
     assert not other.inspect()
 
 
-def test_removal_wants_its_consent_typed_out_and_tells_what_to_type(other: Site) -> None:
+def test_removal_requires_a_confirmation_and_says_which(other: Site) -> None:
     deployed = other.play("--limit", "nats")
     assert deployed.code == 0, deployed.errors
     before = other.started()
     refused = other.play("--limit", "nats", playbook="playbooks/remove.yml")
     assert_readable(refused)
     assert other.started() == before
-    to_type = re.search(r"-e remove_containers_of=.*", refused.output)
-    assert to_type, refused.output
+    confirmation = re.search(r"-e remove_containers_of=.*", refused.output)
+    assert confirmation, refused.output
     files = listing(other.root)
+    assert files
 
     removed = other.play(
-        "--limit", "nats", *shlex.split(to_type[0]), "-e", "remove_networks=true", playbook="playbooks/remove.yml"
+        "--limit", "nats", *shlex.split(confirmation[0]), "-e", "remove_networks=true", playbook="playbooks/remove.yml"
     )
 
     assert removed.code == 0, removed.errors

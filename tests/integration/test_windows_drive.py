@@ -1,4 +1,4 @@
-"""The whole stack converges with its root on a stand-in for a Windows drive, which keeps no owners and modes."""
+"""The whole stack can be deployed to a drive that stores no owners and modes, as a Windows drive does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE = "3G"
 
 @pytest.fixture(scope="module")
 def drive(deployed: Site) -> Iterator[Path]:
-    """An NTFS file system in a file, mounted without permissions. Sparse: it costs what is written."""
+    """An NTFS file system in a sparse file, mounted without permissions."""
     del deployed
     image, mount = BASE / "drive.img", BASE / "c"
     mount.mkdir(parents=True, exist_ok=True)
@@ -43,14 +43,14 @@ def windows(drive: Path) -> Iterator[Site]:
     subprocess.run(["rm", "-rf", BASE / "secrets"], check=True)
 
 
-def test_the_preflight_checks_refuse_secrets_that_everybody_can_read(windows: Site) -> None:
+def test_preflight_checks_refuse_secrets_that_everybody_can_read(windows: Site) -> None:
     run = windows.play("--limit", "opa", trade2026_secrets_root=f"{windows.root}/secrets")
     assert run.code != 0
     assert "keeps no owners and modes" in run.output
     assert "trade2026_accept_readable_secrets" in run.output
 
 
-def test_the_whole_stack_converges_and_the_second_run_changes_nothing(windows: Site) -> None:
+def test_the_whole_stack_is_deployed_and_a_second_run_changes_nothing(windows: Site) -> None:
     first = windows.play()
     assert first.code == 0, first.errors
     assert {name: seen["State"]["Health"]["Status"] for name, seen in windows.inspect().items()} == dict.fromkeys(
@@ -64,7 +64,7 @@ def test_the_whole_stack_converges_and_the_second_run_changes_nothing(windows: S
     assert windows.started() == started
 
 
-def test_migrated_files_name_the_root_as_windows_programs_do(windows: Site) -> None:
+def test_migrated_files_contain_the_windows_path_of_the_root(windows: Site) -> None:
     texts = [
         file.read_text(encoding="utf-8", errors="replace")
         for file in (windows.root / "backend/apps").rglob("*")

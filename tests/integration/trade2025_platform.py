@@ -1,4 +1,4 @@
-"""Trade2025 as it ran: its own Compose file's commands and settings, over data folders of a tree of the tests'."""
+"""Trade2025's services with the commands and settings of its Compose file, on data folders of the tests."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 from site_under_test import SOURCE_TREE, docker
-from stored_data import Door
+from stored_data import Endpoint
 
-# The folder below `trading` where each service keeps its data, and the port at which its clients call.
+# The folder in `trading` with the data of each service, and the port that its clients use.
 FOLDERS = {
     "nats": "nats",
     "valkey": "valkey",
@@ -30,7 +30,7 @@ CLIENT_PORTS = {
     "seaweedfs": 8333,
     "opensearch": 9200,
 }
-# User and password as the tree's own files say them; the other services ask for none.
+# User and password from the files of the tree; the other services have none.
 CREDENTIALS = {
     "questdb": ("admin", "quest"),
     "clickhouse": ("default", ""),
@@ -39,7 +39,7 @@ CREDENTIALS = {
 
 
 class Trade2025:
-    """The old platform's six services with data, with names, ports and a network that nobody else has."""
+    """The old platform's six services with data. Their names, ports and network are used by no one else."""
 
     def __init__(self, base: Path, name: str, subnet: str) -> None:
         self.root = base / "trade2025"
@@ -48,17 +48,17 @@ class Trade2025:
         self._compose_file = base / "trade2025-compose.json"
 
     def data(self, service: str) -> Path:
-        """Where a service keeps its data."""
+        """The data folder of a service."""
         return self.root / "trading" / FOLDERS[service]
 
     def lay_out(self, images: Mapping[str, str]) -> None:
-        """Make the tree, with empty data folders, and the Compose file; `images` is service → reference."""
+        """Create the tree, with empty data folders, and the Compose file; `images` is service → reference."""
         shutil.copytree(SOURCE_TREE, self.root, symlinks=True)
         for service in FOLDERS:
-            # What the sample has there looks like data and is none.
+            # The sample contains files there that only look like data.
             shutil.rmtree(self.data(service))
             self.data(service).mkdir()
-            # As on a Windows drive, where every container may write.
+            # As on a Windows drive, which every container may write to.
             self.data(service).chmod(0o777)
         declared = yaml.safe_load((self.root / "docker-compose.core.yml").read_text(encoding="utf-8"))["services"]
         services = {service: self._service(service, declared[service], images[service]) for service in FOLDERS}
@@ -67,8 +67,8 @@ class Trade2025:
         self._compose_file.write_text(text, encoding="utf-8")
 
     def _service(self, name: str, declared: Mapping[str, Any], image: str) -> dict[str, Any]:
-        # Without the health check, which tells nothing about the data, and without ClickHouse's settings, the one mount
-        # in the long form: the packages' server is older than they are, and refuses them.
+        # Without the health check, which does not concern the data, and without ClickHouse's settings (the one mount in
+        # long form): the server built from packages is older than these settings and rejects them.
         return {
             **{key: declared[key] for key in ("command", "environment") if key in declared},
             "image": image,
@@ -78,7 +78,7 @@ class Trade2025:
         }
 
     def _mount(self, declared: str) -> str:
-        """A mount of the Compose file, with the tree's place on this machine for each spelling of `C:/trade2025`."""
+        """A mount of the Compose file, with the root of the tree for each spelling of `C:/trade2025`."""
         source, _, target = declared.rpartition(":")
         below = re.sub(r"^c:[\\/]trade2025", "", source, flags=re.IGNORECASE).replace("\\", "/")
         return f"{self.root}{below}:{target}"
@@ -86,10 +86,10 @@ class Trade2025:
     def container(self, service: str) -> str:
         return f"{self.project}-{service}"
 
-    def door(self, service: str) -> Door:
-        """Where a service answers: at a loopback port that was free."""
+    def endpoint(self, service: str) -> Endpoint:
+        """The endpoint of a service, on a free loopback port."""
         published = docker("port", self.container(service), str(CLIENT_PORTS[service]))
-        return Door(int(published.split()[0].rpartition(":")[2]), *CREDENTIALS.get(service, ()))
+        return Endpoint(int(published.split()[0].rpartition(":")[2]), *CREDENTIALS.get(service, ()))
 
     def start(self) -> None:
         folder = ("--project-directory", str(self.root))
@@ -100,7 +100,7 @@ class Trade2025:
         docker("compose", "--project-name", self.project, "stop", *services)
 
     def remove(self) -> None:
-        """Take containers, network and tree away, however far they came."""
+        """Remove containers, network and tree, however much of them exists."""
         docker("compose", "--project-name", self.project, "down", "--timeout", "1", "--volumes")
         shutil.rmtree(self.root, ignore_errors=True)
         self._compose_file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What the modules say of themselves: documentation, examples and argument specification agree."""
+"""Documentation, examples and argument specification of each module agree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ansible.playbook.task import Task
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "library").glob("*.py"))
-# The rest documents an action plugin that needs no module.
+# The other files only document an action plugin.
 RUNNABLE = [name for name in NAMES if "\ndef main(" in (ROOT / "library" / f"{name}.py").read_text()]
 KEYWORDS = set(Task.fattributes)
 
@@ -25,7 +25,7 @@ Options = Mapping[str, Mapping[str, Any]]
 
 
 class CapturedError(Exception):
-    """Ends a module's `main` at the point where it has said what it takes."""
+    """Ends a module's `main` when it has passed its arguments to AnsibleModule."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         super().__init__("captured")
@@ -43,7 +43,7 @@ def documentation(name: str) -> dict[str, Any]:
 
 
 def arguments_of(name: str, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
-    """What a module hands to AnsibleModule."""
+    """The arguments that a module passes to AnsibleModule."""
     module = importlib.import_module(name)
     monkeypatch.setattr(module, "AnsibleModule", capture)
     with pytest.raises(CapturedError) as captured:
@@ -52,7 +52,7 @@ def arguments_of(name: str, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any
 
 
 def normalized(options: Options, nested: str) -> dict[str, dict[str, Any]]:
-    """Options with what is left out filled in as Ansible does; `nested` is the key of an option's own options."""
+    """Options with Ansible's defaults filled in; `nested` is the key of an option's own options."""
     return {
         name: {
             "type": option.get("type", "str"),
@@ -73,7 +73,7 @@ def examples(name: str) -> list[dict[str, Any]]:
 
 
 def complaints(given: Mapping[str, Any], options: Options, where: str) -> Iterator[str]:
-    """What is wrong with the arguments of an example; a value that is a template is not looked into."""
+    """What is wrong with the arguments of an example. Values with a template are not checked."""
     for name in options:
         if options[name].get("required") and name not in given:
             yield f"{where}.{name} is required"
@@ -93,7 +93,7 @@ def complaints(given: Mapping[str, Any], options: Options, where: str) -> Iterat
 
 @pytest.fixture(scope="module")
 def rendered() -> str:
-    """What `ansible-doc` shows of all modules, read in one go: starting it takes longer than its work."""
+    """The output of `ansible-doc` for all modules, in one call, because starting it takes longest."""
     command = [Path(sys.executable).with_name("ansible-doc"), "-M", "library", "-t", "module", *NAMES]
     environment = os.environ | {"ANSIBLE_NOCOLOR": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
@@ -112,26 +112,31 @@ def test_the_documentation_renders(name: str, rendered: str) -> None:
         assert f"- name: {task['name']}\n" in page
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_module_says_since_which_version_it_exists(name: str) -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", str(documentation(name)["version_added"]))
+
+
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_a_module_takes_what_it_documents(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_argument_spec_equals_the_documentation(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     taken = arguments_of(name, monkeypatch)["argument_spec"]
     assert normalized(taken, "options") == normalized(documentation(name)["options"], "suboptions")
 
 
 @pytest.mark.parametrize("name", RUNNABLE)
-def test_check_mode_is_documented_as_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_support_for_check_mode_is_documented(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     supported = arguments_of(name, monkeypatch).get("supports_check_mode", False)
     assert (documentation(name)["attributes"]["check_mode"]["support"] != "none") is supported
 
 
-def test_what_cannot_run_documents_an_action_plugin() -> None:
+def test_every_file_without_main_documents_an_action_plugin() -> None:
     documented = {name for name in NAMES if (ROOT / "action_plugins" / f"{name}.py").is_file()}
     assert set(NAMES) - set(RUNNABLE) <= documented
     assert {path.stem for path in (ROOT / "action_plugins").glob("*.py")} <= documented
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_examples_use_what_is_documented(name: str) -> None:
+def test_examples_use_documented_options(name: str) -> None:
     tasks = examples(name)
     used = [task for task in tasks if name in task]
     assert used
@@ -143,7 +148,7 @@ def test_examples_use_what_is_documented(name: str) -> None:
     assert [line for task in used for line in complaints(task[name], options, name)] == []
 
 
-def test_a_wrong_example_would_be_seen() -> None:
+def test_a_wrong_example_would_be_found() -> None:
     options: Options = {
         "mode": {"choices": ["a", "b"]},
         "files": {"type": "list", "elements": "dict", "suboptions": {"dest": {"required": True}}},

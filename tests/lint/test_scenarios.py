@@ -1,4 +1,4 @@
-"""Molecule's scenarios: a role has one, and no two deployments that the tests make collide."""
+"""Molecule scenarios: every role has one, and no two deployments of the tests share a port or a subnet."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIOS = {file.parent.name for file in ROOT.glob("molecule/*/molecule.yml")}
 SITE: dict[str, Any] = yaml.safe_load((ROOT / "molecule/shared/site.yml").read_text())
-# From here on the kernel takes ports for outgoing connections.
+# The first ephemeral port.
 EPHEMERAL = 32768
 
 
 def published() -> set[int]:
-    """Host ports of all services, before an offset is added."""
+    """Default host ports of all services."""
     ports = set()
     for file in [*ROOT.glob("roles/*/defaults/main.yml"), *ROOT.glob("molecule/*/roles/*/defaults/main.yml")]:
         for name, value in (yaml.safe_load(file.read_text()) or {}).items():
@@ -27,7 +27,7 @@ def published() -> set[int]:
 
 
 def offsets() -> dict[str, int]:
-    """Port offset of every site on a machine that runs the tests."""
+    """Port offset of every site that can exist on a machine that runs the tests."""
     formula = re.search(r"(\d+) \+ (\d+) \* molecule_number", SITE["core_port_offset"])
     assert formula
     found = {"the deployment": 0}
@@ -41,11 +41,11 @@ def offsets() -> dict[str, int]:
     return found
 
 
-def test_every_scenario_has_its_place_and_every_role_its_scenario() -> None:
+def test_every_scenario_is_listed_and_every_role_has_a_scenario() -> None:
     assert len(SITE["molecule_scenarios"]) == len(set(SITE["molecule_scenarios"]))
     assert set(SITE["molecule_scenarios"]) == SCENARIOS
     roles = {folder.name for folder in (ROOT / "roles").iterdir() if folder.is_dir()}
-    # Every service's scenario runs the whole of `core`.
+    # Every service's scenario runs `core`.
     assert roles - SCENARIOS == {"core"}
 
 
@@ -55,8 +55,8 @@ def test_no_two_sites_publish_the_same_port() -> None:
     assert len(ports) >= 16
     assert len(sites) >= 17
     for (one, first), (other, second) in combinations(sites.items(), 2):
-        met = {port + first for port in ports} & {port + second for port in ports}
-        assert not met, f"{one} and {other}"
+        shared = {port + first for port in ports} & {port + second for port in ports}
+        assert not shared, f"{one} and {other}"
     assert max(ports) + max(sites.values()) < EPHEMERAL
 
 

@@ -1,4 +1,4 @@
-"""The shell scripts that prepare a machine, run apart from the project and from the machine's Docker."""
+"""The shell scripts that prepare a machine, run on a copy of the project with stand-ins for Docker and apt."""
 
 from __future__ import annotations
 
@@ -67,16 +67,16 @@ def test_scripts_are_strict_and_executable(path: Path) -> None:
     assert os.access(path, os.X_OK)
 
 
-def test_step_says_one_line_when_all_is_well(run: Run) -> None:
-    result = run("scripts/step", "numbers", "bash", "-c", "echo much; echo '3 passed'")
+def test_run_quietly_prints_one_line_on_success(run: Run) -> None:
+    result = run("scripts/run-quietly", "numbers", "bash", "-c", "echo much; echo '3 passed'")
     assert result.returncode == 0
     assert result.stdout.startswith("ok    numbers")
     assert result.stdout.endswith("3 passed\n")
     assert result.stdout.count("\n") == 1
 
 
-def test_step_tells_everything_when_it_fails_and_keeps_the_exit_code(run: Run) -> None:
-    result = run("scripts/step", "numbers", "bash", "-c", "echo first; echo second >&2; exit 3")
+def test_run_quietly_prints_the_whole_output_on_failure_and_keeps_the_exit_code(run: Run) -> None:
+    result = run("scripts/run-quietly", "numbers", "bash", "-c", "echo first; echo second >&2; exit 3")
     assert result.returncode == 3
     assert result.stdout.startswith("FAIL  numbers")
     assert "exit code 3" in result.stdout
@@ -122,14 +122,14 @@ def test_an_engine_elsewhere_is_not_replaced_by_one_here(project: Path, run: Run
     assert "apt-get must not run" not in result.stderr
 
 
-def test_a_user_outside_the_docker_group_is_told_so(project: Path, run: Run) -> None:
+def test_a_user_outside_the_docker_group_is_told_how_to_join(project: Path, run: Run) -> None:
     no_engine(project, "permission denied while trying to connect to the Docker daemon socket")
     result = run("scripts/ensure-docker")
     assert result.returncode == 1
     assert "usermod -aG docker" in result.stderr
 
 
-def test_an_old_compose_without_debian_gets_a_remedy(project: Path, run: Run) -> None:
+def test_an_old_compose_outside_of_debian_is_reported(project: Path, run: Run) -> None:
     stand_in(project, "docker", "echo 2.3.3")
     # The scripts' own path cannot be emptied of apt-get without losing the programs beside it.
     stand_in(project, "bash-without-apt", 'command() { [[ $2 != apt-get ]] && builtin command "$@"; }; source "$1"')
@@ -138,7 +138,7 @@ def test_an_old_compose_without_debian_gets_a_remedy(project: Path, run: Run) ->
     assert "docker compose is 2.3.3" in result.stderr
 
 
-def test_only_the_engine_that_was_started_here_is_stopped(project: Path, run: Run) -> None:
+def test_stop_docker_stops_only_an_engine_that_was_started_here(project: Path, run: Run) -> None:
     (project / ".cache").mkdir()
     remembered = project / ".cache" / "dockerd.pid"
     with subprocess.Popen(["sleep", "60"]) as other:
@@ -151,18 +151,42 @@ def test_only_the_engine_that_was_started_here_is_stopped(project: Path, run: Ru
     assert not remembered.exists()
 
 
-def test_a_low_map_count_is_left_where_the_site_says_so(run: Run) -> None:
-    result = run("scripts/ensure-map-count", SET_SYSCTL="no")
+@pytest.fixture
+def map_count(project: Path) -> Path:
+    """A file that scripts/ensure-sysctl uses instead of the kernel's setting, with a value that is too low."""
+    setting = project / "max_map_count"
+    setting.write_text("65530\n")
+    script = project / "scripts/ensure-sysctl"
+    text = script.read_text()
+    assert "/proc/sys/vm/max_map_count" in text
+    script.write_text(text.replace("/proc/sys/vm/max_map_count", str(setting)))
+    return setting
+
+
+def test_a_low_map_count_is_raised_by_root_and_reported_to_others(map_count: Path, run: Run) -> None:
+    first = run("scripts/ensure-sysctl")
+    if os.geteuid() != 0:
+        assert "Run as root: sysctl -w vm.max_map_count=262144" in first.stdout
+        return
+    assert "raised vm.max_map_count from 65530 to 262144" in first.stdout
+    assert map_count.read_text() == "262144"
+    again = run("scripts/ensure-sysctl")
+    assert (again.returncode, again.stdout) == (0, "")
+
+
+def test_set_sysctl_no_leaves_a_low_map_count(map_count: Path, run: Run) -> None:
+    result = run("scripts/ensure-sysctl", SET_SYSCTL="no")
     assert (result.returncode, result.stdout) == (0, "")
+    assert map_count.read_text() == "65530\n"
 
 
-def test_set_up_wants_to_know_what_for(run: Run) -> None:
+def test_setup_without_a_known_level_prints_its_usage(run: Run) -> None:
     result = run("scripts/setup", "everything")
     assert result.returncode == 1
     assert "scripts/setup run|test" in result.stderr
 
 
-def test_ci_removes_what_the_tests_left_and_nothing_else(project: Path, run: Run) -> None:
+def test_ci_removes_only_the_containers_that_the_tests_left(project: Path, run: Run) -> None:
     stand_in(project, "make", "touch tested; echo '1 failed'; exit 3")
     # What `docker ps` lists: one container of ours before the tests, one more after them, and always a stranger's.
     listing = "echo 'a1 trade2026-core'; echo 'c3 other'; [[ -e tested ]] && echo 'b2 trade2026-test'; exit 0"

@@ -1,4 +1,4 @@
-"""A registry of our own and a tiny image, for the role `image` by itself."""
+"""A local registry and a tiny image, for tests of the role `image` alone."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def docker(*words: str) -> str:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
+    """A loopback port on which nothing listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
 
 
 class Registry:
-    """Debian's docker-registry on loopback, which the engine trusts without TLS."""
+    """Debian's docker-registry on loopback, where Docker does not require TLS."""
 
     def __init__(self, folder: Path, command: str) -> None:
         self.port = free_port()
@@ -53,7 +53,7 @@ class Registry:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Serve, and return when the port answers."""
+        """Start the registry and wait until its port answers."""
         self._process = subprocess.Popen(
             [self._command, "serve", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -66,14 +66,14 @@ class Registry:
         raise AssertionError(f"{self._command} does not listen on {self.host}")
 
     def stop(self) -> None:
-        """End the process that `start` started."""
+        """Stop the process that `start` started."""
         if self._process:
             self._process.terminate()
             self._process.wait(timeout=20)
             self._process = None
 
     def push(self, marker: str, tag: str) -> str:
-        """Push an image that differs by `marker` under NAME:tag, keep nothing locally, and return its digest."""
+        """Push an image with the label `marker` as NAME:tag, remove it locally, and return its digest."""
         reference = f"{self.host}/{NAME}:{tag}"
         archive = subprocess.run(
             ["tar", "--create", "--mtime=@0", "--owner=0", "--group=0", "--file=-", "--files-from=/dev/null"],
@@ -112,21 +112,16 @@ def remove(repository: str) -> None:
 
 
 class Run:
-    """The outcome of one run of images.yml."""
+    """The result of one run of images.yml."""
 
     def __init__(self, process: subprocess.CompletedProcess[str], result: Path) -> None:
         self.code = process.returncode
         self.output = process.stdout + process.stderr
         self.images: dict[str, dict[str, Any]] = json.loads(result.read_text()) if result.is_file() else {}
 
-    def changed(self) -> int:
-        """Changed tasks of all hosts, from the recap, less the one that writes the result."""
-        recap = self.output[self.output.index("PLAY RECAP") :]
-        return sum(int(word.partition("=")[2]) for word in recap.split() if word.startswith("changed="))
-
 
 class Role:
-    """Runs the role `image` over services of the caller's."""
+    """Runs the role `image` for the caller's services."""
 
     def __init__(self, folder: Path) -> None:
         self.root = folder / "trade2026"
@@ -159,7 +154,7 @@ class Role:
             [
                 str(Path(sys.executable).with_name("ansible-playbook")),
                 *("--inventory", str(path)),
-                # Above the role's own variables, so that a test can bring recipes of its own.
+                # Extra variables win over the role's own, so that a test can pass its own recipes.
                 *("--extra-vars", json.dumps(variables)),
                 *words,
                 str(PLAYBOOK),
@@ -174,5 +169,5 @@ class Role:
 
 @pytest.fixture
 def role(tmp_path: Path) -> Role:
-    """The role `image`, writing into a folder of the test."""
+    """The role `image`, writing to the test's folder."""
     return Role(tmp_path)

@@ -1,4 +1,4 @@
-"""image_source=registry and auto, with a real registry and the real engine."""
+"""image_source=registry and auto, with a real registry and a real Docker engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def present(registry: Registry) -> list[str]:
     return docker("image", "ls", "--quiet", "--filter", f"reference={registry.host}/{NAME}").split()
 
 
-def forget(registry: Registry) -> None:
+def remove_local(registry: Registry) -> None:
     docker("image", "rm", "--force", *set(present(registry)))
 
 
@@ -27,14 +27,14 @@ def mirror(registry: Registry) -> dict[str, Any]:
 
 @pytest.fixture
 def unknown_recipe(tmp_path: Path) -> str:
-    """A folder with a recipe whose image no machine has, so that `auto` has to ask."""
+    """A folder with a recipe whose image no machine has, so that `auto` must ask the registry."""
     folder = tmp_path / "recipes/probe"
     folder.mkdir(parents=True)
     (folder / "recipe.yml").write_text("title: Tiny\nversion: 1\nbuilt_from: nothing\n", encoding="utf-8")
     return str(folder.parent)
 
 
-def test_the_first_run_pulls_and_records_and_the_next_ones_change_nothing(registry: Registry, role: Role) -> None:
+def test_the_first_run_pulls_and_locks_and_later_runs_change_nothing(registry: Registry, role: Role) -> None:
     digest = registry.push("one", "1.0.0")
 
     check = role.run(TINY, "--check", **mirror(registry))
@@ -51,7 +51,7 @@ def test_the_first_run_pulls_and_records_and_the_next_ones_change_nothing(regist
     assert image["id"].startswith("sha256:")
     assert json.loads(role.lock.read_text())["images"] == {f"{NAME}:1.0.0": {"digest": digest}}
 
-    # Nobody is asked for what is there: the registry is down by now.
+    # An image that exists is not requested: the registry is down now.
     registry.stop()
     again = role.run(TINY, **mirror(registry))
     assert again.code == 0, again.output
@@ -60,10 +60,10 @@ def test_the_first_run_pulls_and_records_and_the_next_ones_change_nothing(regist
     assert "Ensure image" not in again.output
 
 
-def test_a_lost_image_comes_back_by_its_digest(registry: Registry, role: Role) -> None:
+def test_a_removed_image_is_pulled_again_by_its_digest(registry: Registry, role: Role) -> None:
     registry.push("one", "1.0.0")
     first = role.run(TINY, **mirror(registry))
-    forget(registry)
+    remove_local(registry)
     again = role.run(TINY, **mirror(registry))
     assert again.code == 0, again.output
     assert again.images == first.images
@@ -72,16 +72,16 @@ def test_a_lost_image_comes_back_by_its_digest(registry: Registry, role: Role) -
 def test_a_moved_tag_is_refused(registry: Registry, role: Role) -> None:
     digest = registry.push("one", "1.0.0")
     assert role.run(TINY, **mirror(registry)).code == 0
-    forget(registry)
+    remove_local(registry)
     assert registry.push("two", "1.0.0") != digest
 
     run = role.run(TINY, **mirror(registry))
-    said = " ".join(run.output.split())
+    output = " ".join(run.output.split())
     assert run.code != 0
-    assert "the tag moved" in said
-    assert str(role.lock) in said
-    assert digest in said
-    assert "Traceback" not in said
+    assert "the tag moved" in output
+    assert str(role.lock) in output
+    assert digest in output
+    assert "Traceback" not in output
     assert present(registry) == []
     assert json.loads(role.lock.read_text())["images"][f"{NAME}:1.0.0"]["digest"] == digest
 
@@ -89,23 +89,21 @@ def test_a_moved_tag_is_refused(registry: Registry, role: Role) -> None:
 @pytest.mark.parametrize(
     ("down", "message"), [(False, "it has no such image or tag"), (True, "no registry could be reached")]
 )
-def test_an_absent_image_and_a_registry_that_is_down_each_say_so(
+def test_a_missing_image_and_a_registry_that_is_down_have_different_messages(
     registry: Registry, role: Role, down: bool, message: str
 ) -> None:
     if down:
         registry.stop()
     run = role.run(TINY, **mirror(registry))
-    said = " ".join(run.output.split())
+    output = " ".join(run.output.split())
     assert run.code != 0
-    assert message in said
-    assert f"{registry.host}/{NAME}:1.0.0" in said
-    assert "Traceback" not in said
+    assert message in output
+    assert f"{registry.host}/{NAME}:1.0.0" in output
+    assert "Traceback" not in output
     assert not role.lock.exists()
 
 
-def test_auto_takes_the_registry_where_it_answers_and_says_so(
-    registry: Registry, role: Role, unknown_recipe: str
-) -> None:
+def test_auto_uses_a_registry_that_answers_and_reports_it(registry: Registry, role: Role, unknown_recipe: str) -> None:
     registry.push("one", "1.0.0")
     services = {"tiny": {"official": f"{NAME}:1.0.0", "recipe": "probe"}}
     run = role.run(services, image_source="auto", image_prefix=registry.host, image_recipe_folder=unknown_recipe)
@@ -114,7 +112,7 @@ def test_auto_takes_the_registry_where_it_answers_and_says_so(
     assert "images come from REGISTRY on this machine, because the registry answers" in " ".join(run.output.split())
 
 
-def test_auto_takes_packages_where_no_registry_answers(registry: Registry, role: Role, unknown_recipe: str) -> None:
+def test_auto_uses_packages_if_no_registry_answers(registry: Registry, role: Role, unknown_recipe: str) -> None:
     registry.stop()
     services = {"tiny": {"official": f"{NAME}:1.0.0", "recipe": "probe"}}
     run = role.run(

@@ -180,6 +180,7 @@ def test_clickhouse_that_runs_as_declared_passes(clickhouse_where: Target, web: 
     assert clickhouse.Ping().run(clickhouse_where)
     assert clickhouse.Version(expect="18.16", **CREDENTIALS).run(clickhouse_where) == "version 18.16.1"
     assert clickhouse.Database(database="trade2026", **CREDENTIALS).run(clickhouse_where)
+    assert web.requests
     assert not any("pw" in request.path + request.query for request in web.requests)
 
 

@@ -1,4 +1,4 @@
-"""What a role says it takes, what its defaults are and what it uses are the same."""
+"""The variables of a role: specification, defaults and use agree."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.services.variables import read_variables
+from local_inventory import SERVICES
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(folder for folder in (ROOT / "roles").iterdir() if folder.is_dir())
-SERVICES = ("nats", "valkey", "questdb", "clickhouse", "seaweedfs", "opensearch", "authn", "opa")
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -37,19 +37,19 @@ def test_specs_and_defaults_name_the_same_variables_with_the_same_values(role: P
     }
     specs = options(role)
     optional = {name for name, spec in specs.items() if not spec.get("required")}
-    # A required variable has no default; what stands for it says what to set.
+    # A required variable has no default, only a hint that says what to set.
     hints = {name for name, value in defaults.items() if "undef(hint=" in str(value)}
     assert hints <= set(specs) - optional
     assert optional == set(defaults) - hints
     for name, spec in specs.items():
-        # A long structure stands once, in the defaults.
+        # A long structure is written only once, in the defaults.
         if "default" in spec:
             assert spec["default"] == defaults[name], name
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
-def test_a_switch_is_read_as_one(role: Path) -> None:
-    """`-e valkey_auth_enabled=false` brings a text, which is true to Jinja."""
+def test_a_boolean_is_converted_where_it_is_used(role: Path) -> None:
+    """`-e valkey_auth_enabled=false` passes a string, which Jinja treats as true."""
     switches = {name for each in ROLES for name, spec in options(each).items() if spec.get("type") == "bool"}
     assert switches
     bare = re.compile(rf"\b({'|'.join(sorted(switches))})\b(?! \| bool\b)")
@@ -78,27 +78,39 @@ def test_every_variable_starts_with_the_roles_name_and_has_a_reason(role: Path) 
 
 
 def test_every_variable_is_used() -> None:
-    used = ""
-    for pattern in (
-        "roles/*/vars/*.yml",
-        "roles/*/tasks/**/*.yml",
-        "roles/*/templates/**/*.j2",
-        "playbooks/*.yml",
-        "roles/*/defaults/*.yml",
-    ):
-        used += "\n".join(file.read_text(encoding="utf-8") for file in sorted(ROOT.glob(pattern)))
-    unused = []
-    for role in ROLES:
-        for name in options(role):
-            # Its own definition is one mention.
-            mentions = len(re.findall(rf"\b{name}\b(?!:)", used)) + len(re.findall(rf"\b{name}:.*\b{name}\b", used))
-            if not mentions:
-                unused.append(name)
-    assert unused == []
+    used: set[str] = set()
+    for pattern in ("roles/*/vars/*.yml", "roles/*/tasks/**/*.yml", "playbooks/**/*.yml", "roles/*/defaults/*.yml"):
+        for file in sorted(ROOT.glob(pattern)):
+            used |= words_in_values(yaml.safe_load(file.read_text(encoding="utf-8")))
+    for file in sorted(ROOT.glob("roles/*/templates/**/*.j2")):
+        used |= words_in_expressions(file.read_text(encoding="utf-8"))
+    declared = {name for role in ROLES for name in options(role)}
+    assert len(declared) > 100
+    assert declared - used == set()
+
+
+def words_in_values(document: Any) -> set[str]:
+    """The words of all values of a YAML document: no comments, and no keys, which set a variable but do not use it."""
+    if isinstance(document, dict):
+        return set().union(*map(words_in_values, document.values()))
+    if isinstance(document, list):
+        return set().union(*map(words_in_values, document))
+    return set(re.findall(r"\w+", document)) if isinstance(document, str) else set()
+
+
+def words_in_expressions(template: str) -> set[str]:
+    """The words of all expressions and statements of a template: no comments and no plain text."""
+    without_comments = re.sub(r"\{#.*?#\}", "", template, flags=re.DOTALL)
+    return set(re.findall(r"\w+", " ".join(re.findall(r"\{\{.*?\}\}|\{%.*?%\}", without_comments, re.DOTALL))))
+
+
+def test_comments_and_keys_do_not_count_as_use() -> None:
+    assert words_in_values(yaml.safe_load("a: 1  # b\nc: '{{ d }}'\ne: [f]\n")) == {"d", "f"}
+    assert words_in_expressions("# a {# {{ b }} #} {{ c }} {% if d %}") == {"c", "if", "d"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_service_role_says_all_that_the_machinery_needs(name: str) -> None:
+def test_a_service_role_has_all_required_keys(name: str) -> None:
     service = load(ROOT / f"roles/{name}/vars/main.yml")[f"{name}_service"]
     needed = {
         "title",
@@ -115,13 +127,14 @@ def test_a_service_role_says_all_that_the_machinery_needs(name: str) -> None:
         "migration_notes",
     }
     assert needed <= set(service)
+    assert (ROOT / f"roles/{name}/tasks/main.yml").is_file()
     assert service["user"]["uid"] != 0
     assert set(service["limits"]) == {"memory", "cpus", "pids"}
     for entry in service.get("config", []):
         assert (ROOT / f"roles/{name}/templates" / entry["template"]).is_file()
 
 
-def test_the_reference_is_not_stale() -> None:
+def test_the_reference_is_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "scripts/generate-reference"), "--check"],
         capture_output=True,
@@ -132,17 +145,17 @@ def test_the_reference_is_not_stale() -> None:
 
 
 def dependencies(role: str) -> set[str]:
-    """The roles whose defaults a role sees: its own and those of the roles that it depends on."""
+    """The roles whose defaults a role sees: itself and the roles that it depends on."""
     named = [entry["role"] for entry in load(ROOT / f"roles/{role}/meta/main.yml").get("dependencies", [])]
     return {role}.union(*(dependencies(name) for name in named))
 
 
 @pytest.mark.parametrize("name", ["image", "core", *SERVICES])
 def test_an_included_role_sees_every_default_that_it_uses(name: str) -> None:
-    """What a play or an extra variable happens to set hides a missing dependency until a site has neither."""
+    """A variable that a play or an extra variable sets hides a missing dependency, until a site sets neither."""
     owner = {option: role.name for role in ROLES for option in load(role / "defaults/main.yml")}
     text = "\n".join(
-        # What the site says of another service, where it says something, is no default of a role.
+        # A variable of another service that the site may have set is not a default of a role.
         re.sub(r"#.*|hostvars\.\w+\.\w+ \| default\(", "", file.read_text(encoding="utf-8"))
         for pattern in ("defaults/*.yml", "vars/*.yml", "tasks/*.yml", "templates/**/*.j2")
         for file in sorted((ROOT / "roles" / name).glob(pattern))

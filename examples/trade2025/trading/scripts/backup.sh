@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Nightly copy of what cannot be made again. Run from Git Bash: /c/trade2025/trading/scripts/backup.sh
+# Nightly backup of data that cannot be recreated. Run from Git Bash: /c/trade2025/trading/scripts/backup.sh
 set -euo pipefail
 
 SOURCE=${SOURCE:-/c/trade2025/trading}

@@ -11,7 +11,7 @@ allow if {
 	scope == input.action
 }
 
-# Why not, for whoever debugs a client; empty where the caller is allowed.
+# The reasons for a refusal, for debugging a client; empty if the caller is allowed.
 reasons contains "the token is missing, invalid, expired or not for us" if not token
 
 reasons contains "the token has no scope for the action" if {

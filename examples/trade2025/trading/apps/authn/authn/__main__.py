@@ -20,7 +20,7 @@ from authn.log import FIELDS, set_up
 
 # For requests under way at SIGTERM; `docker stop` waits 10 s before it kills.
 GRACE_S = 5
-# Beyond that a client is told 503 instead of waiting without end.
+# With more requests, a client gets 503 instead of waiting forever.
 MOST_CONNECTIONS = 512
 
 EXIT_CONFIGURATION = 2

@@ -1,4 +1,4 @@
-"""The HTTP side: routes, their responses, and one log line a request."""
+"""The HTTP interface: routes, responses, and one log line per request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clients' secrets: a file of scrypt hashes (RFC 7914), and the comparison that tells nothing but yes or no."""
+"""The clients' secrets: a file of scrypt hashes (RFC 7914), and a comparison that reveals only whether they match."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class ClientSecrets:
     """Says whether a secret is a client's.
 
     Every question costs the same number of hashes, whether the client exists or not and however many secrets it has:
-    the time of an answer does not tell which clients there are.
+    the response time does not reveal which clients exist.
     """
 
     def __init__(self, hashes: Mapping[str, tuple[SecretHash, ...]]) -> None:

@@ -1,4 +1,4 @@
-"""The configuration file: read once at start, checked as a whole, all its problems told at once."""
+"""The configuration file: read and checked once at start; all problems are reported together."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Config:
         name: what the service calls itself in its log.
         bind: address to listen on; the default is every IPv4 address of the container.
         port: TCP port to listen on.
-        public_url: where clients reach the service, without a trailing slash; None when only a request can tell.
+        public_url: where clients reach the service, without a trailing slash; None if it is taken from the request.
         log_level: one of `LOG_LEVELS`; `debug` logs health checks too.
         issuer: the claim `iss`.
         audience: the claim `aud`.
@@ -232,7 +232,7 @@ class _Reader:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML as usual, but a key that stands twice is an error: the second one would silently win."""
+    """YAML, but a duplicate key is an error: the second one would win silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
@@ -241,7 +241,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
-                problem = f"the key {key!r} stands twice"
+                problem = f"the key {key!r} is given twice"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             seen.add(key if isinstance(key, Hashable) else str(key))
         return super().construct_mapping(node, deep=deep)

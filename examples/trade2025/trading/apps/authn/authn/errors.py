@@ -1,4 +1,4 @@
-"""What can go wrong, in two kinds: at start (the operator's to mend) and in a request (the client's)."""
+"""Two kinds of errors: at start (the operator must correct them) and in a request (the client must)."""
 
 from __future__ import annotations
 

@@ -81,7 +81,9 @@ def load(path: Path) -> KeySet:
             problems.append(f"{path}: keys[{number}]: {error}")
             continue
         if key_id in key_ids:
-            problems.append(f"{path}: keys[{number}]: has the kid of another key; a verifier could not tell them apart")
+            problems.append(
+                f"{path}: keys[{number}]: has the kid of another key; a verifier could not distinguish them"
+            )
         keys.append(key)
         key_ids.append(key_id)
     if problems:

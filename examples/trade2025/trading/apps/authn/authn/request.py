@@ -79,7 +79,7 @@ def _parameters(body: bytes) -> dict[str, str]:
     pairs = [pair for pair in pairs if pair[0] in _PARAMETERS]
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
-        raise OAuthError("invalid_request", "a parameter stands more than once")
+        raise OAuthError("invalid_request", "a parameter is given more than once")
     return parameters
 
 
@@ -104,7 +104,7 @@ def basic_credentials(header: str, known: Container[str]) -> tuple[str, str]:
     such a header has several; then the longest known id before a colon is taken, and both parts as they are.
 
     Raises:
-        OAuthError: `invalid_client`, when this is no such header.
+        OAuthError: `invalid_client` if the header is not valid.
     """
     scheme, _, encoded = header.partition(" ")
     if scheme.lower() != "basic":

@@ -52,7 +52,7 @@ class Site:
     environment: dict[str, str]
 
     def configure(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Write the configuration anew, changed."""
+        """Write a changed configuration."""
         path = Path(self.environment["CONFIG_PATH"])
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         change(document)
@@ -126,7 +126,7 @@ class Server:
         )
 
     def stop(self) -> int:
-        """Ask it to end, and tell its exit code."""
+        """Stop it and return its exit code."""
         self.process.terminate()
         return self.process.wait(START_DEADLINE_S)
 

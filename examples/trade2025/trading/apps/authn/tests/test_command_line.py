@@ -29,9 +29,9 @@ def test_the_problems_of_all_three_files_are_said_with_exit_code_2(site: Site) -
 
 
 def test_new_keys_and_a_new_hash_are_accepted(site: Site) -> None:
-    made = site.run("--new-keys")
-    assert made.code == 0
-    (site.folder / "jwks.json").write_text(made.out, encoding="utf-8")
+    created = site.run("--new-keys")
+    assert created.code == 0
+    (site.folder / "jwks.json").write_text(created.out, encoding="utf-8")
     hashed = site.run("--hash-secret", stdin="new secret\n")
     assert SecretHash.parse(hashed.out.strip()).matches("new secret")
     path = site.folder / "clients.json"

@@ -99,7 +99,7 @@ def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
         ("", "the file: is empty"),
         ("- a", "the file: is a list"),
         ("a: [", "line 1: not valid YAML"),
-        ("a: 1\nb: 2\na: 3", "line 3: not valid YAML, the key 'a' stands twice"),
+        ("a: 1\nb: 2\na: 3", "line 3: not valid YAML, the key 'a' is given twice"),
         ("a: !!python/object:os.system x", "not valid YAML"),
         ("? [a]\n: b", "not valid YAML"),
     ],

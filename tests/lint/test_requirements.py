@@ -1,4 +1,4 @@
-"""The requirement files agree with each other, with the code and with what their reader is told."""
+"""The requirement files agree with each other, with the code and with docs/dependencies.md."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
 COMPILED = sorted(REQUIREMENTS.glob("*.txt"))
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^]]*\])?==(\S+)", re.MULTILINE)
-# Modules are imported by their bare name in tests, and so are the tests' own helpers.
-OURS = {path.stem for folder in ("library", "tests") for path in (ROOT / folder).rglob("*.py")}
+# Tests import modules, lookup plugins and their own helpers by their bare names.
+OURS = {path.stem for folder in ("library", "roles", "tests") for path in (ROOT / folder).rglob("*.py")}
 
 
 def normalized(name: str) -> str:
-    """A distribution's name as indexes compare it."""
+    """The name of a distribution in the form in which package indexes compare names."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
@@ -40,7 +40,7 @@ def direct(path: Path) -> set[str]:
 
 
 def imported(path: Path) -> set[str]:
-    """Top-level modules that a Python file imports, wherever the statement stands."""
+    """Top-level modules that a Python file imports, anywhere in the file."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -59,11 +59,11 @@ def test_every_requirement_is_exact_and_hashed(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", COMPILED, ids=lambda path: path.name)
-def test_what_is_asked_for_is_pinned(path: Path) -> None:
+def test_every_direct_dependency_is_locked(path: Path) -> None:
     assert direct(path.with_suffix(".in")) <= set(pins(path))
 
 
-def test_tests_run_with_the_versions_that_run_in_production() -> None:
+def test_tests_use_the_versions_of_run_txt() -> None:
     tested = pins(REQUIREMENTS / "test.txt")
     assert {name: tested.get(name) for name in pins(REQUIREMENTS / "run.txt")} == pins(REQUIREMENTS / "run.txt")
 
@@ -85,13 +85,14 @@ def test_installed_collections_are_the_required_ones() -> None:
     ],
     ids=["project", "tests"],
 )
-def test_what_is_imported_is_required_by_name(folders: Sequence[str], requirements: Sequence[str]) -> None:
+def test_imported_packages_are_direct_dependencies(folders: Sequence[str], requirements: Sequence[str]) -> None:
     modules: set[str] = set()
     for source in chain.from_iterable((ROOT / folder).rglob("*") for folder in folders):
         if source.suffix == ".py" or (source.is_file() and source.read_bytes().startswith(b"#!/usr/bin/env python3\n")):
             modules |= imported(source)
     distributions = packages_distributions()
     required: set[str] = set().union(*(direct(REQUIREMENTS / f"{name}.in") for name in requirements))
+    assert modules
     unexplained = {
         module
         for module in modules - set(sys.stdlib_module_names) - OURS

@@ -1,4 +1,4 @@
-"""The source text's rule 5 beyond health: persistence, services that reach each other by name, and a little load."""
+"""Data survives restarts, services reach each other by name, and a light load causes no errors."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ import valkey
 from clients import HOST, TIMEOUT_S, http_json, s3
 from site_under_test import SERVICES, Site, docker
 
-# Bounded: a proof that nothing breaks, not a benchmark. Rates swing two- to fivefold on shared machines.
+# A fixed number: this is not a benchmark, and rates vary by a factor of two to five on shared machines.
 REQUESTS = 200
-# Milliseconds for the slowest of twenty; a hundred times what a quiet machine shows.
+# Milliseconds for the 95th percentile, a hundred times that of an idle machine.
 P95_LIMIT_MS = 500
 
 
@@ -53,9 +53,9 @@ async def with_stream(site: Site, work: Callable[[Any], Any]) -> Any:
         await client.close()
 
 
-def until(read: Callable[[], Any], expected: Any, deadline_s: float = 60) -> None:
-    """Ask until the answer is as expected: a write may be applied a moment later."""
-    limit = time.monotonic() + deadline_s
+def until(read: Callable[[], Any], expected: Any, timeout_s: float = 60) -> None:
+    """Repeat a request until the result is as expected: a write may be applied later."""
+    limit = time.monotonic() + timeout_s
     while True:
         try:
             found = read()
@@ -63,7 +63,7 @@ def until(read: Callable[[], Any], expected: Any, deadline_s: float = 60) -> Non
             found = error
         if found == expected:
             return
-        assert time.monotonic() < limit, f"{found!r} is not {expected!r}"
+        assert time.monotonic() < limit, f"{found!r}, expected {expected!r}"
         time.sleep(0.2)
 
 
@@ -87,8 +87,8 @@ def test_data_survives_a_restart_of_every_container(deployed: Site) -> None:
 
     containers = [f"{deployed.prefix}{service}" for service in SERVICES]
     docker("restart", "--time", "60", *containers)
-    proof = deployed.play(playbook="playbooks/verify.yml")
-    assert proof.code == 0, proof.errors
+    verification = deployed.play(playbook="playbooks/verify.yml")
+    assert verification.code == 0, verification.errors
 
     def rows() -> Any:
         with questdb(deployed) as connection:
@@ -135,7 +135,7 @@ def test_services_reach_each_other_by_name(deployed: Site, seen_from: str, servi
     docker("exec", f"{deployed.prefix}{seen_from}", "python3", "-c", code)
 
 
-def test_services_of_other_networks_are_out_of_reach(deployed: Site) -> None:
+def test_services_on_other_networks_cannot_be_resolved(deployed: Site) -> None:
     docker("exec", f"{deployed.prefix}authn", "python3", "-c", "import socket; socket.getaddrinfo('valkey', 6379)")
     with pytest.raises(subprocess.CalledProcessError):
         docker("exec", f"{deployed.prefix}authn", "python3", "-c", "import socket; socket.getaddrinfo('nats', 4222)")
@@ -153,7 +153,7 @@ def test_services_of_other_networks_are_out_of_reach(deployed: Site) -> None:
         ("opa", 8181, "/health"),
     ],
 )
-def test_a_little_load_causes_no_errors(deployed: Site, service: str, port: int, path: str) -> None:
+def test_a_light_load_causes_no_errors(deployed: Site, service: str, port: int, path: str) -> None:
     times = []
     for _ in range(REQUESTS):
         begin = time.perf_counter()
@@ -166,7 +166,7 @@ def test_a_little_load_causes_no_errors(deployed: Site, service: str, port: int,
     assert p95 < P95_LIMIT_MS
 
 
-def test_a_little_load_on_the_cache_causes_no_errors(deployed: Site) -> None:
+def test_a_light_load_on_valkey_causes_no_errors(deployed: Site) -> None:
     with (
         socket.create_connection((HOST, deployed.port(6379)), TIMEOUT_S) as connection,
         connection.makefile("rb") as answers,
