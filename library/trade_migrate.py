@@ -7,7 +7,6 @@ DOCUMENTATION = r"""
 module: trade_migrate
 version_added: 1.0.0
 short_description: Copy a Trade2025 tree, with its paths and network names rewritten
-version_added: 1.0.0
 description:
   - Copies the directory O(src) to O(dest) on the machine that the task runs on. References to a mapped path or network
     in text files are rewritten in the spelling that they have; every other byte stays as it is.

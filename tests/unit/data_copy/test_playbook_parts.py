@@ -9,7 +9,6 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleFilterError
 
 ROOT = Path(__file__).resolve().parents[3]
 FILTERS = runpy.run_path(str(ROOT / "filter_plugins/trade2025.py"))["FilterModule"]().filters()
@@ -144,7 +143,7 @@ def test_a_set_for_each_service_whose_data_the_path_map_names() -> None:
 
 
 def test_a_folder_that_this_machine_cannot_find_is_refused() -> None:
-    with pytest.raises(AnsibleFilterError, match="set trade2025_data_folders to"):
+    with pytest.raises(ValueError, match="set trade2025_data_folders to"):
         FILTERS["trade2025_data_sets"]([data_record("moved", "D:/elsewhere")], {}, "C:/trade2025", "/old", "/new")
 
 
