@@ -6,11 +6,12 @@ import runpy
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pytest
 from ansible.module_utils.compose_source.migration_document import NOTHING, SAME
 from ansible.module_utils.compose_source.services import describe
-from ansible.plugins.filter import mathstuff
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import filter_loader
+from ansible.template import Templar, trust_as_template
 
 ROOT = Path(__file__).resolve().parents[3]
 # The filters as Ansible loads them.
@@ -184,34 +185,35 @@ def test_the_report_of_a_migration_names_what_needs_attention() -> None:
 
 def _document(available: bool) -> str:
     """docs/MIGRATION.md as the role renders it, for one service."""
-    environment = jinja2.Environment(trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined)
-    environment.filters.update({**FILTERS, "difference": mathstuff.difference})
+    filter_loader.add_directory(str(ROOT / "filter_plugins"))
     source = {**describe("cache", MODEL, True, ["C:/trade2025"]), "where": "c.yml:3"}
     reason = "the command docker cannot be run. Install Docker Compose 2.20 or newer."
-    return environment.from_string((ROOT / "roles/trade2025/templates/MIGRATION.md.j2").read_text()).render(
-        ansible_managed="managed",
-        core_bind_address=SITE["bind_address"],
-        core_machine_services=["cache"],
-        core_port_offset=0,
-        hostvars={"cache": {"core_service": SERVICE}},
-        trade2025_apps=["authn"],
-        trade2025_apps_dest="backend/apps",
-        trade2025_apps_folder="trading/apps",
-        trade2025_root="/old",
-        trade2025_service_names={},
-        trade2025_source={
+    template = (ROOT / "roles/trade2025/templates/MIGRATION.md.j2").read_text(encoding="utf-8")
+    variables: dict[str, Any] = {
+        "ansible_managed": "managed",
+        "core_bind_address": SITE["bind_address"],
+        "core_machine_services": ["cache"],
+        "core_port_offset": 0,
+        "hostvars": {"cache": {"core_service": SERVICE}},
+        "trade2025_apps": ["authn"],
+        "trade2025_apps_dest": "backend/apps",
+        "trade2025_apps_folder": "trading/apps",
+        "trade2025_root": "/old",
+        "trade2025_service_names": {},
+        "trade2025_source": {
             "available": available,
             "reason": "" if available else reason,
             "files": ["c.yml"] if available else [],
             "services": {"cache": source} if available else {},
             "findings": [] if available else [{"service": "", "kind": "not_read", "where": "c.yml", "message": reason}],
         },
-        trade2026_network_map={},
-        trade2026_networks=SITE["networks"],
-        trade2026_path_map=[],
-        trade2026_root="/new",
-        trade2026_secrets_root="/new/secrets",
-    )
+        "trade2026_network_map": {},
+        "trade2026_networks": SITE["networks"],
+        "trade2026_path_map": [],
+        "trade2026_root": "/new",
+        "trade2026_secrets_root": "/new/secrets",
+    }
+    return str(Templar(DataLoader(), variables=variables).template(trust_as_template(template)))
 
 
 def test_the_document_compares_each_setting() -> None:
