@@ -29,8 +29,34 @@ def image_missing(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [image_progress(image, name) for name, image in images.items() if not image["present"]]
 
 
+def image_audit_service(service: Mapping[str, Any], reference: str) -> dict[str, Any]:
+    """What `image_audit` needs of a service dictionary."""
+    mounts = [volume["target"] for volume in service.get("volumes", [])]
+    return {
+        "reference": reference,
+        "user": service["user"],
+        "mounts": mounts + [folder["path"] for folder in service.get("tmpfs", [])],
+        "stop_signal": service.get("stop", {}).get("signal", "SIGTERM"),
+    }
+
+
+def image_findings(findings: Mapping[str, list[Mapping[str, str]]]) -> list[str]:
+    """A line for each difference that an audit found."""
+    return [
+        f"{name}: {one['what']}: expected {one['expected']}, found {one['found']}; {one['consequence']}"
+        for name, differences in findings.items()
+        for one in differences
+    ]
+
+
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"image_result": image_result, "image_progress": image_progress, "image_missing": image_missing}
+        return {
+            "image_result": image_result,
+            "image_progress": image_progress,
+            "image_missing": image_missing,
+            "image_audit_service": image_audit_service,
+            "image_findings": image_findings,
+        }
