@@ -11,7 +11,8 @@ import ansible.module_utils
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.module_utils.deployment.model import MACHINE, table
+from ansible.module_utils.deployment.model import MACHINE, Operation, table
+from ansible.module_utils.deployment.plan import needs_recreation
 
 # Matches no host; an empty pattern would be an error.
 NOBODY = "core_services:!core_services"
@@ -75,7 +76,7 @@ def core_container_operations(operations: Operations) -> list[dict[str, str]]:
 
 def core_recreates(operations: Operations) -> bool:
     """Whether the container must be created again even where Compose sees the same definition."""
-    return any(row["action"] == "recreate" or (row["action"] == "own" and row["restarts"]) for row in operations)
+    return needs_recreation(tuple(Operation(**row) for row in operations))
 
 
 def core_hosts_to_deploy(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:

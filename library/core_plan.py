@@ -314,7 +314,11 @@ class Look:
                 files=files.files,
                 newest_file=files.newest_file,
                 newest_change=files.newest_change,
-                owners=tuple(look_at_owners(self.root, service["data"], int(service["uid"]))),
+                owners=tuple(
+                    look_at_owners(
+                        self.root, service["data"], int(service["uid"]), mount_points=service["mount_points"]
+                    )
+                ),
                 containers=self.containers_of(service),
             )
         other = [Operation(**operation) for operation in self.params["other"]]
