@@ -501,9 +501,9 @@ class Reader:
             return "name", after
         rest = _GLUED.match(self._data, after, min(self._stop, after + LOOK_AHEAD))
         assert rest
-        if self._continues(rest.group(), sensitive=False):
-            return "doubt", position
-        return self._space(position, position, rest.end(), None)[0], position
+        continues = self._continues(rest.group(), sensitive=False)
+        kind, _after = self._space(position, position, rest.end(), None)
+        return ("doubt" if continues else kind), position
 
     def _ampersand(self, start: int, position: int, sensitive: bool) -> tuple[str, int]:
         data, stop = self._data, self._stop
@@ -580,17 +580,16 @@ class Reader:
         for found in _WORDS.finditer(region.group()):
             word = found.group()
             if begins.match(word):
-                return "end"
+                break
             inside = _START_INSIDE.search(word)
             colon = word.find(b":")
             cut = min(inside.start() if inside else len(word), colon if colon >= 0 else len(word))
             words += 1
-            if self._continues(word[:cut], sensitive):
-                self._separated = True
-                return "doubt"
+            # All words are looked at: a step `..` in a later one matters more.
+            self._separated = self._continues(word[:cut], sensitive) or self._separated
             if cut < len(word):
                 break
-        return "doubt" if self._quoted and sensitive and words else "end"
+        return "doubt" if self._separated or (self._quoted and sensitive and words) else "end"
 
     def _continues(self, word: bytes, sensitive: bool) -> bool:
         """Whether a word holds separators that would be rewritten if it belonged to the path."""

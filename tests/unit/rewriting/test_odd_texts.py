@@ -278,3 +278,12 @@ def test_a_path_that_is_folded_over_two_lines(text: str, reason: str) -> None:
     document = plan_document(text.encode(), DOCUMENTED, MENTIONS)
     assert codes(document) == ([reason] if reason else [])
     assert (document.new == text.encode()) == bool(reason)
+
+
+@pytest.mark.parametrize("size", [1, 50, 100_000])
+def test_a_stream_does_not_guess_an_encoding(size: int) -> None:
+    odd = "C:\\trade2025\\trading\\表示\\x\r\n".encode("cp932")
+    plain = "C:\\trade2025\\trading\\nats\r\nüü".encode("cp1252")
+    document = streamed(odd + plain, "text", size)
+    assert document.new == odd + "/srv/trade2026/data/nats\r\nüü".encode("cp1252")
+    assert codes(document) == ["unclear-bytes"]
