@@ -61,7 +61,7 @@ _PATH_START = rb"[\"'(\[{<@]*(?:[A-Za-z]\\?:[/\\]|[/\\]|[A-Za-z][A-Za-z0-9+.-]{1
 _VARIABLE_START = rb"[\"'(\[{<@]*(?:\$\{?\w|%\w+%|!\w+!|\{\{|%~?[0-9])"
 _START = rb"(?:" + _PATH_START + rb"|" + _VARIABLE_START + rb")"
 NEW_WORD_IN_QUOTES = re.compile(
-    _PATH_START + rb"|--?[A-Za-z]|--(?:\s|\Z)|\+[A-Za-z]|&&|\|\||(?:[#=]+>?|->|=>|\\|\^|>>?)\Z|//"
+    _PATH_START + rb"|--?[A-Za-z]|--(?:\s|\Z)|\+[A-Za-z]|&&|\|\||(?:[#=;]+>?|->|=>|\\|\^|>>?|\xe2\x86[\x90-\x99])\Z|//"
 )
 _NEW_WORD = re.compile(NEW_WORD_IN_QUOTES.pattern + rb"|" + _VARIABLE_START)
 _AFTER_MARK = re.compile(rb"\s*(?:[A-Za-z_][\w.-]*=|" + _START + rb"|[\"'`\s]|\Z)")
@@ -271,7 +271,7 @@ class Reader:
             start = position
             position, wild, ended = self._name(position, node)
             raw = data[start:position]
-            if ended and not self._region.verbatim and not self._reason:
+            if ended and not self._region.verbatim:
                 # `-->` closes a comment.
                 stripped = raw.rstrip(b"-.") if data[position : position + 1] == b">" else raw.rstrip(b".")
                 if stripped:
