@@ -104,7 +104,7 @@ def _with_reasons(spans: list[tuple[int, int]], kept: list[Kept]) -> Iterator[tu
     mentioned = False
     for start, end in spans:
         while at < len(kept) and kept[at].end <= start:
-            if kept[at].told and not mentioned:
+            if kept[at].reported and not mentioned:
                 yield kept[at].start, kept[at].end, kept[at].reason
             at, mentioned = at + 1, False
         if at < len(kept) and kept[at].start <= start:
@@ -114,7 +114,7 @@ def _with_reasons(spans: list[tuple[int, int]], kept: list[Kept]) -> Iterator[tu
         else:
             yield start, end, "mention"
     for item in kept[at:]:
-        if item.told and not mentioned:
+        if item.reported and not mentioned:
             yield item.start, item.end, item.reason
         mentioned = False
 

@@ -61,7 +61,7 @@ _PATH_START = rb"[\"'(\[{<@]*(?:[A-Za-z]\\?:[/\\]|[/\\]|[A-Za-z][A-Za-z0-9+.-]{1
 _VARIABLE_START = rb"[\"'(\[{<@]*(?:\$\{?\w|%\w+%|!\w+!|\{\{|%~?[0-9])"
 _START = rb"(?:" + _PATH_START + rb"|" + _VARIABLE_START + rb")"
 NEW_WORD_IN_QUOTES = re.compile(
-    _PATH_START + rb"|--?[A-Za-z]|--(?:\s|\Z)|\+[A-Za-z]|&&|\|\||(?:[#=]+>?|->|=>|\\|\^|>>?)\Z|//"
+    _PATH_START + rb"|--?[A-Za-z]|--(?:\s|\Z)|\+[A-Za-z]|&&|\|\||(?:[#=;]+>?|->|=>|\\|\^|>>?|\xe2\x86[\x90-\x99])\Z|//"
 )
 _NEW_WORD = re.compile(NEW_WORD_IN_QUOTES.pattern + rb"|" + _VARIABLE_START)
 _AFTER_MARK = re.compile(rb"\s*(?:[A-Za-z_][\w.-]*=|" + _START + rb"|[\"'`\s]|\Z)")
@@ -162,7 +162,7 @@ class Step(NamedTuple):
 class Reading:
     """What was read: steps without `.` and `..`, and what covers how many of them.
 
-    `reason` says why the reference stays; `told` whether that is worth a report even without a mention.
+    `reason` says why the reference stays; `reported` whether that is worth a report even without a mention.
     """
 
     end: int
@@ -172,7 +172,7 @@ class Reading:
     trailing: bytes
     is_target: bool
     reason: str
-    told: bool
+    reported: bool
     quoted: bool
     # Whether another plain name in place of the last would be rewritten alike.
     is_free: bool
@@ -252,7 +252,7 @@ class Reader:
         self._unit = backslash_unit(run)
         self._slashes = self._unit == 0 and not (ENCODED_SEPARATOR.match(run) and run[-1:] in b"cC")
         self._reason = ""
-        self._told = False
+        self._reported = False
         self._quoted = region.quoted
         self._goes_on = False
         self._separated = False
@@ -271,7 +271,7 @@ class Reader:
             start = position
             position, wild, ended = self._name(position, node)
             raw = data[start:position]
-            if ended and not self._region.verbatim and not self._reason:
+            if ended and not self._region.verbatim:
                 # `-->` closes a comment.
                 stripped = raw.rstrip(b"-.") if data[position : position + 1] == b">" else raw.rstrip(b".")
                 if stripped:
@@ -300,7 +300,7 @@ class Reader:
                     self._doubt("name-goes-on")
                 if wild and node is not None and child is None and self._may_be(raw, node):
                     self._doubt("several-places")
-                    self._told = True
+                    self._reported = True
                 steps.append(Step(separator, raw, name))
                 nodes.append(child)
                 if child is not None and (child.entry or child.is_target):
@@ -336,24 +336,24 @@ class Reader:
         node = nodes[covered] if covered else None
         entry = node.entry if node and not node.is_target else None
         is_target = bool(node and node.is_target)
-        reason, told = self._reason, self._told
+        reason, reported = self._reason, self._reported
         if reason == "unclear-end" and self._only_turns and entry and entry.target.text_drive:
             # A Windows target leaves the rest as it is, whatever belongs to the path.
             reason = ""
         if entry is None and not is_target:
             if dots and passed:
-                reason, told = "leaves-map", True
+                reason, reported = "leaves-map", True
             elif self._goes_on:
-                reason, told = "name-goes-on", True
-            elif not told:
+                reason, reported = "name-goes-on", True
+            elif not reported:
                 reason = "unmapped"
         elif is_target:
             reason = ""
         elif reason:
-            told = True
+            reported = True
         above = nodes[-2] if len(nodes) > 1 else nodes[-1]
         is_free = covered < len(steps) and not trailing and not (above and above.children)
-        return Reading(end, tuple(steps), entry, covered, trailing, is_target, reason, told, self._quoted, is_free)
+        return Reading(end, tuple(steps), entry, covered, trailing, is_target, reason, reported, self._quoted, is_free)
 
     def _doubt(self, reason: str) -> None:
         if not self._reason:
@@ -501,9 +501,9 @@ class Reader:
             return "name", after
         rest = _GLUED.match(self._data, after, min(self._stop, after + LOOK_AHEAD))
         assert rest
-        if self._continues(rest.group(), sensitive=False):
-            return "doubt", position
-        return self._space(position, position, rest.end(), None)[0], position
+        continues = self._continues(rest.group(), sensitive=False)
+        kind, _after = self._space(position, position, rest.end(), None)
+        return ("doubt" if continues else kind), position
 
     def _ampersand(self, start: int, position: int, sensitive: bool) -> tuple[str, int]:
         data, stop = self._data, self._stop
@@ -580,17 +580,16 @@ class Reader:
         for found in _WORDS.finditer(region.group()):
             word = found.group()
             if begins.match(word):
-                return "end"
+                break
             inside = _START_INSIDE.search(word)
             colon = word.find(b":")
             cut = min(inside.start() if inside else len(word), colon if colon >= 0 else len(word))
             words += 1
-            if self._continues(word[:cut], sensitive):
-                self._separated = True
-                return "doubt"
+            # All words are looked at: a step `..` in a later one matters more.
+            self._separated = self._continues(word[:cut], sensitive) or self._separated
             if cut < len(word):
                 break
-        return "doubt" if self._quoted and sensitive and words else "end"
+        return "doubt" if self._separated or (self._quoted and sensitive and words) else "end"
 
     def _continues(self, word: bytes, sensitive: bool) -> bool:
         """Whether a word holds separators that would be rewritten if it belonged to the path."""

@@ -87,19 +87,19 @@ class _Decision(NamedTuple):
     length: int
     new: bytes | None
     reason: str
-    told: bool
+    reported: bool
 
 
 class Kept(NamedTuple):
     """A range that stays; `reason` is empty for what reads as it should already.
 
-    `told` is false for what is no reference to a mapped location, and worth a report only for what it mentions.
+    `reported` is false for a path that the map does not cover: it is worth a report only for what it mentions.
     """
 
     start: int
     end: int
     reason: str
-    told: bool
+    reported: bool
 
 
 @dataclass(slots=True)
@@ -217,13 +217,13 @@ class Rules:
     def kept(self, data: bytes) -> list[Kept]:
         """What stays in a result although it looks like a reference, sorted.
 
-        A reference that would be rewritten now was not when the result was made: its bytes could not be told.
+        A reference that would be rewritten now was left when the result was made, because its bytes were unclear.
         """
         if not self.may_concern(data):
             return []
         state = ScanState()
         self.scan(data, state, len(data))
-        unwritten = [Kept(edit.start, edit.end, "unclear-bytes", told=True) for edit in state.edits]
+        unwritten = [Kept(edit.start, edit.end, "unclear-bytes", reported=True) for edit in state.edits]
         return sorted([*state.kept, *unwritten]) if unwritten else state.kept
 
     def heads(self, data: bytes) -> Iterator[tuple[int, int]]:
@@ -292,7 +292,7 @@ class Rules:
         state.position = max(state.position, limit)
 
     def _path_at(self, data: bytes, head: int, state: ScanState) -> int:
-        """Handle the reference whose first name stands at `head`; returns its end, 0 when there is none."""
+        """Handle the reference whose first name stands at `head`; returns its end, or 0."""
         if not head or data[head - 1] not in BEFORE_HEAD:
             return 0
         base = max(state.floor, head - REACH_BACK, 0)
@@ -337,7 +337,7 @@ class Rules:
         if new is not None:
             state.edits.append(Edit(start, end, new))
         else:
-            state.kept.append(Kept(start, end, reason, decision.told or reason == "unclear-bytes"))
+            state.kept.append(Kept(start, end, reason, decision.reported or reason == "unclear-bytes"))
         state.floor = end
         return end
 
@@ -371,7 +371,7 @@ class Rules:
             above = self._decisions.get((around, text[:name]))
             if above and _FREE_NAME.match(text, name):
                 assert above.new is not None
-                return _Decision(len(text), above.new + text[name:], "", told=False)
+                return _Decision(len(text), above.new + text[name:], "", reported=False)
         return known
 
     def _decide(
@@ -388,30 +388,30 @@ class Rules:
         reading = Reader(data, region, run, level, bool(drive), max(0, start - REACH_BACK)).read(first, root, run)
         length = reading.end - start
         if reading.reason or reading.entry is None:
-            decision = _Decision(length, None, reading.reason, reading.told)
+            decision = _Decision(length, None, reading.reason, reading.reported)
         else:
             in_markup = data[region.stop : region.stop + 1] in (b"<", b"&")
             new, reason = self._substituter.substitute(reading, data[start:first], prefix, in_markup)
             # A regular expression between slashes would end at the first slash of a Unix path.
             in_slashes = prefix.re is DRIVE and (data[max(0, start - 2) : start] == b"/^" or prefix["slashes"] == b"/")
             if (in_slashes and b"\\" in run) or data[start - 1 : start] == b"}":
-                # So would a variable that stands for the beginning of the path be lost.
+                # A variable before the drive may stand for a part of the path.
                 reason = "unclear-start"
-            decision = _Decision(length, None if reason else new, reason, told=bool(reason))
+            decision = _Decision(length, None if reason else new, reason, reported=bool(reason))
         if plain_end and len(self._decisions) < _DECISIONS_MAX:
             around = data[max(0, start - 2) : start] + data[plain_end : plain_end + 1]
             text = data[start:plain_end]
             last = reading.steps[-1].raw if reading.is_free else b""
             if last and decision.new and reading.end == plain_end and _FREE_NAME.match(last) and self._moves_once:
                 name = len(text) - len(last)
-                above = _Decision(name, decision.new[: len(decision.new) - len(last)], "", told=False)
+                above = _Decision(name, decision.new[: len(decision.new) - len(last)], "", reported=False)
                 self._decisions[around, text[:name]] = above
             else:
                 self._decisions[around, text] = decision
         return decision
 
     def _network_at(self, data: bytes, head: int, state: ScanState) -> int:
-        """Handle a network name at `head`; returns its end, 0 when there is none."""
+        """Handle a network name at `head`; returns its end, or 0."""
         if state.floor and head == state.floor:
             return 0
         end, new, reason = self._networks.at(data, head)
@@ -420,6 +420,6 @@ class Rules:
         if new is not None:
             state.edits.append(Edit(head, end, new))
         else:
-            state.kept.append(Kept(head, end, reason, told=bool(reason)))
+            state.kept.append(Kept(head, end, reason, reported=bool(reason)))
         state.floor = end
         return end

@@ -278,3 +278,33 @@ def test_a_path_that_is_folded_over_two_lines(text: str, reason: str) -> None:
     document = plan_document(text.encode(), DOCUMENTED, MENTIONS)
     assert codes(document) == ([reason] if reason else [])
     assert (document.new == text.encode()) == bool(reason)
+
+
+@pytest.mark.parametrize("size", [1, 50, 100_000])
+def test_a_stream_does_not_guess_an_encoding(size: int) -> None:
+    odd = "C:\\trade2025\\trading\\表示\\x\r\n".encode("cp932")
+    plain = "C:\\trade2025\\trading\\nats\r\nüü".encode("cp1252")
+    document = streamed(odd + plain, "text", size)
+    assert document.new == odd + "/srv/trade2026/data/nats\r\nüü".encode("cp1252")
+    assert codes(document) == ["unclear-bytes"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "C:/old/apps. Below are a/b",
+        '"C:/old/apps (2)"',
+        "C:/old/*",
+        "C:/old/apps/../x",
+        "C:/old/apps,x",
+        "${X}C:/old/apps",
+        "C:\\old\\nats\\a b\\c",
+        "/mnt/c/old/apps&x",
+    ],
+)
+def test_a_reference_in_doubt_is_reported_without_a_mention(text: str) -> None:
+    rules = rules_of({"C:/old/apps": "/srv/apps", "C:/old/nats": "/srv/nats"})
+    document = plan_document(text.encode(), rules, MENTIONS)
+    assert document.new == text.encode()
+    assert len(document.leftovers) == 1
+    assert codes(document) != ["mention"]
