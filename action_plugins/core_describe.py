@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Describe services without a look at any machine: their dictionaries, templated, with no secret in them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Render the files of one service and let the module `managed_files` validate and write what the plan lists."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Describe the services, render their templates, and let one module process look at the machine and plan.
 
 The plan is shown while it is fresh: a task of its own for that would cost a worker process.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Write a plan file on the controller."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Render templates on the controller and hand all of them to the module `managed_files` in one call.
 
 One module process writes every file, where `ansible.builtin.template` needs two for each.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run the module `service_probe` in slices and show between them what is not healthy yet.
 
 A module cannot speak before it ends, and a service may take minutes to start. In a run with nothing to do there is one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run the module `trade_data_copy` in slices and show between them how far it is.
 
 A module cannot speak before it ends, and copying data may take hours.

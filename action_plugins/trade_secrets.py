@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Hand the declared secrets of the services to the module `trade_secrets`.
 
 A site's own values are read here, in the one task that needs them: they are in no fact and in no task's arguments.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Check what a site sets against what the roles take, before anything runs, and report all mistakes in one list.
 
 Runs on the controller and starts no module process. The functions are in module_utils/services/validation.py.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Filters of the role `core`: views of the plan, and small derivations that Jinja says less clearly."""
 
 from __future__ import annotations

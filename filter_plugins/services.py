@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Filters for the service dictionary: check it, complete it, and build a service's record."""
 
 from __future__ import annotations

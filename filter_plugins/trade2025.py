@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Filters of the role `trade2025`; what they do is in `module_utils/compose_source/migration_document.py`."""
 
 from __future__ import annotations

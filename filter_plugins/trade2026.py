@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Filters of the role `trade2026`."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run a container that reads and writes the data directory on a network."""
 
 from __future__ import annotations

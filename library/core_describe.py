@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Documentation of the action plugin of this name: it runs on the controller, and there is no module to run."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Look at a machine once, run the preflight checks, and say what has to be done there."""
 
 from __future__ import annotations

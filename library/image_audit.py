@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Compare the images of services with what their roles assume of them."""
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Write the images of services into a folder, for a machine that reaches no registry."""
 
 from __future__ import annotations

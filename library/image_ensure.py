@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Ensure that the image of one service is on the machine."""
 
 from __future__ import annotations

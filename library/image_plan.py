@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Plan the images of services: which one each runs, where it comes from, and whether it is on the machine."""
 
 from __future__ import annotations

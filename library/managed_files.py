@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bring the directories and files of one service to their declared state, in one module process."""
 
 from __future__ import annotations

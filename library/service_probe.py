@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Wait until the services of a machine are healthy, and probe them over their published ports."""
 
 from __future__ import annotations

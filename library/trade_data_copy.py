@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Copy the live data of Trade2025's services to where Trade2026's look for it."""
 
 from __future__ import annotations

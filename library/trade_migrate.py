@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Ansible module `trade_migrate`; the documentation below says what it does."""
 
 from __future__ import annotations

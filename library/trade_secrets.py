@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Create the services' secrets where they are missing."""
 
 from __future__ import annotations

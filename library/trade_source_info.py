@@ -1,4 +1,5 @@
 #!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Read a Trade2025 Compose file and say what it holds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Make module_utils and library importable in tests, under the names that Ansible uses."""
 
 from __future__ import annotations

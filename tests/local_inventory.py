@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The services of inventory/local, which the tests deploy."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the tests of the rewriting share: rules, and the map and the tables of docs/migration.md."""
 
 from __future__ import annotations

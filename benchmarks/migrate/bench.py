@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Time the migration engine against what one would do by hand, in one run, alternating.
 
 Run by `make bench-migrate`. Works in a directory on a tmpfs, since on a disk the write-back decides. Every contender

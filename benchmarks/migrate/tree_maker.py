@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Make a Trade2025-like tree from a seed: the same seed gives the same bytes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Ask Docker Compose what a project says: its model, what it warns about, and what it makes of single values."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is worth saying about a project: each finding names the service, the kind, the place and the remedy."""
 
 from __future__ import annotations

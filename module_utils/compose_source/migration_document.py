@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Say in words and tables what the migration changes: the filters of the role `trade2025`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Find the file and line at which a Compose project says something."""
 
 from __future__ import annotations

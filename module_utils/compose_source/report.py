@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Read a Compose project and say what it holds, with every secret masked."""
 
 from __future__ import annotations

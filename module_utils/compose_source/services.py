@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Describe the parts of a Compose model in the terms that the migration needs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Describe services and render their templates on the controller, without including their roles.
 
 A role that is included costs a worker process for each of its tasks and each host; eight services need one process

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Render templates on the controller as `ansible.builtin.template` does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run a service's own configuration checker on staged files, in the image that will run."""
 
 from __future__ import annotations

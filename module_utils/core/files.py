@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Plan and write the directories and files of one service."""
 
 from __future__ import annotations

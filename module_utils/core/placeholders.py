@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Placeholders that keep secrets out of Ansible: `@@secret:PATH@@` and its kin, resolved on the machine."""
 
 from __future__ import annotations

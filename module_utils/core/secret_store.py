@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Secrets of the services: created once, kept, never shown."""
 
 from __future__ import annotations

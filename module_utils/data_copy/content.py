@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Copy the content of files in steps; each step is written, forced to disk, read back and compared by its hash."""
 
 from __future__ import annotations

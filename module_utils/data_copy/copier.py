@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Copy one service's data into a staged folder, and put that in the place of the service's own when it is whole."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What uses the data: containers of the old and the new platform, and processes that have its files open or mapped."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a copy has verified so far, written as it goes, so that an interrupted one goes on where it was."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What there is to copy for a service, and whether that can be done. Reads only."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a folder of live data holds, seen without following a symlink and without opening a file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The Docker engine as the SDK shows it: one connection, a few typed questions, nothing changed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The journal of a machine: which plan is under way, by whom, since when, and which operations are done; and its lock.
 
 ROOT/.trade2026/journal/lock            the run that is under way, as JSON

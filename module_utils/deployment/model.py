@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is declared for a machine, what was seen there, and the plan that follows: values, no behaviour."""
 
 from __future__ import annotations

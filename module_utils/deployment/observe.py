@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The one read-only look at a machine: files, owners and secrets here, the engine by `engine`."""
 
 from __future__ import annotations

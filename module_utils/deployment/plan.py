@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The plan: a pure function from what is declared and what was seen to an ordered list of operations.
 
 Compared is by identity and by what is live: network and image ids, labels, and the time of a file's last change beside

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A plan in a file: what it was made for, how long it holds, and whether it still does. Pure."""
 
 from __future__ import annotations

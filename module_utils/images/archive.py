@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bundles: a folder with the images of a site, for a machine that reaches no registry and no package mirror.
 
 `docker save` drops the digests of a registry, so a bundle holds every image to a fingerprint: a hash over its layers'

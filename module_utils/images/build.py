@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Build images from recipes and from migrated sources, under tags that name their content."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the roles assume of an image, compared with what the image is. Pure, but for reading a tar stream."""
 
 from __future__ import annotations

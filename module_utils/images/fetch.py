@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Download what images are built from. pip, Maven and Go run here and not inside builds, where a site's certificate
 authority is unknown; what they bring is held to the hashes in the recipe.
 """

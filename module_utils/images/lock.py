@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The digests of official images, remembered in a JSON file that a person may read and keep under version control."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the machine says of images: the state that a choice depends on, and the images that are there."""
 
 from __future__ import annotations

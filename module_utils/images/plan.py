@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Decide which image a service runs. Pure: what is on the machine comes in as data."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Pull official images by digest, through the docker command line."""
 
 from __future__ import annotations

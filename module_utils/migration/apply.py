@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Apply a plan: every file is written whole or not at all, noted in the journal before it is renamed into place."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The Compose files of a source: which there are, and which have to be read again because of another one."""
 
 from __future__ import annotations

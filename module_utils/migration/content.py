@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a file of the source becomes: whole where it is small, else in pieces, so that memory stays bounded."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What all phases of a migration share, and which source and destination are refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Unified diffs of what a migration does to a file, capped and without secrets."""
 
 from __future__ import annotations

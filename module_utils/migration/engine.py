@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The migration of a tree: scan, plan, apply. Check mode stops at the plan."""
 
 from __future__ import annotations

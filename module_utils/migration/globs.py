@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Globs for the paths of a tree."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a migration remembers in its state directory: manifest, journal, lock and the files being written.
 
 The manifest is the record of the last run that came to its end. The journal holds, for a run that is under way or was

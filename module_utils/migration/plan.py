@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Plan a migration: what is to become of everything that the scan found. Reads both trees and writes nothing."""
 
 from __future__ import annotations

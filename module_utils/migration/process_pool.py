@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Spreading work over processes without a process for each piece, and without semaphores, which not every host has."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a migration did, or would do: a view of its plan."""
 
 from __future__ import annotations

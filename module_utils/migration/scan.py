@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Scan source and destination: what `stat` says of them, compared with the manifest. No file is opened."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The Docker engine, its networks, and the containers that are already there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Ports, memory and kernel settings of the machine."""
 
 from __future__ import annotations

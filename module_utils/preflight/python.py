@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The Python that the modules run with on the machine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The directory tree of the source text's task 01."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of authn: an OAuth 2.0 issuer for client credentials (RFC 6749 §4.4, RFC 8414, RFC 9068)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Likely causes of a failure, and what to do about each."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a check is, what it asks, and how it fails.
 
 A check is a frozen dataclass: its fields are the keys that a role may write beside `type`, its class says whether it

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of ClickHouse over HTTP and its native protocol, for releases from 2018 on."""
 
 from __future__ import annotations

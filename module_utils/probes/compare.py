@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Compare what a service says with what was declared."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What docker says of a container, and what that means for waiting."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Checks that fit any service: an HTTP question, and whether a port accepts connections."""
 
 from __future__ import annotations

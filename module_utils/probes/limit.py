@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A hard limit on the time a piece of code may take.
 
 Timeouts of client libraries hold for one read, so an answer that drips in never ends. An alarm ends it, in the same

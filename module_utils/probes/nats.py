@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of NATS: its monitoring pages, and JetStream with a real client."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of OPA over its REST API."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Wait for one service and put its probes: the wait, the questions, and the report."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Wait for a container and prove a service: when to ask, when to ask again, and when to stop."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of QuestDB over HTTP, the InfluxDB line protocol and the PostgreSQL wire protocol."""
 
 from __future__ import annotations

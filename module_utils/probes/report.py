@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Say why a service is not proved: the failing check, the likely cause, what to do, and the log without secrets.
 
 Imported only on failure, so that a service that holds does not pay for it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of SeaweedFS: master, volume servers, filer, and S3 with a real client."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Turn the checks that a role declares into checks that can be asked, or say what is wrong with each."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of Valkey over its own protocol."""
 
 from __future__ import annotations

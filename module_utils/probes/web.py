@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Ask over HTTP, straight: no proxy, no redirect, no connection kept.
 
 The standard library, because a probe needs one request at a time and must start in a moment.

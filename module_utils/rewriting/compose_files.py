@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which files of a tree are Compose files, and which folders their relative paths are resolved against."""
 
 from __future__ import annotations

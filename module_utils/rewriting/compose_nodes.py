@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The nodes of a YAML text with their positions in it, as Compose reads them: merge keys and aliases resolved."""
 
 from __future__ import annotations

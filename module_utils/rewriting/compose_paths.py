@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Relative paths in Compose files: edited at the positions of their YAML nodes, or left whole with a reason.
 
 Compose resolves a relative path against one folder, as a rule that of the file (`ComposeContext.folders`). Where the

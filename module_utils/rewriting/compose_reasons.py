@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Why a relative path in a Compose file is left as it is: stable codes, and what they mean."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which nodes of a Compose file name a path of the machine, after the Compose specification and compose-go's resolver.
 
 https://github.com/compose-spec/compose-go/blob/main/paths/resolve.go is what Compose resolves; `docker compose` itself

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a file's bytes are (text or binary, which encoding), what they read afterwards, and what is left over."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Edits of a text, and what it reads once they are applied."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What still mentions the old name: finding it in texts, binary files, compressed files and names."""
 
 from __future__ import annotations

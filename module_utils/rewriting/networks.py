@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Names of Docker networks in text: where a name means the network, and where it may mean something else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Path maps: parsing, checking, and where a location is after the migration."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Byte patterns for the parts of a reference: separators, drives, and what may stand before a path.
 
 What stands before a reference is matched in reversed text, so that the pattern is anchored and needs no fixed width.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reading a reference: from its first name to its certain end, and the entry of the path map that it falls under.
 
 A reference is read as a whole: every step of it, up to where it certainly ends. Where more than one end is plausible,

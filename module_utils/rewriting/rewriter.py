@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Rewriting references to mapped locations and networks in bytes: the pure part of the migration.
 
 A reference is found from its *head*, the first folder name below the drive (or a network's whole name), because a

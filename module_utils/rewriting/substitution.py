@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a reference reads after the migration: the target in the spelling of the source."""
 
 from __future__ import annotations

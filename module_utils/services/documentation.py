@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is written from the variables of a role: `meta/argument_specs.yml`, and its variables in the reference."""
 
 from __future__ import annotations

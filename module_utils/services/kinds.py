@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The kinds of values that a site sets: what each accepts, what it means, and the message for everything else.
 
 A variable has one kind, declared in a comment above it in `defaults/main.yml` (`# kind: NAME`). Units are those of the

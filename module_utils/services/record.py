@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The record of a service: its dictionary and the site's values, with everything derived from them computed once.
 
 `build_record` is pure. A record holds no secret, and `to_dict` gives it as JSON has it, for a fact or a plan.

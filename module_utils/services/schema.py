@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The schema of the service dictionary, as data: what a service role may declare in `<role>_service`.
 
 `docs/architecture.md` has the table that `make docs` writes from it.

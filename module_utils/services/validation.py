@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is wrong with the variables that a site sets, a line for each: unknown names, and values that mean nothing.
 
 Pure functions from the roles' variables and the site's values. The roles' `defaults/main.yml` declare each kind.

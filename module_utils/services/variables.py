@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The variables of a role, read from `defaults/main.yml`: each with the comment above it and the kind declared there.
 
     # Memory for data. At this size keys are evicted.

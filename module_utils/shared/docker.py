@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The Docker command line, seen as a few typed questions.
 
 The command line and not the SDK: it obeys the machine's contexts and `DOCKER_HOST` as the operator's own commands

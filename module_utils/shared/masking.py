@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Find secrets and hide them in whatever is shown: diffs, leftovers, results and error messages."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Owners and modes, also on file systems that keep none (a Windows drive under WSL, NTFS)."""
 
 from __future__ import annotations

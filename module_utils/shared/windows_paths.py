@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Compare paths that may be spelled the Windows way."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One deployment for all integration tests, because deploying takes most of the time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A deployment for tests. No other deployment on the machine has its root, project, ports or networks."""
 
 from __future__ import annotations

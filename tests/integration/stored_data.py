@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Data that clients store in each service of the old platform, and must read back from the new one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Independent clients work with the published ports."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Compose commands work on the project by hand, and independent linters accept its files."""
 
 from __future__ import annotations

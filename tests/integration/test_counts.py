@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a run with nothing to do starts, counted: module processes, worker forks, Docker command lines."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A dry run predicts exactly what the real run changes, and the drift report gives the reasons.
 
 Each change affects another service, so that one run of each kind tests all of them: which services are predicted and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A failure is reported once, with its cause and a remedy, and changes nothing else.
 
 Failures that need no whole stack are tested by Molecule scenarios: the list of the preflight checks in `trade2026`;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Data that was stored in Trade2025's services is copied and can be read from Trade2026's, with real services."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The main job: the first run deploys and verifies eight services, a second run changes nothing."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Data survives restarts, services reach each other by name, and a light load causes no errors."""
 
 from __future__ import annotations

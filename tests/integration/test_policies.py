@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The policies pass their tests, in the image that runs them. The coverage shows that the tests were run."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Generated secrets appear only in the files that need them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """States that operators and crashes leave behind: each is seen, predicted, and put right or refused.
 
 Two services of a site of its own, so that a run takes seconds. What happens to one service must not touch the other.

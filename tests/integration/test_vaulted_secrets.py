@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A site's own secrets, from a vault, are in no output: no fact holds them, however talkative the run is."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The whole stack can be deployed to a drive that stores no owners and modes, as a Windows drive does."""
 
 from __future__ import annotations

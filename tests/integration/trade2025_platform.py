@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Trade2025's services with the commands and settings of its Compose file, on data folders of the tests."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The pages of the documentation: line length and links."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Documentation, examples and argument specification of each module agree."""
 
 from __future__ import annotations

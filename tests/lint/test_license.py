@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Every file that needs a license statement has the same one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Make targets, and the checks that run before a commit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The requirement files agree with each other, with the code and with docs/dependencies.md."""
 
 from __future__ import annotations

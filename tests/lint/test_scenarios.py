@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Molecule scenarios: every role has one, and no two deployments of the tests share a port or a subnet."""
 
 from __future__ import annotations

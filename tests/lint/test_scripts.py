@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The shell scripts that prepare a machine, run on a copy of the project with stand-ins for Docker and apt."""
 
 from __future__ import annotations

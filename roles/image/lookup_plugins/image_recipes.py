@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The recipes of images built from packages, each with the tag that names its content."""
 
 from __future__ import annotations

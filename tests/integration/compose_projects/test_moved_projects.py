@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Compose projects whose folders move: what `docker compose config` names before and after, or a report of the rest.
 
 `projects.txt` holds the projects. Each is migrated, its folders really moved as the map says, and Compose asked before

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """These tests only read: they need Docker Compose, and no engine or machine of their own."""
 
 from __future__ import annotations

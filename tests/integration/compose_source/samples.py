@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Read the Compose projects of projects.txt and refused.txt."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`trade_source_info`'s model of Compose projects against `docker compose config`, in every way of writing."""
 
 from __future__ import annotations

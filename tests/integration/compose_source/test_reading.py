@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What `trade_source_info` says about a project: values, findings, no secrets, and nothing of its own surroundings."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A local registry and a tiny image, for tests of the role `image` alone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A second engine, without an image and without a network: its own socket, data root and network namespace."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The audit of images on the real engine: the stand-ins, and images made wrong on purpose, one for each assumption."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """image_source=archive: a bundle from this machine, deployed on an engine that has no image and no network."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """image_source=registry and auto, with a real registry and a real Docker engine."""
 
 from __future__ import annotations

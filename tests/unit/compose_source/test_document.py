@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The table of docs/MIGRATION.md: what a setting was, what it is, and why."""
 
 from __future__ import annotations
@@ -194,7 +195,7 @@ def _document(available: bool) -> str:
         "core_bind_address": SITE["bind_address"],
         "core_machine_services": ["cache"],
         "core_port_offset": 0,
-        "hostvars": {"cache": {"core_service": SERVICE}},
+        "core_described": {"cache": SERVICE},
         "trade2025_apps": ["authn"],
         "trade2025_apps_dest": "backend/apps",
         "trade2025_apps_folder": "trading/apps",

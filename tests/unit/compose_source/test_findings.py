@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is found in services, by itself: ports, tags and health checks."""
 
 from __future__ import annotations

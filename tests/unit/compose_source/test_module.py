@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The module on machines without a usable Docker Compose, and with a project that is not there."""
 
 from __future__ import annotations

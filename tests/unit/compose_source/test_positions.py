@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The file and line of a value, over merge keys, several files, `extends` and `include`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`managed_files`: what is predicted is what is written, whole files only, with copies of what is replaced."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Secrets go into files on the machine and never into what is shown."""
 
 from __future__ import annotations

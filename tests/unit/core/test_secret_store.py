@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Secrets are made once, follow the site's own value, and are never lost."""
 
 from __future__ import annotations

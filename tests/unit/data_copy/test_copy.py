@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Live data is copied whole, verified, once, and nothing else is touched."""
 
 from __future__ import annotations

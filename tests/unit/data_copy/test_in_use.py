@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Who uses the data is found, whatever name they know it by; others are let be."""
 
 from __future__ import annotations

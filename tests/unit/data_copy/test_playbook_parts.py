@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What stands around the copying: the slices with their progress, the sets, the report."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One run at a time: a living one is respected, a dead one's lock is taken over, and what was done is compared."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The look at files, owners and secrets: read only, and nothing of a secret leaves it."""
 
 from __future__ import annotations

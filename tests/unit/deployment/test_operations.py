@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is declared and what was seen give the plan, compared as text; what is as declared gives none."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A saved plan holds for what it was made for, and every way of growing stale is refused with its reason."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bundles: what they are held to, and what is refused before anything is loaded."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Building images, against an engine that remembers what was built."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The audit of images: one thing made wrong at a time, for each thing that a role assumes."""
 
 from __future__ import annotations

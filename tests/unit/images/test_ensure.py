@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The modules image_plan and image_ensure on one machine: what is planned, done, and then there."""
 
 from __future__ import annotations

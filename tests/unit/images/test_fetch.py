@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The downloads, against commands that leave what the real ones leave."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The lock file, build contexts and recipes on disk."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which image a service runs, decided without a machine."""
 
 from __future__ import annotations

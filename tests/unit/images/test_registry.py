@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Pulling by digest, against a docker that answers as the real one did."""
 
 from __future__ import annotations

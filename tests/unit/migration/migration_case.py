@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the tests of the migration share: the map of the documentation, a tree, and a run."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Where the tree ends: other file systems, symlinked folders, hands in the destination, and what may not be read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Time grows with what there is to do, not with its square; and a large file is read no more often than it must be."""
 
 from __future__ import annotations

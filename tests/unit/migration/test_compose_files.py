@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Compose files of a tree: what one file says about another one counts, also when only one of them changes."""
 
 from __future__ import annotations

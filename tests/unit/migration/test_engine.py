@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Copying: what is kept, what is refused, what a second run does, and that a dry run tells the truth."""
 
 from __future__ import annotations

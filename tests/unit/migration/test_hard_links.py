@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Names of one inode stay together, and part where their results differ."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A run that is killed, or that the disk fails, leaves whole files, and the next run completes it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Files that do not fit into one piece: the same result, bounded memory."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Maps that cannot be used are refused with a remedy; secrets are hidden."""
 
 from __future__ import annotations

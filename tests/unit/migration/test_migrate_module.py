@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The module's parameters: what is refused says what to write instead, and what is documented is what there is."""
 
 from __future__ import annotations

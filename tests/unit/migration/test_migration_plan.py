@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The plan is a value: it says what is done, check mode's is the one that is then applied, and nothing else happens."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The sample Trade2025 tree holds every kind of reference there is; the roles' own map leaves none of them behind."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Each preflight check: the fault is found, named, and given a remedy; what is right passes."""
 
 from __future__ import annotations

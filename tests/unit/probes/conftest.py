@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Servers that live for one test."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Small servers and clocks that the tests of the probes talk to."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What all checks stand on: secrets by file, HTTP, the limit on time, comparison, and removal of what a check makes."""
 
 from __future__ import annotations

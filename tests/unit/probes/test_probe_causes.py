@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Lines that the services really wrote lead to the right cause; lines of a normal start lead to none."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What docker says of a container decides whether it is worth to wait."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a probe of type http expects of a JSON answer, as a JMESPath query."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """No secret passes into what is shown, in any of its spellings; other text stays readable."""
 
 from __future__ import annotations

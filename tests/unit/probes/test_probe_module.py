@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The module as Ansible calls it, with a stand-in for docker and a real, small Valkey."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which checks are put again, for how long, and what ends it."""
 
 from __future__ import annotations

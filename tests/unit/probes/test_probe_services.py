@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Each service's checks against a small server that answers as the service does: right passes, each fault is named.
 
 NATS, the PostgreSQL wire and ClickHouse's native protocol are left to the integration tests, which ask the services.

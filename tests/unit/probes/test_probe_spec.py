@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Checks as roles declare them are read, and what is wrong with one is named with what was meant."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Relative paths in Compose files: every row of docs/migration.md is true, and what tables cannot show."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Lines of real files of many kinds: each is rewritten rightly, or stays and is reported."""
 
 from __future__ import annotations

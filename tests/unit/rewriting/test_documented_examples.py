@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Every example of docs/migration.md is true."""
 
 from __future__ import annotations

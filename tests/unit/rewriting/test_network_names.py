@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Names of networks: rewritten where the text means the network, and left where it may mean something else."""
 
 from __future__ import annotations

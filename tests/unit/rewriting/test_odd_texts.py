@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Encodings that mix, short names, symlinks' targets, maps with names that need an escape."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What holds for any text and any map."""
 
 from __future__ import annotations

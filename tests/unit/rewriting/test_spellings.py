@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Every spelling, with every entry of a map and in every encoding: what the documentation's tables show one by one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """For random maps, spellings and texts: each reference is rewritten whole, or it stays whole and is reported."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A role gets what it needs as parameters: it uses no private name of another role, and roles form no circle.
 
 Public are a role's options (`meta/argument_specs.yml`), and what that file names as C(name) in its descriptions: the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The variables of a role: specification, defaults and use agree."""
 
 from __future__ import annotations

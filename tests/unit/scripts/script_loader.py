@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Import a program of scripts/, whose name has no suffix."""
 
 from __future__ import annotations

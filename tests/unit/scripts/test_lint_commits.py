@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The rule for commit subjects, and which commits it is applied to."""
 
 from __future__ import annotations

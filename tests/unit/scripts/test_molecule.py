@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """scripts/molecule with a stand-in for Molecule itself: order, locks, output, and the clean-up after a signal."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The service dictionaries of the roles, with their templates resolved as Ansible does it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`core_size` sets the limits of all services together: they fit the machine that each size is for, and each other."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Every kind of value takes what means something to the program that reads it, and names everything else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The schema refuses what a service role declares wrongly; the record has everything derived once."""
 
 from __future__ import annotations

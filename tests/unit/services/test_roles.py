@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The eight roles declare what the schema takes, and nothing in them is tied to the name of their host."""
 
 from __future__ import annotations

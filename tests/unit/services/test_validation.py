@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a site may get wrong in its variables is found before anything runs, and reported in a line each."""
 
 from __future__ import annotations

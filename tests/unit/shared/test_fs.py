@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Files are replaced whole or not at all, read without a trace, and walked without following a symlink."""
 
 from __future__ import annotations

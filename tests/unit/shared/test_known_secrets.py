@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Find secrets in variables and command lines, and hide them wherever they are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """File systems that keep no owners are known by their type."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Sizes as settings write them, and for people."""
 
 from __future__ import annotations

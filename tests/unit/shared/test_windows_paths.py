@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Paths that are spelled the Windows way or as Linux sees a Windows drive."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """End of day: counts of the day's fills, from the host."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The part of AnsibleModule that this project uses."""
 
 from collections.abc import Callable, Mapping, Sequence

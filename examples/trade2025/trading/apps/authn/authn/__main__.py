@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Command line: `python -m authn` serves; `--help` lists the rest."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The HTTP interface: routes, responses, and one log line per request."""
 
 from __future__ import annotations

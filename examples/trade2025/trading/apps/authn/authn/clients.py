@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The clients' secrets: a file of scrypt hashes (RFC 7914), and a comparison that reveals only whether they match."""
 
 from __future__ import annotations

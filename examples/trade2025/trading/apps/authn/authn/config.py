@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The configuration file: read and checked once at start; all problems are reported together."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Two kinds of errors: at start (the operator must correct them) and in a request (the client must)."""
 
 from __future__ import annotations

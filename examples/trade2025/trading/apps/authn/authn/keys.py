@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The signing keys: a private JWK set in a file.
 
 The first key signs. All of them are published, so a rotation overlaps: put the new key second, wait until every

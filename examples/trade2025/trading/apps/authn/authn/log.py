@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The log: one JSON object a line on standard output. No header, no query and no body is ever logged."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A token request taken apart: pure functions of its header and body (RFC 6749 sections 2.3.1, 3.2, 3.3 and 4.4.2)."""
 
 from __future__ import annotations

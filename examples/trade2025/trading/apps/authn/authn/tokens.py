@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Access tokens as RFC 9068 shapes them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A site of its own for the tests, and the service running on it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The clients' secrets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The command line, as an operator and a deployment use it."""
 
 from __future__ import annotations

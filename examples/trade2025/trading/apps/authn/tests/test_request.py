@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Requests taken apart: properties over any input."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The other endpoints, the log, and the life of the process."""
 
 from __future__ import annotations

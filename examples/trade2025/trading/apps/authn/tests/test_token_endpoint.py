@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The token endpoint, asked over HTTP, with PyJWT as the verifier that knows nothing of the service."""
 
 from __future__ import annotations

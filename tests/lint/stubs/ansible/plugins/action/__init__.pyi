@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The part of ActionBase that this project uses."""
 
 from typing import Any
