@@ -75,6 +75,9 @@ def _is_unclear(data: bytes, start: int, end: int, clarity: Clarity) -> bool:
     begin = start
     while begin and start - begin < 4 and data[begin - 1] >= 128:
         begin -= 1
+        if data[begin] >= 0xC0:
+            # The first byte of a character.
+            break
     try:
         data[begin:end].decode()
     except UnicodeDecodeError:
@@ -134,6 +137,8 @@ class Rules:
         self._networks = NetworkNames(self.network_map, names)
         self._compile_heads([location for location, _entry in [*sources, *targets]], names)
         self._decisions: dict[tuple[bytes, bytes], _Decision] = {}
+        # How references read up to a last name that could be any.
+        self._above: dict[tuple[bytes, bytes], bytes] = {}
         self._substituter = Substituter(path_map)
         # Whether no rewritten path can be a reference again.
         self._moves_once = not any(
@@ -369,10 +374,9 @@ class Rules:
         known = self._decisions.get((around, text))
         if known is None:
             name = max(text.rfind(b"/"), text.rfind(b"\\")) + 1
-            above = self._decisions.get((around, text[:name]))
+            above = self._above.get((around, text[:name]))
             if above and _FREE_NAME.match(text, name):
-                assert above.new is not None
-                return _Decision(len(text), above.new + text[name:], "", reported=False)
+                return _Decision(len(text), above + text[name:], "", reported=False)
         return known
 
     def _decide(
@@ -399,14 +403,13 @@ class Rules:
                 # A variable before the drive may stand for a part of the path.
                 reason = "unclear-start"
             decision = _Decision(length, None if reason else new, reason, reported=bool(reason))
-        if plain_end and len(self._decisions) < _DECISIONS_MAX:
+        if plain_end and len(self._decisions) + len(self._above) < _DECISIONS_MAX:
             around = data[max(0, start - 2) : start] + data[plain_end : plain_end + 1]
             text = data[start:plain_end]
             last = reading.steps[-1].raw if reading.is_free else b""
             if last and decision.new and reading.end == plain_end and _FREE_NAME.match(last) and self._moves_once:
                 name = len(text) - len(last)
-                above = _Decision(name, decision.new[: len(decision.new) - len(last)], "", reported=False)
-                self._decisions[around, text[:name]] = above
+                self._above[around, text[:name]] = decision.new[: len(decision.new) - len(last)]
             else:
                 self._decisions[around, text] = decision
         return decision

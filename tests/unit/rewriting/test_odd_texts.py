@@ -12,6 +12,8 @@ from ansible.module_utils.rewriting.document import Document, DocumentStream, ha
 from ansible.module_utils.rewriting.mentions import Mentions
 from ansible.module_utils.rewriting.path_map import MapError
 from ansible.module_utils.rewriting.reasons import REASONS
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rewriting_case import DOCUMENTED, codes, rules_of
 
 MENTIONS = Mentions(["trade2025"])
@@ -309,3 +311,34 @@ def test_a_reference_in_doubt_is_reported_without_a_mention(text: str) -> None:
     assert document.new == text.encode()
     assert len(document.leftovers) == 1
     assert codes(document) != ["mention"]
+
+
+@settings(max_examples=200)
+@given(st.data())
+def test_what_is_remembered_changes_nothing(data: st.DataObject) -> None:
+    """The decision about a reference does not depend on the references that were read before."""
+    places = [
+        quote + path + last + behind
+        for quote, behind in (('"', '"'), ("x ", ":/data"), ("- ", "\n"), ("> ", " -x"))
+        for path in ("C:\\trade2025\\trading", "C:/trade2025/trading", "/mnt/c/trade2025/trading", "C:/trade2025")
+        for last in (
+            "",
+            "\\",
+            "/",
+            "\\apps",
+            "/apps",
+            "/nats",
+            "\\x",
+            "/x",
+            "/x/y",
+            "\\x\\y",
+            "/..",
+            "/x/..",
+            "-old",
+            ".",
+        )
+    ]
+    rules = rules_of({"C:/trade2025/trading/apps": "/srv/backend/apps", "C:/trade2025/trading": "/srv/x"})
+    for text in data.draw(st.lists(st.sampled_from(places), max_size=30)):
+        fresh = rules_of({"C:/trade2025/trading/apps": "/srv/backend/apps", "C:/trade2025/trading": "/srv/x"})
+        assert rules.plan(text.encode()) == fresh.plan(text.encode())
