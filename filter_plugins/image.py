@@ -29,8 +29,56 @@ def image_missing(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [image_progress(image, name) for name, image in images.items() if not image["present"]]
 
 
+def image_audit_service(service: Mapping[str, Any], reference: str) -> dict[str, Any]:
+    """What `image_audit` needs of a service dictionary."""
+    mounts = [volume["target"] for volume in service.get("volumes", [])]
+    return {
+        "reference": reference,
+        "user": service["user"],
+        "mounts": mounts + [folder["path"] for folder in service.get("tmpfs", [])],
+        "stop_signal": service.get("stop", {}).get("signal", "SIGTERM"),
+    }
+
+
+def image_audited(
+    services: Mapping[str, Mapping[str, Any]], results: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """What `image_audit` needs of those services whose image is there."""
+    return {
+        name: image_audit_service(service, str(results[name]["reference"]))
+        for name, service in services.items()
+        if results.get(name, {}).get("id")
+    }
+
+
+def image_known(wanted: Mapping[str, Any], planned: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Wanted images without those of applications whose sources were not migrated yet."""
+    return {
+        name: image
+        for name, image in wanted.items()
+        if planned[name]["kind"] != "build" or planned[name].get("context_hash")
+    }
+
+
+def image_findings(findings: Mapping[str, list[Mapping[str, str]]]) -> list[str]:
+    """A line for each difference that an audit found."""
+    return [
+        f"{name}: {one['what']}: expected {one['expected']}, found {one['found']}; {one['consequence']}"
+        for name, differences in findings.items()
+        for one in differences
+    ]
+
+
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"image_result": image_result, "image_progress": image_progress, "image_missing": image_missing}
+        return {
+            "image_result": image_result,
+            "image_progress": image_progress,
+            "image_missing": image_missing,
+            "image_audit_service": image_audit_service,
+            "image_audited": image_audited,
+            "image_known": image_known,
+            "image_findings": image_findings,
+        }

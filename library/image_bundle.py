@@ -147,6 +147,7 @@ def write(docker: Docker, params: dict[str, Any], images: dict[str, Archived], p
             docker.call("tag", params["images"][name]["reference"], entry.reference)
     references = sorted({entry.reference for entry in images.values()})
     docker.call("save", "--output", str(folder / IMAGES), *references)
+    (folder / IMAGES).chmod(0o644)
     names = [IMAGES]
     if Path(params["lock"]).is_file():
         shutil.copyfile(params["lock"], folder / LOCK)

@@ -1,0 +1,135 @@
+#!/usr/bin/python
+"""Compare the images of services with what their roles assume of them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image_audit
+short_description: Compare images with what the roles assume of them
+version_added: "1.0.0"
+description:
+  - Looks at an image's configuration and at its file system, which a container that is created, read and removed shows.
+    Nothing of the image is started.
+options:
+  services:
+    description: >-
+      Service name to C(reference), C(user) (C(uid) and C(gid)), C(mounts) (paths of its volumes and tmpfs) and
+      C(stop_signal).
+    type: dict
+    required: true
+  contracts:
+    description: Service name to what its role assumes, see C(roles/image/files/contracts.yml).
+    type: dict
+    required: true
+attributes:
+  check_mode:
+    description: The same in check mode; the container that is read is removed at once.
+    support: full
+  diff_mode:
+    description: There is nothing to show.
+    support: none
+author: [Trade2026 founders (@trade2026)]
+"""
+
+EXAMPLES = r"""
+- name: Audit Valkey's image
+  image_audit:
+    services:
+      valkey:
+        reference: valkey/valkey:8.1.8-alpine
+        user: {uid: 999, gid: 1000}
+        mounts: [/data]
+        stop_signal: SIGTERM
+    contracts:
+      valkey: {entrypoint: docker-entrypoint.sh, tools: [sh, valkey-cli]}
+"""
+
+RETURN = r"""
+findings:
+  description: Service name to its differences, each with C(what), C(expected), C(found) and C(consequence).
+  returned: success
+  type: dict
+"""
+
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.core.docker_cli import Docker, DockerError
+from ansible.module_utils.images.contract import Contract, Service, Tree, as_data, audit, read_tree
+from ansible.module_utils.images.plan import ImageError
+
+# So that a container that a killed run left can be told from a service's.
+LABEL = "com.trade2026.audit=true"
+
+
+def contract(name: str, values: Mapping[str, Any]) -> Contract:
+    """The contract of a service; ImageError names a key that is not one."""
+    unknown = sorted(set(values) - set(Contract.__dataclass_fields__))
+    if unknown:
+        raise ImageError(
+            f"contract of {name}: {', '.join(unknown)} is not one of {', '.join(Contract.__dataclass_fields__)}"
+        )
+    lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
+    return Contract(**{**values, **lists})
+
+
+def service(values: Mapping[str, Any]) -> Service:
+    """What the container of a service adds."""
+    user = values["user"]
+    return Service(int(user["uid"]), int(user["gid"]), tuple(values["mounts"]), str(values["stop_signal"]))
+
+
+def look(docker: Docker, reference: str) -> Tree:
+    """The file system of an image."""
+    # The word is never run; an image without a command of its own could not be created without it.
+    container = docker.call("create", "--network", "none", "--label", LABEL, reference, "true").strip()
+    try:
+        with subprocess.Popen(
+            ["docker", "export", container], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as export:
+            assert export.stdout
+            tree = read_tree(export.stdout)
+            export.stdout.read()
+        if export.returncode:
+            raise ImageError(f"image {reference}: `docker export` failed with exit code {export.returncode}")
+        return tree
+    finally:
+        docker.call("rm", "--volumes", container)
+
+
+def audit_all(docker: Docker, params: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+    """The findings of every service."""
+    references = sorted({str(values["reference"]) for values in params["services"].values()})
+    found = docker.inspect("image", *references)
+    findings = {}
+    for name, values in params["services"].items():
+        reference = str(values["reference"])
+        if reference not in found:
+            raise ImageError(
+                f"{name}: image {reference} is not on the machine; run playbooks/images.yml without a dry run"
+            )
+        declared = contract(name, params["contracts"].get(name, {}))
+        findings[name] = as_data(audit(declared, service(values), found[reference], look(docker, reference)))
+    return findings
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "services": {"type": "dict", "required": True},
+            "contracts": {"type": "dict", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        findings = audit_all(Docker(module.run_command), module.params)
+    except (ImageError, DockerError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, findings=findings)
+
+
+if __name__ == "__main__":
+    main()

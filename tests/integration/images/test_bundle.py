@@ -1,0 +1,126 @@
+"""image_source=archive: a bundle from this machine, deployed on an engine that has no image and no network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from site_under_test import PROJECT_ROOT, Site
+
+from .offline import OfflineEngine
+
+BASE = Path("/var/tmp/trade2026-test-bundle")
+# A service and an application: the image of the one is named by its recipe, that of the other by its migrated sources.
+SERVICES = ("valkey", "opa")
+LIMIT = f"--limit={','.join(SERVICES)}"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle and the site that it was made for."""
+
+    folder: Path
+    site: Site
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return dict(json.loads((self.folder / "bundle.json").read_text()))
+
+    def variables(self, **changes: Any) -> dict[str, Any]:
+        """What a site without a network sets."""
+        sha256 = hashlib.sha256((self.folder / "bundle.json").read_bytes()).hexdigest()
+        return {
+            **self.site.extra_vars,
+            "image_source": "archive",
+            "image_archive": str(self.folder),
+            "image_archive_sha256": sha256,
+            "image_cache": str(BASE / "cache"),
+            **changes,
+        }
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Iterator[Bundle]:
+    """Deployed on the machine's own engine, written, and taken away from it."""
+    site = Site(root=BASE / "root", number=4)
+    site.remove()
+    deployed = site.play(LIMIT)
+    assert deployed.code == 0, deployed.errors
+    folder = BASE / "bundle"
+    written = site.play(LIMIT, playbook="playbooks/bundle.yml", image_bundle_folder=str(folder))
+    assert written.code == 0, written.errors
+    again = site.play(LIMIT, playbook="playbooks/bundle.yml", image_bundle_folder=str(folder))
+    assert again.code == 0, again.errors
+    assert again.changed_hosts == set()
+    site.remove()
+    yield Bundle(folder, site)
+    site.remove()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[OfflineEngine]:
+    engine = OfflineEngine(BASE / "engine")
+    engine.start()
+    yield engine
+    engine.stop()
+
+
+def test_a_bundle_has_every_image_and_what_it_is_held_to(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    assert set(manifest["images"]) == {*SERVICES, "probe"}
+    for image in manifest["images"].values():
+        assert image["fingerprint"].startswith("sha256:")
+        assert image["size"] > 0
+    assert manifest["files"]["images.tar"]["size"] == (bundle.folder / "images.tar").stat().st_size
+
+
+def test_the_engine_has_no_image_and_no_network(engine: OfflineEngine) -> None:
+    assert engine.images() == set()
+    routes = engine.run("ip", "route", "show", "default")
+    assert (routes.returncode, routes.stdout) == (0, "")
+    links = json.loads(engine.run("ip", "-json", "link").stdout)
+    assert {link["ifname"] for link in links} <= {"lo", "docker0"}
+
+
+def test_an_altered_bundle_is_refused_and_nothing_is_loaded(bundle: Bundle, engine: OfflineEngine) -> None:
+    images = bundle.folder / "images.tar"
+    middle = images.stat().st_size // 2
+    with images.open("r+b") as file:
+        byte = os.pread(file.fileno(), 1, middle)
+        os.pwrite(file.fileno(), bytes([byte[0] ^ 1]), middle)
+        try:
+            run = engine.play(PROJECT_ROOT, bundle.variables(), LIMIT)
+        finally:
+            os.pwrite(file.fileno(), byte, middle)
+    said = " ".join(run.stdout.split())
+    assert run.returncode != 0
+    assert "altered: its SHA-256 is" in said
+    assert "Nothing was loaded" in said
+    assert "Traceback" not in run.stdout
+    assert engine.images() == set()
+
+
+def test_a_bundle_is_deployed_without_an_image_and_without_a_network(bundle: Bundle, engine: OfflineEngine) -> None:
+    run = engine.play(PROJECT_ROOT, bundle.variables(), LIMIT)
+    assert run.returncode == 0, run.stdout[-4000:]
+    assert engine.images() == {image["reference"] for image in bundle.manifest["images"].values()}
+    names = set(engine.docker("ps", "--filter", "health=healthy", "--format", "{{.Names}}").split())
+    assert names == {bundle.site.prefix + name for name in SERVICES}
+
+    again = engine.play(PROJECT_ROOT, bundle.variables(), LIMIT)
+    assert again.returncode == 0, again.stdout[-4000:]
+    assert "changed=0" in again.stdout
+    assert all(f"changed={number}" not in again.stdout for number in range(1, 10)), again.stdout[-3000:]
+
+
+def test_another_version_than_the_bundle_s_is_refused(bundle: Bundle, engine: OfflineEngine) -> None:
+    run = engine.play(PROJECT_ROOT, bundle.variables(valkey_image="valkey/valkey:9.9.9"), LIMIT)
+    said = " ".join(run.stdout.split())
+    assert run.returncode != 0
+    assert "valkey: valkey/valkey:9.9.9 is declared, and the bundle was made for valkey/valkey:8.1.8-alpine" in said
