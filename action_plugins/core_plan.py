@@ -126,6 +126,7 @@ class ActionModule(ServicesAction):
                     "files": self.render_files(service, describer),
                     "watch": [secret.path for secret in record.secrets],
                     "data": described.data_of(service),
+                    "mount_points": described.mount_points_of(service),
                     "image": service.image,
                     "preflight": described.preflight_of(service),
                 }

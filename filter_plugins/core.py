@@ -11,7 +11,8 @@ import ansible.module_utils
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.module_utils.deployment.model import MACHINE, table
+from ansible.module_utils.deployment.model import MACHINE, Operation, table
+from ansible.module_utils.deployment.plan import needs_recreation
 
 # Matches no host; an empty pattern would be an error.
 NOBODY = "core_services:!core_services"
@@ -75,21 +76,21 @@ def core_container_operations(operations: Operations) -> list[dict[str, str]]:
 
 def core_recreates(operations: Operations) -> bool:
     """Whether the container must be created again even where Compose sees the same definition."""
-    return any(row["action"] == "recreate" or (row["action"] == "own" and row["restarts"]) for row in operations)
+    return needs_recreation(tuple(Operation(**row) for row in operations))
 
 
 def core_hosts_to_deploy(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The services with operations. Before anything was planned (--syntax-check, --list-hosts) all of them."""
-    planned = _plans(hostvars)
-    if not planned:
+    """The services with operations. Where a play is only read (--syntax-check, --list-hosts) all of them."""
+    if not hostvars:
         return ["core_services"]
+    planned = _plans(hostvars)
     return [host for plan in planned for host, rows in plan["by_service"].items() if rows and host != MACHINE] or [
         NOBODY
     ]
 
 
 def core_failed_hosts(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The services whose deployment or probes failed."""
+    """The services whose deployment or probes failed; all of them when nothing was planned."""
     if not _plans(hostvars):
         return ["core_services"]
     return [host for host in hostvars if "core_failure" in hostvars[host]] or [NOBODY]
@@ -164,9 +165,9 @@ def core_with_operations(names: Iterable[str], planned: Mapping[str, Any]) -> li
 
 def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The primaries of machines that have to be prepared before their services are deployed."""
-    hosts = [host for host in hostvars if "by_service" in (hostvars[host].get("core_planned") or {})]
-    if not hosts:
+    if not hostvars:
         return ["core_services"]
+    hosts = [host for host in hostvars if "by_service" in (hostvars[host].get("core_planned") or {})]
     found = []
     for host in hosts:
         planned = hostvars[host]["core_planned"]

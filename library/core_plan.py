@@ -69,10 +69,9 @@ author: [Trade2026 founders (@trade2026)]
 EXAMPLES = r"""
 - name: Look at the machine and plan
   core_plan:
-    services: [nats, valkey]
-    machine:
-      root: /srv/trade2026
-      secrets_root: /srv/trade2026/secrets
+    machine: {root: /srv/trade2026, secrets_root: /srv/trade2026/secrets, project: trade2026-core}
+    services: [{name: valkey, container: valkey}]
+    preflight: {min_free_gib: 5, bind_address: 127.0.0.1}
   register: core_planned
 """
 
@@ -141,7 +140,7 @@ from ansible.module_utils.deployment.observe import (
 )
 from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
-from ansible.module_utils.preflight import engine, host, tree
+from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
 from ansible.module_utils.shared.sizes import size
 
@@ -315,7 +314,11 @@ class Look:
                 files=files.files,
                 newest_file=files.newest_file,
                 newest_change=files.newest_change,
-                owners=tuple(look_at_owners(self.root, service["data"], int(service["uid"]))),
+                owners=tuple(
+                    look_at_owners(
+                        self.root, service["data"], int(service["uid"]), mount_points=service["mount_points"]
+                    )
+                ),
                 containers=self.containers_of(service),
             )
         other = [Operation(**operation) for operation in self.params["other"]]
@@ -382,6 +385,7 @@ class Look:
         ]
         total = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="utf-8"), re.MULTILINE)
         results = [
+            *python.check_packages(),
             *tree.check_writable(self.root),
             *tree.check_tree(
                 self.root,

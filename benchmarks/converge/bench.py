@@ -1,10 +1,11 @@
-"""How long a run takes when there is nothing to do, beside a textbook playbook that asks as much.
+"""How long a run takes when there is nothing to do, beside Docker Compose and a textbook playbook that asks as much.
 
-    python benchmarks/converge/bench.py --compose /srv/trade2026/infrastructure/docker/docker-compose.core.yml \
-        --textbook ../shared/peers/textbook/make.py [--rounds 5] [--inventory inventory/local]
+    python benchmarks/converge/bench.py --compose /srv/trade2026/infrastructure/docker/docker-compose.core.yml \\
+        [--textbook ../shared/peers/textbook/make.py] [--changes] [--rounds 5] [-- -e @site.json]
 
-Needs the stack deployed. The two take turns, so that whatever else the machine does meets both. Without --textbook only
-the project's own run is measured. Prints a Markdown table and writes .cache/bench-converge.json.
+Needs the stack deployed. All runs take turns, so that whatever else the machine does meets each of them. With --changes
+a service is stopped, and all containers are removed, before the runs that have to bring them back. Prints a Markdown
+table and writes the samples as JSON.
 """
 
 from __future__ import annotations
@@ -63,13 +64,59 @@ def row(name: str, samples: list[Sample]) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Scenario:
+    """What is measured: a command, and what has to happen before each of its runs, which is not measured."""
+
+    name: str
+    command: list[str]
+    folder: Path
+    before: tuple[tuple[str, ...], ...] = ()
+
+
+def scenarios(arguments: argparse.Namespace, counted: list[str], folder: Path) -> list[Scenario]:
+    """The runs to compare, in the order in which they take turns."""
+    playbook = ["ansible-playbook", "-i", arguments.inventory, "core.yml", *arguments.extra]
+    compose = ["docker", "compose", "--file", str(arguments.compose)]
+    found = [
+        Scenario("core.yml", [*playbook, *counted], ROOT),
+        Scenario("core.yml --check", [*playbook, "--check", *counted], ROOT),
+        Scenario("docker compose up -d --wait", [*compose, "up", "--detach", "--wait"], ROOT),
+    ]
+    if arguments.textbook:
+        textbook = folder / "textbook"
+        subprocess.run([sys.executable, arguments.textbook, arguments.compose, textbook], check=True)
+        found.insert(1, Scenario("textbook playbook", ["ansible-playbook", "site.yml", *counted], textbook))
+    if arguments.changes:
+        stop = (*compose, "stop", arguments.service)
+        remove = (*compose, "down")
+        found += [
+            Scenario(f"core.yml, {arguments.service} stopped", [*playbook, *counted], ROOT, (stop,)),
+            Scenario(
+                f"docker compose up -d --wait, {arguments.service} stopped",
+                [*compose, "up", "--detach", "--wait"],
+                ROOT,
+                (stop,),
+            ),
+            Scenario("core.yml, no containers", [*playbook, *counted], ROOT, (remove,)),
+            Scenario(
+                "docker compose up -d --wait, no containers", [*compose, "up", "--detach", "--wait"], ROOT, (remove,)
+            ),
+        ]
+    return found
+
+
 def main() -> None:
-    """Alternate the runs and print the table."""
+    """Alternate the runs, print the table, and write the samples."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--compose", type=Path, required=True)
     parser.add_argument("--textbook", type=Path)
     parser.add_argument("--inventory", default="inventory/local")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--changes", action="store_true", help="also stop a service, and remove all containers")
+    parser.add_argument("--service", default="valkey", help="the service that --changes stops")
+    parser.add_argument("--out", type=Path, default=ROOT / ".cache/bench-converge.json")
+    parser.add_argument("extra", nargs="*", help="passed on to ansible-playbook, after --")
     arguments = parser.parse_args()
 
     with tempfile.TemporaryDirectory() as name:
@@ -79,26 +126,24 @@ def main() -> None:
         interpreter.write_text(COUNTING_INTERPRETER.format(count=count, python=sys.executable), encoding="utf-8")
         interpreter.chmod(0o755)
         counted = ["--extra-vars", f"ansible_python_interpreter={interpreter}"]
-        runs = {"core.yml": (["ansible-playbook", "-i", arguments.inventory, "core.yml", *counted], ROOT)}
-        if arguments.textbook:
-            textbook = folder / "textbook"
-            subprocess.run([sys.executable, arguments.textbook, arguments.compose, textbook], check=True)
-            runs["textbook playbook"] = (["ansible-playbook", "site.yml", *counted], textbook)
-        samples: dict[str, list[Sample]] = {key: [] for key in runs}
+        runs = scenarios(arguments, counted, folder)
+        samples: dict[str, list[Sample]] = {run.name: [] for run in runs}
         for number in range(arguments.rounds + 1):
-            for key, (command, where) in runs.items():
-                sample = measure(command, where, count)
+            for run in runs:
+                for command in run.before:
+                    subprocess.run(command, check=True, capture_output=True)
+                sample = measure(run.command, run.folder, count)
                 # The first round fills the caches and, for the textbook, its tree.
                 if number:
-                    samples[key].append(sample)
-                    print(f"round {number}: {key} {sample.wall_s:.1f} s", file=sys.stderr)
+                    samples[run.name].append(sample)
+                    print(f"round {number}: {run.name} {sample.wall_s:.1f} s", file=sys.stderr)
 
-    print("| run with nothing to do | wall, median (range) | processor, median | module processes |\n|---|---|---|---|")
+    print("| run | wall, median (range) | processor, median | module processes |\n|---|---|---|---|")
     for key, found in samples.items():
         print(row(key, found))
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     result = {key: [asdict(sample) for sample in found] for key, found in samples.items()}
-    (ROOT / ".cache").mkdir(exist_ok=True)
-    (ROOT / ".cache/bench-converge.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

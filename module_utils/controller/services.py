@@ -152,6 +152,17 @@ def data_of(service: Service) -> list[str]:
     return [volume.source for volume in service.record.volumes if volume.kind == "data"]
 
 
+def mount_points_of(service: Service) -> list[str]:
+    """Where other volumes of the service are mounted inside of its data directories, below the root."""
+    volumes = service.record.volumes
+    return [
+        f"{data.source}{other.target.removeprefix(data.target)}"
+        for data in volumes
+        for other in volumes
+        if data.kind == "data" and other.target.startswith(f"{data.target}/")
+    ]
+
+
 def validate_command(service: Service, reference: str) -> dict[str, Any] | None:
     """The service's validate command as `managed_files` takes it; None for a service without one."""
     validate = service.record.validate

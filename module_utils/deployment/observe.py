@@ -84,8 +84,14 @@ def look_at_files(params: Mapping[str, Any], compared_with_start: Sequence[str] 
     )
 
 
-def look_at_owners(root: Path, directories: Iterable[str], uid: int, bound: int = OWNERS_BOUND) -> list[SeenOwners]:
-    """Entries below the directories that belong to another user; at most `bound` entries of each are looked at."""
+def look_at_owners(
+    root: Path, directories: Iterable[str], uid: int, bound: int = OWNERS_BOUND, mount_points: Iterable[str] = ()
+) -> list[SeenOwners]:
+    """Entries below the directories that belong to another user; at most `bound` entries of each are looked at.
+
+    The engine itself creates `mount_points`, where another volume is mounted inside of a data directory, as root.
+    """
+    left_out = {str(root / path) for path in mount_points}
     found = []
     for name in directories:
         wrong, looked_at, example, owner = 0, 0, "", 0
@@ -98,6 +104,8 @@ def look_at_owners(root: Path, directories: Iterable[str], uid: int, bound: int 
                 continue
             for entry in entries[: bound - looked_at]:
                 looked_at += 1
+                if entry.path in left_out:
+                    continue
                 try:
                     seen = entry.stat(follow_symlinks=False)
                     if entry.is_dir(follow_symlinks=False):

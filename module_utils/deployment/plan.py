@@ -43,8 +43,14 @@ def plan(desired: DesiredMachine, seen: Seen) -> Plan:
 
 
 def needs_recreation(operations: tuple[Operation, ...]) -> bool:
-    """Whether the container must be created again even where Compose sees no reason for it."""
-    return any(operation.action == "recreate" for operation in operations)
+    """Whether the container must be created again even where Compose sees no reason for it.
+
+    One that was paused counts as unhealthy for a while after it goes on, for its checks failed meanwhile.
+    """
+    return any(
+        operation.action in ("recreate", "unpause") or (operation.action == "own" and operation.restarts)
+        for operation in operations
+    )
 
 
 def _machine(desired: DesiredMachine, seen: Seen) -> list[Operation]:

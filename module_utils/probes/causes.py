@@ -61,7 +61,7 @@ TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
     ),
     (
         Cause("it may open too few files", "raise the service's nofile limit, and the engine's where that is lower"),
-        (r"too many open files", r"max file descriptors"),
+        (r"too many open files", r"max file descriptors \[\d+\].* too low"),
     ),
     (
         Cause("it writes where its container is read-only", "mount a volume or a tmpfs at the path that the log names"),
@@ -139,7 +139,7 @@ TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
             "the kernel allows too few memory maps",
             "set vm.max_map_count to what the service asks for (sysctl, on the host)",
         ),
-        (r"max_map_count", r"max virtual memory areas"),
+        (r"max virtual memory areas.* too low", r"max_map_count.* too low"),
     ),
     (
         Cause(
@@ -204,6 +204,9 @@ def likely_cause(
         return STOPPED
     told = [message, container.error if container else ""]
     heard = [*(container.health_log if container else ()), *log]
+    if container and container.status == "running" and container.health == "healthy":
+        # What a healthy service logged at its start explains no connection that is refused now.
+        heard = [] if kind in (Kind.REFUSED, Kind.SILENCE) else heard
     # What was answered just now counts more than a line of the log, which may be about something else.
     for evidence in (told, heard):
         for pattern, cause in _COMPILED:

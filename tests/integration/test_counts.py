@@ -31,7 +31,7 @@ if os.path.basename(sys.argv[0] if hasattr(sys, "argv") and sys.argv else "") ==
             file.write("fork\\n")
     os.register_at_fork(after_in_parent=note)
 """
-CEILINGS = {"module": 8, "fork": 40, "docker": 30}
+CEILINGS = {"module": 8, "fork": 16, "docker": 16}
 
 
 @pytest.mark.parametrize("arguments", [[], ["--check"]], ids=["run", "check"])

@@ -42,7 +42,7 @@ SERVICE: dict[str, Any] = {
     },
     "limits": {"memory": "3g", "cpus": 2, "pids": 512},
     "stop": {"signal": "SIGTERM", "grace_s": 60},
-    "migration": [
+    "migration_notes": [
         {"setting": "image", "why": "It moved."},
         {"setting": "host port 6379", "why": "The port's own reason."},
         {"setting": "DROPPED", "why": "The variable's own reason."},
@@ -129,7 +129,7 @@ def test_a_setting_has_its_row(
 
 def test_every_reason_of_the_service_is_told_once(rows: dict[str, dict[str, str]]) -> None:
     told = [line for row in rows.values() for line in row["why"].split("\n")]
-    for line in SERVICE["migration"]:
+    for line in SERVICE["migration_notes"]:
         assert told.count(line["why"]) == 1
 
 

@@ -81,6 +81,8 @@ def test_foreign_owners_are_counted_up_to_a_bound(tmp_path: Path) -> None:
     (found,) = look_at_owners(tmp_path, ["data/valkey"], os.getuid() + 1, bound=3)
     assert found.looked_at == 3
     assert look_at_owners(tmp_path, ["data/none"], 5) == []
+    mounted = ["data/valkey/appendonlydir"]
+    assert look_at_owners(tmp_path, ["data/valkey"], os.getuid() + 1, mount_points=mounted) == []
 
 
 def test_secrets_are_compared_by_salted_digests(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.deployment.model import DesiredNetwork, SeenContainer, SeenNetwork
-from ansible.module_utils.preflight import engine, host, tree
+from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, report
 
 NETWORK = DesiredNetwork("trade2026-backend", "172.21.0.0/16")
@@ -229,3 +229,19 @@ def test_the_report_lists_every_failure_with_its_remedy() -> None:
     assert text.startswith("2 of 3 preflight checks failed.")
     assert "1. b: bad\n   Do: correct b" in text
     assert "2. c: worse\n   Do: correct c" in text
+
+
+def test_a_package_that_the_machines_python_lacks_is_named_before_anything_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert one(python.check_packages()).ok
+    monkeypatch.setitem(python.PACKAGES, "no_such_module", "no-such-package")
+    result = one(python.check_packages())
+    assert not result.ok
+    assert "no-such-package" in result.message
+
+
+def test_the_packages_are_those_of_the_requirements() -> None:
+    text = (Path(__file__).resolve().parents[3] / "requirements/run.in").read_text(encoding="utf-8")
+    declared = {line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")}
+    assert set(python.PACKAGES.values()) <= declared

@@ -38,6 +38,10 @@ EXITED = replace(RUNNING, status="exited", health="", exit_code=1)
         ("org.apache.lucene.index.CorruptIndexException: checksum failed", "damaged"),
         ("max virtual memory areas vm.max_map_count [65530] is too low", "memory maps"),
         ("accept tcp: too many open files", "too few files"),
+        (
+            "max file descriptors [4096] for opensearch process is too low, increase to at least [65535]",
+            "too few files",
+        ),
         ("exec /usr/local/bin/x: exec format error", "cannot run here"),
         ("[FATAL tini (7)] exec busybox failed: No such file or directory", "cannot run here"),
     ],
@@ -55,6 +59,8 @@ def test_a_line_of_the_log_tells_the_cause(line: str, cause: str) -> None:
         "Ready to accept connections tcp",
         "Server is ready",
         "[main] LogConfigUtils Setting up logging.",
+        "I i.q.ServerMain vm.max_map_count checked [value=262144]",
+        "A server-main max file descriptors checked [limit=1048576]",
     ],
 )
 def test_a_line_of_a_normal_start_is_no_cause(line: str) -> None:
@@ -92,3 +98,10 @@ def test_the_kind_of_failure_tells_the_cause(kind: Kind, cause: str) -> None:
 def test_refused_without_a_container_and_slow_start() -> None:
     assert "does not run" in likely_cause(Kind.REFUSED, "x", None, []).what
     assert "too slowly" in likely_cause(None, "x", replace(RUNNING, health="starting"), [], starting=True).what
+
+
+@pytest.mark.parametrize(("kind", "cause"), [(Kind.REFUSED, "not published"), (Kind.SILENCE, "nobody answers")])
+def test_a_healthy_services_log_does_not_outrank_what_the_probe_saw(kind: Kind, cause: str) -> None:
+    line = "max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]"
+    assert cause in likely_cause(kind, "the connection is refused", RUNNING, [line]).what
+    assert "memory maps" in likely_cause(kind, "x", replace(RUNNING, health="starting"), [line]).what

@@ -12,6 +12,8 @@ from role_dictionaries import ROOT, SERVICES, record
 GIB = 2**30
 # Size → memory of the machine that it is for, and what is left there for the system and the engine, at the least.
 MACHINES = {"small": (8, 2), "standard": (16, 2), "production": (32, 4)}
+# What docs/operations.md says of each size.
+DOCUMENTED = {"small": 5.75, "standard": 12.5, "production": 27}
 
 
 def test_there_are_eight_services() -> None:
@@ -23,6 +25,8 @@ def test_the_limits_together_fit_the_machine_with_room_for_the_system(size: str)
     together = sum(record(service, core_size=size).limits.memory_bytes for service in SERVICES)
     machine, room = MACHINES[size]
     assert together <= (machine - room) * GIB
+    assert together == DOCUMENTED[size] * GIB
+    assert f"{DOCUMENTED[size]} GiB | {machine} GiB" in (ROOT / "docs/operations.md").read_text(encoding="utf-8")
 
 
 def test_standard_is_the_default_and_keeps_the_values_of_trade2025() -> None:

@@ -125,7 +125,7 @@ RENAMED = replace(CONTAINER, name="old-valkey")
         (replace(CONTAINER, status="exited"), "start state: exited -> running", False),
         (replace(CONTAINER, status="exited", health="unhealthy"), "start state: exited -> running", False),
         (replace(CONTAINER, status="created"), "start state: created -> running", False),
-        (replace(CONTAINER, status="paused"), "unpause state: paused -> running", False),
+        (replace(CONTAINER, status="paused"), "unpause state: paused -> running", True),
         (replace(CONTAINER, status="restarting"), "recreate state: restarting -> running", True),
         (replace(CONTAINER, health="unhealthy"), "recreate health: unhealthy -> healthy", True),
         (replace(CONTAINER, image="valkey:7"), "start image: valkey:7 -> valkey:8", False),

@@ -1,0 +1,46 @@
+#!/usr/bin/python
+"""Documentation of the action plugin of this name: it runs on the controller, and there is no module to run."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: core_describe
+short_description: Describe services from their roles and the site, without a look at a machine
+version_added: 1.0.0
+description:
+  - Merges the defaults and vars of a service's role with what the inventory and the command line say, and builds the
+    record of the service. Starts no process on any machine.
+  - No secret is part of the result. Values that depend on the image's version are empty.
+options:
+  services:
+    description: Names of the services, which are hosts of the inventory.
+    type: list
+    elements: str
+    required: true
+attributes:
+  check_mode:
+    description: Changes nothing in either mode.
+    support: full
+  diff_mode:
+    description: Changes nothing that could be shown.
+    support: none
+author: [Trade2026 founders (@trade2026)]
+"""
+
+EXAMPLES = r"""
+- name: Describe Valkey
+  core_describe:
+    services: [valkey]
+  register: described
+"""
+
+RETURN = r"""
+services:
+  description: Service to its dictionary, with the defaults of the schema.
+  returned: success
+  type: dict
+records:
+  description: Service to its record, everything that is derived from the dictionary and the site.
+  returned: success
+  type: dict
+"""

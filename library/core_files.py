@@ -1,0 +1,69 @@
+#!/usr/bin/python
+"""Documentation of the action plugin of this name: it runs on the controller and calls the module `managed_files`."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: core_files
+short_description: Render the files of one service, and write those that the plan lists
+version_added: 1.0.0
+description:
+  - Renders the templates of the service's role and its Compose fragment on the controller, and calls M(managed_files),
+    which runs the validate command first and writes on the machine. Its results are those of M(managed_files).
+options:
+  service:
+    description: Name of the service.
+    type: str
+    required: true
+  role:
+    description: Role that describes it.
+    type: str
+    required: true
+  image:
+    description: The image that the service will run, with C(reference) and C(version).
+    type: dict
+    required: true
+  root:
+    description: Folder of the deployment.
+    type: path
+    required: true
+  secrets_root:
+    description: Folder of the secrets.
+    type: path
+    required: true
+  owners:
+    description: Data directories below which every entry is given to the service's user.
+    type: list
+    elements: str
+    default: []
+  run:
+    description: The run whose journal notes what was done; empty for none.
+    type: str
+    default: ""
+  expected:
+    description: What the plan lists. Anything else that would have to be done is an error, and nothing is changed.
+    type: list
+    elements: str
+attributes:
+  check_mode:
+    description: Runs the validate command and predicts what would be written.
+    support: full
+  diff_mode:
+    description: Shows the files, with placeholders where the secrets are.
+    support: full
+author: [Trade2026 founders (@trade2026)]
+"""
+
+EXAMPLES = r"""
+- name: Ensure the files of Valkey are current
+  core_files:
+    service: valkey
+    role: valkey
+    image: {reference: "valkey/valkey:8.1.8-alpine", version: 8.1.8-alpine}
+    root: /srv/trade2026
+    secrets_root: /srv/trade2026/secrets
+"""
+
+RETURN = r"""
+# As the module managed_files.
+"""
