@@ -41,6 +41,26 @@ def image_audit_service(service: Mapping[str, Any], reference: str) -> dict[str,
     }
 
 
+def image_audited(
+    services: Mapping[str, Mapping[str, Any]], results: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """What `image_audit` needs of those services whose image is there."""
+    return {
+        name: image_audit_service(service, str(results[name]["reference"]))
+        for name, service in services.items()
+        if results.get(name, {}).get("id")
+    }
+
+
+def image_known(wanted: Mapping[str, Any], planned: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Wanted images without those of applications whose sources were not migrated yet."""
+    return {
+        name: image
+        for name, image in wanted.items()
+        if planned[name]["kind"] != "build" or planned[name].get("context_hash")
+    }
+
+
 def image_findings(findings: Mapping[str, list[Mapping[str, str]]]) -> list[str]:
     """A line for each difference that an audit found."""
     return [
@@ -59,5 +79,7 @@ class FilterModule:
             "image_progress": image_progress,
             "image_missing": image_missing,
             "image_audit_service": image_audit_service,
+            "image_audited": image_audited,
+            "image_known": image_known,
             "image_findings": image_findings,
         }

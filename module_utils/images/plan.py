@@ -266,6 +266,7 @@ def describe(choice: Choice, state: State, present: Mapping[str, Mapping[str, An
         "version": version,
         "built_from": built_from,
         "difference": base.difference,
+        "context_hash": choice.context_hash,
         "needs": needs,
     }
 

@@ -49,7 +49,7 @@ class Bundle:
 @pytest.fixture(scope="module")
 def bundle() -> Iterator[Bundle]:
     """Deployed on the machine's own engine, written, and taken away from it."""
-    site = Site(root=BASE / "root", number=4)
+    site = Site(root=BASE / "root", number=6)
     site.remove()
     deployed = site.play(LIMIT)
     assert deployed.code == 0, deployed.errors

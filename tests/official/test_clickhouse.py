@@ -1,0 +1,138 @@
+"""Our ClickHouse templates and our probes' statements, on the engines of 24.8 and of the newest release."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.probes import clickhouse
+
+from .conftest import Engine
+
+TEMPLATES = Path(__file__).resolve().parents[2] / "roles/clickhouse/templates/config"
+# Written into the templates by the official image's version.
+OLD_ONLY = re.compile(r"\{% if core_image\.version is version\('20\.1', '<'\) %\}.*?\{% endif %\}\n", re.DOTALL)
+
+# Elements that an engine does not have, which it ignores in this file. Rows in docs/images.md.
+UNKNOWN: dict[str, set[str]] = {"24.8": set(), "newest": {"send_crash_reports"}}
+
+
+def template(name: str) -> ElementTree.Element:
+    """A template as a release after 20.1 gets it, with 1 for every variable, which all of their settings take."""
+    text = (TEMPLATES / name).read_text()
+    text = OLD_ONLY.sub("", text)
+    text = re.sub(r"<(/?)\{\{.*?\}\}", r"<\1user", text)
+    text = re.sub(r"\{\{.*?\}\}", "1", re.sub(r"\{%.*?%\}", "", text))
+    return ElementTree.fromstring(text)
+
+
+def server() -> dict[str, ElementTree.Element]:
+    """The top-level elements of the server's configuration that set something; others are removed."""
+    found = {element.tag: element for element in template("server.xml.j2")}
+    return {tag: element for tag, element in found.items() if not {"remove", "replace"} & set(element.attrib)}
+
+
+def profile() -> dict[str, str]:
+    """Setting → value of our profile."""
+    [found] = template("users.xml.j2").findall("profiles/default")
+    return {element.tag: str(element.text).strip() for element in found}
+
+
+def test_the_templates_were_read() -> None:
+    assert len(server()) > 15
+    assert {"max_memory_usage", "max_threads", "max_execution_time"} <= set(profile())
+    assert "max_memory_usage_for_all_queries" not in profile()
+
+
+def test_every_setting_of_the_profile_exists_and_takes_its_value(engine: Engine) -> None:
+    known = engine.column("SELECT name FROM system.settings")
+    assert set(profile()) - known == set()
+    obsolete = engine.column("SELECT name FROM system.settings WHERE is_obsolete")
+    assert set(profile()) & obsolete == set()
+    for name, value in profile().items():
+        engine.query(f"SELECT 1 SETTINGS {name} = {value}")
+
+
+def test_the_setting_of_old_releases_is_left_out_because_it_is_refused_or_means_nothing(engine: Engine) -> None:
+    _text, error = engine.ask("SELECT 1 SETTINGS max_memory_usage_for_all_queries = 1")
+    obsolete = engine.column("SELECT name FROM system.settings WHERE is_obsolete")
+    assert "UNKNOWN_SETTING" in error or "max_memory_usage_for_all_queries" in obsolete
+
+
+def test_an_unknown_setting_would_be_found(engine: Engine) -> None:
+    _text, error = engine.ask("SELECT 1 SETTINGS max_memroy_usage = 1")
+    assert "UNKNOWN_SETTING" in error
+
+
+def test_every_element_of_the_server_configuration_is_known(engine: Engine) -> None:
+    settings = engine.column("SELECT name FROM system.server_settings")
+    assert {"max_connections", "mark_cache_size"} <= settings
+    words = set(server()) - settings
+    assert {word for word in words if not engine.knows(word)} == UNKNOWN[engine.name]
+    assert not engine.knows("max_conectoins")
+
+
+def test_the_words_of_users_and_quotas_are_known(engine: Engine) -> None:
+    root = template("users.xml.j2")
+    [user] = root.findall("users/user")
+    [interval] = root.findall("quotas/default/interval")
+    words = {element.tag for element in [*user, *interval]}
+    assert {"password_sha256_hex", "networks", "queries"} <= words
+    assert {word for word in words if not engine.knows(word)} == set()
+
+
+@pytest.mark.parametrize("log", ["query_log", "part_log"])
+def test_the_retention_of_the_server_s_own_tables_is_valid(engine: Engine, log: str) -> None:
+    [section] = template("server.xml.j2").findall(log)
+    engine.query(f"DROP TABLE IF EXISTS {log}")
+    engine.query(
+        f"CREATE TABLE {log} (event_date Date, event_time DateTime) ENGINE = MergeTree "
+        f"PARTITION BY {section.findtext('partition_by')} ORDER BY event_time TTL {section.findtext('ttl')}"
+    )
+
+
+class Target:
+    """What a probe needs of its target, with an engine in the place of ports."""
+
+    timeout_s = 5.0
+
+    def unique(self, separator: str) -> str:
+        return f"trade2026{separator}probe"
+
+
+def through(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Send the probes' statements to the engine; returns the list that they are noted in."""
+    sent: list[str] = []
+
+    def query(_probe: Any, _target: Any, text: str) -> str:
+        sent.append(text)
+        # An embedded engine ends after each query, and cannot wait for what it drops; the statement is parsed.
+        if text.endswith(" SYNC"):
+            engine.query(f"EXPLAIN AST {text}")
+            text = text.removesuffix(" SYNC")
+        return engine.query(text)
+
+    def native(probe: Any, target: Any, text: str, rows: Any = None) -> list[tuple[int, ...]]:
+        if rows:
+            text += " " + ", ".join(f"({row['value']})" for row in rows)
+        return [tuple(int(value) for value in line.split()) for line in query(probe, target, text).splitlines()]
+
+    for name in ("Version", "Database", "RoundTrip"):
+        monkeypatch.setattr(getattr(clickhouse, name), "query", query)
+    monkeypatch.setattr(clickhouse.RoundTrip, "_native", native)
+    return sent
+
+
+def test_the_statements_of_the_probes_run(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = through(engine, monkeypatch)
+    engine.query("CREATE DATABASE IF NOT EXISTS trade2026")
+    target: Any = Target()
+    clickhouse.Version(expect="").run(target)
+    clickhouse.Database(database="trade2026").run(target)
+    clickhouse.RoundTrip(database="trade2026").run(target)
+    verbs = {text.split()[0] for text in sent}
+    assert verbs == {"SELECT", "SHOW", "CREATE", "INSERT", "DROP"}
+    assert engine.query("SHOW TABLES FROM trade2026") == ""
