@@ -210,7 +210,7 @@ def _document(available: bool) -> str:
         },
         "trade2026_network_map": {},
         "trade2026_networks": SITE["networks"],
-        "trade2026_path_map": [],
+        "trade2025_path_map": [],
         "trade2026_root": "/new",
         "trade2026_secrets_root": "/new/secrets",
     }
