@@ -79,6 +79,11 @@ _BEHIND_QUOTES = re.compile(
 )
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _INDENT = re.compile(rb"(?:\A|\n)([ \t]*)[^\n]*\Z")
+# A line of a folded block scalar of YAML, whose lines are joined by spaces though all are indented alike.
+_FOLDED = re.compile(rb"[:-][ \t]+>[-+0-9]*[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]+\S[^\n]*\n)*[ \t]+[^\n]*\Z")
+# A word with a colon and an absolute path behind it, and the first word of a list item of YAML before it.
+MOUNT = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
+_LIST_ITEM = re.compile(rb"(?:\A|\n)[ \t]*-[ \t]+\S+\Z")
 _NEXT_LINE = re.compile(rb"[ \t]*\r?\n([ \t]*)(\S[^\r\n]*)")
 _LIST_MARK = re.compile(rb"(?:[-*+]|[0-9]+[.)])\s|[^\s:]+:(?:\s|\Z)")
 
@@ -581,6 +586,9 @@ class Reader:
         for found in _WORDS.finditer(region.group()):
             word = found.group()
             if begins.match(word):
+                # `- C:/x my:/data`: a list item whose first word may go on up to the colon of a mount.
+                mounts = sensitive and MOUNT.match(word) and _LIST_ITEM.search(self._data[self._base : position])
+                self._separated = self._separated or bool(mounts)
                 break
             inside = _START_INSIDE.search(word)
             colon = word.find(b":")
@@ -614,8 +622,10 @@ class Reader:
             return "end", position
         sensitive = self._sensitive(start, position, node)
         if not self._region.unclosed:
-            own = _INDENT.search(data[self._base : start])
-            if not own or len(following.group(1)) <= len(own.group(1)):
+            before = data[self._base : start]
+            own = _INDENT.search(before)
+            deeper = own and len(following.group(1)) > len(own.group(1))
+            if not deeper and not (own and len(following.group(1)) == len(own.group(1)) and _FOLDED.search(before)):
                 return "end", position
         elif sensitive:
             return "doubt", position

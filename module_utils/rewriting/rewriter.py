@@ -30,6 +30,7 @@ from ansible.module_utils.rewriting.patterns import (
 )
 from ansible.module_utils.rewriting.references import (
     LOOK_AHEAD,
+    MOUNT,
     NEW_WORD_IN_QUOTES,
     REFERENCE_MAX,
     Reader,
@@ -363,6 +364,8 @@ class Rules:
         if data[start - 1 : start] in _QUOTE_BYTES:
             return 0
         if byte == b" ":
+            if data[start - 2 : start] == b"- " and MOUNT.match(data, end + 1, end + 65):
+                return 0
             return end if NEW_WORD_IN_QUOTES.match(data, end + 1, end + 65) else 0
         # A deeper line may go on with the name.
         return end if byte in (b"\n", b"\r") and _NOT_FOLDED.match(data, end) else 0

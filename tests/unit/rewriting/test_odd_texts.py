@@ -274,6 +274,8 @@ def test_a_windows_target_leaves_the_rest_of_a_path_alone(text: str, wanted: str
         ("- C:\\trade2025\\trading\\nats\n  - a\\b\n", ""),
         ("p: C:\\trade2025\\trading\\nats\n  key: a\\b\n", ""),
         ("p: C:\\trade2025\\trading\\nats\\x\nData\\store\n", ""),
+        ("p: >-\n  C:\\trade2025\\trading\\nats\\My\n  Data\\store\n", "unclear-end"),
+        ("p: |\n  C:\\trade2025\\trading\\nats\\My\n  Data\\store\n", ""),
         ("p: C:\\trade2025\\trading\\nats\\x\n  and more\n", ""),
     ],
 )
