@@ -183,6 +183,17 @@ def core_hosts_with(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, An
     return [host for host in hosts if name in hostvars[host]]
 
 
+def core_unfinished(
+    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], planned: Mapping[str, Any]
+) -> list[str]:
+    """The services that failed, or that a batch that stopped before them left as they were."""
+    return [
+        host
+        for host in core_with_operations(hosts, planned)
+        if "core_failure" in hostvars[host] or "core_probed" not in hostvars[host]
+    ]
+
+
 def core_probed_services(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], rest: Mapping[str, Any]
 ) -> dict[str, Any]:

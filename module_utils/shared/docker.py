@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Docker command line, seen as a few typed questions.
 
-The command line and not the SDK: it obeys the machine's contexts and `DOCKER_HOST` as the operator's own commands
-do, needs no Python package on the machine, and starts in a tenth of the time the SDK takes to import.
+For what runs a container or asks one question: a start of the command line takes a tenth of the time that the SDK takes
+to import. The look at a whole machine asks dozens of questions and uses the SDK (`module_utils/deployment/engine.py`).
 """
 
 from __future__ import annotations
@@ -57,8 +57,3 @@ class Docker:
             for name in names:
                 found.update(self.inspect(kind, name))
         return found
-
-    def lines(self, *args: str) -> list[dict[str, Any]]:
-        """The objects of a listing command, which prints one JSON object a line with `--format`."""
-        out = self.call(*args, "--format", "{{json .}}")
-        return [json.loads(line) for line in out.splitlines() if line.strip()]
