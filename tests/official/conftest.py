@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The ClickHouse engine of 24.8 and of the newest release, embedded (chdb), each in an environment of its own."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Run by the Python of a chdb environment: answers one query a line, both as JSON."""
 
 from __future__ import annotations

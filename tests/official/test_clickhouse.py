@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Our ClickHouse templates and our probes' statements, on the engines of 24.8 and of the newest release."""
 
 from __future__ import annotations
