@@ -9,8 +9,8 @@ module: core_files
 short_description: Render the files of one service, and write those that the plan lists
 version_added: 1.0.0
 description:
-  - Renders the templates of the service's role and its Compose fragment on the controller, and calls M(managed_files),
-    which runs the validate command first and writes on the machine. Its results are those of M(managed_files).
+  - Renders the templates of the service's role and its Compose fragment on the controller, and calls C(managed_files),
+    which runs the validate command first and writes on the machine. Its results are those of C(managed_files).
 options:
   service:
     description: Name of the service.

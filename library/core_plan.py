@@ -32,12 +32,10 @@ options:
     description: Secret to the salted digest of the site's own value, for those that have one.
     type: dict
     default: {}
-    no_log: true
   salt:
     description: Salt of those digests, a new one for each call.
     type: str
     default: ""
-    no_log: true
   preflight:
     description: Limits and versions for the preflight checks.
     type: dict
@@ -111,7 +109,6 @@ locked:
 
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -143,6 +140,7 @@ from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
+from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.sizes import parse_size
 
 VERSION_COMMAND = ("docker", "compose", "version", "--short")
@@ -178,7 +176,7 @@ class Look:
 
     def run(self) -> None:
         """Look; every process of the command line runs beside what is asked here."""
-        version = _start(VERSION_COMMAND)
+        version = start(VERSION_COMMAND)
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
         secrets = look_at_secrets(self.secrets_root, declared, self.params["salt"])
         pending = sorted(secret.path for secret in secrets if secret.action != "own")
@@ -196,7 +194,7 @@ class Look:
                 },
                 [file["dest"] for file in service["files"] if not file.get("reveal")],
             )
-        hashes = _start(
+        hashes = start(
             (
                 "docker",
                 "compose",
@@ -221,10 +219,10 @@ class Look:
             }
         )
         self._ask_engine()
-        code, self.compose_version, error = _finish(version)
+        code, self.compose_version, error = finish(version)
         if code != 0:
             self.compose_version, self.compose_error = "", error
-        code, out, error = _finish(hashes)
+        code, out, error = finish(hashes)
         self.compose_hashes = (
             dict(line.split() for line in out.splitlines() if len(line.split()) == 2) if code == 0 else {}
         )
@@ -437,33 +435,6 @@ class Look:
 def _network(seen: docker_engine.SeenEngine, network: DesiredNetwork) -> str:
     found = seen.networks.get(network.name)
     return found.id if found else ""
-
-
-def _start(command: tuple[str, ...], stdin: str = "") -> subprocess.Popen[str] | str:
-    """A process that runs beside the rest of the look, or why it cannot be started."""
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-    except OSError as error:
-        return f"`{command[0]}` cannot be run: {error.strerror}"
-    if stdin and process.stdin:
-        process.stdin.write(stdin)
-        process.stdin.close()
-        process.stdin = None
-    return process
-
-
-def _finish(process: subprocess.Popen[str] | str) -> tuple[int, str, str]:
-    """Exit code, output and errors."""
-    if isinstance(process, str):
-        return 1, "", process
-    out, err = process.communicate()
-    return process.returncode, out.strip(), err.strip()
 
 
 def begin(module: AnsibleModule, look: Look, planned: Plan, before: str) -> None:

@@ -9,7 +9,7 @@ module: core_save_plan
 short_description: Save the plans of all machines in one file on the controller
 version_added: 1.0.0
 description:
-  - Writes what M(core_plan) returned for each machine, with the date of expiry, the project's version and a checksum.
+  - Writes what C(core_plan) returned for each machine, with the date of expiry, the project's version and a checksum.
     C(docs/plan.schema.json) describes the file. No secret is in it.
 options:
   dest:
@@ -26,7 +26,7 @@ options:
     elements: str
     required: true
   plans:
-    description: Machine to the result of M(core_plan).
+    description: Machine to the result of C(core_plan).
     type: dict
     required: true
 attributes:

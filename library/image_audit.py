@@ -52,17 +52,13 @@ findings:
   type: dict
 """
 
-import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.images.contract import Contract, Service, Tree, as_data, audit, read_tree
+from ansible.module_utils.images.contract import Contract, Service, as_data, audit, look
 from ansible.module_utils.images.plan import ImageError
 from ansible.module_utils.shared.docker import Docker, DockerError
-
-# So that a container that a killed run left can be told from a service's.
-LABEL = "com.trade2026.audit=true"
 
 
 def contract(name: str, values: Mapping[str, Any]) -> Contract:
@@ -80,24 +76,6 @@ def service(values: Mapping[str, Any]) -> Service:
     """What the container of a service adds."""
     user = values["user"]
     return Service(int(user["uid"]), int(user["gid"]), tuple(values["mounts"]), str(values["stop_signal"]))
-
-
-def look(docker: Docker, reference: str) -> Tree:
-    """The file system of an image."""
-    # The word is never run; an image without a command of its own could not be created without it.
-    container = docker.call("create", "--network", "none", "--label", LABEL, reference, "true").strip()
-    try:
-        with subprocess.Popen(
-            ["docker", "export", container], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as export:
-            assert export.stdout
-            tree = read_tree(export.stdout)
-            export.stdout.read()
-        if export.returncode:
-            raise ImageError(f"image {reference}: `docker export` failed with exit code {export.returncode}")
-        return tree
-    finally:
-        docker.call("rm", "--volumes", container)
 
 
 def audit_all(docker: Docker, params: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:

@@ -17,11 +17,11 @@ options:
     type: path
     required: true
   images:
-    description: Service name to what M(image_ensure) returned for it.
+    description: Service name to what C(image_ensure) returned for it.
     type: dict
     required: true
   wanted:
-    description: Service name to its image, as O(image_plan#module:wanted) has it.
+    description: Service name to its image, as C(wanted) of C(image_plan) has it.
     type: dict
     required: true
   lock:

@@ -25,11 +25,11 @@ options:
     description: The service's name for people; goes into a label of an image built from migrated sources.
     type: str
   image:
-    description: Its image, as O(image_plan#module:wanted) has it.
+    description: Its image, as C(wanted) of C(image_plan) has it.
     type: dict
     required: true
   source:
-    description: Where the image comes from, as M(image_plan) returns it.
+    description: Where the image comes from, as C(image_plan) returns it.
     type: str
     choices: [registry, packages, archive]
     required: true

@@ -118,7 +118,7 @@ attributes:
   check_mode:
     description: The same, but for checks that write.
     details:
-      - Puts only the checks that write nothing, and names the others in RV(not_run).
+      - Puts only the checks that write nothing, and names the others in C(not_run).
       - A container that does not exist is no failure, for the real run would make it. The task is skipped.
     support: partial
   diff_mode:

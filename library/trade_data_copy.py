@@ -121,7 +121,7 @@ sets:
     files: {description: Number of regular files., type: int}
     bytes: {description: Bytes in all files., type: int}
     bytes_left: {description: Bytes that are still to be copied., type: int}
-    skipped: {description: Sockets, FIFOs and devices., type: list, elements: str}
+    skipped: {description: "Sockets, FIFOs and devices.", type: list, elements: str}
     digest: {description: "A hash over all names and contents, once the set is copied.", type: str}
     kept: {description: Where earlier data of the destination was moved., type: str}
 progress:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible._internal._templating import _template_vars
+from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.template import trust_as_template
 
@@ -22,23 +22,16 @@ def rendered(file: Mapping[str, Any], templar: Any, loader: Any, variables: Mapp
     if not source.is_file():
         raise AnsibleActionFail(f"{source}: no such template; give its full path on the controller")
     try:
-        result["content"] = render(source, str(result.get("dest", "")), templar, loader, variables)
+        result["content"] = render(source, templar, loader, variables)
     except Exception as error:
         raise AnsibleActionFail(f"{_place(source, error)}: cannot be rendered: {error}") from error
     return result
 
 
-def render(source: Path, dest: str, templar: Any, loader: Any, variables: Mapping[str, Any]) -> str:
+def render(source: Path, templar: Any, loader: Any, variables: Mapping[str, Any]) -> str:
     """One template, with trimmed blocks and `ansible_managed`."""
-    available = dict(variables)
-    available.update(
-        _template_vars.generate_ansible_template_vars(
-            path=source.name,
-            fullpath=str(source),
-            dest_path=dest,
-            include_ansible_managed="ansible_managed" not in available,
-        )
-    )
+    # The text of `ansible.cfg`. Names of hosts and times that older Ansibles put in would change the file at every run.
+    available = {"ansible_managed": str(constants.config.get_config_value("DEFAULT_MANAGED_STR")), **variables}
     engine = templar.copy_with_new_env(
         searchpath=[str(source.parent), str(source.parent.parent)], available_variables=available
     )

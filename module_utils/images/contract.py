@@ -4,10 +4,17 @@
 from __future__ import annotations
 
 import posixpath
+import subprocess
 import tarfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any
+
+from ansible.module_utils.images.plan import ImageError
+from ansible.module_utils.shared.docker import Docker
+
+# Tells a container that a killed run left from a service's.
+LABEL = "com.trade2026.audit=true"
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Files whose content is looked at.
@@ -69,7 +76,7 @@ class Tree:
 
     def resolve(self, path: str) -> tuple[str, Node | None]:
         """Where a path leads to when links are followed, and what is there."""
-        for _ in range(MAX_LINKS):
+        for _link in range(MAX_LINKS):
             parts, at = [part for part in path.split("/") if part], "/"
             for number, part in enumerate(parts):
                 at = posixpath.join(at, part)
@@ -104,6 +111,24 @@ class Finding:
     expected: str
     found: str
     consequence: str
+
+
+def look(docker: Docker, reference: str) -> Tree:
+    """The file system of an image."""
+    # The word is never run; an image without a command of its own could not be created without it.
+    container = docker.call("create", "--network", "none", "--label", LABEL, reference, "true").strip()
+    try:
+        with subprocess.Popen(
+            ["docker", "export", container], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as export:
+            assert export.stdout
+            tree = read_tree(export.stdout)
+            export.stdout.read()
+        if export.returncode:
+            raise ImageError(f"image {reference}: `docker export` failed with exit code {export.returncode}")
+        return tree
+    finally:
+        docker.call("rm", "--volumes", container)
 
 
 def read_tree(stream: IO[bytes]) -> Tree:

@@ -13,7 +13,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ansible.module_utils.rewriting.compose_nodes import Node, ParseError, parse
 from ansible.module_utils.rewriting.compose_reasons import Reason
@@ -126,7 +126,7 @@ class _Replacement(NamedTuple):
 
 
 # What is to be done with a path: nothing (None), a change, or leave it for a reason.
-_Verdict = _Change | Reason | None
+_Verdict: TypeAlias = "_Change | Reason | None"
 
 
 def plan_paths(data: bytes, context: ComposeContext, path_map: PathMap) -> ComposePlan:

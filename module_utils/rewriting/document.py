@@ -117,8 +117,9 @@ def plan_document(
         scanner = LeftoverScanner(mentions, rules, Kind.BINARY)
         scanner.feed(data, final=True)
         return Document(data, kind, 0, scanner.count, scanner.found)
+    clarity = Clarity.CLEAR
     if kind == "text" and rules.may_concern(data) and is_unclear(data):
-        kind = "unclear"
+        clarity = Clarity.UNCLEAR
     text, odd = _as_utf8(data, kind)
     lost: list[Leftover] = []
     relative = Plan(text, 0)
@@ -126,11 +127,11 @@ def plan_document(
         found_paths = compose_paths.plan_paths(text, compose, rules.path_map)
         relative = apply_edits(text, found_paths.edits)
         lost = [Leftover(item.line, item.text, describe(item.reason)) for item in found_paths.leftovers]
-    plan = rules.plan(relative.new, Clarity.UNCLEAR if kind == "unclear" else Clarity.CLEAR)
+    plan = rules.plan(relative.new, clarity)
     plan = Plan(plan.new, plan.replacements + relative.replacements)
     new, seen, replacements = data, text, plan.replacements
     if plan.replacements:
-        if kind in ("text", "unclear"):
+        if kind == "text":
             new = seen = plan.new
         elif kind in _WIDTHS:
             new, seen = plan.new.decode("utf-8", "surrogatepass").encode(kind, "surrogatepass") + odd, plan.new
@@ -158,7 +159,7 @@ def _decodes(data: bytes, kind: str) -> bool:
 
 def _as_utf8(data: bytes, kind: str) -> tuple[bytes, bytes]:
     """A text in UTF-8, and the bytes at its end that are no whole unit."""
-    if kind in ("text", "unclear"):
+    if kind == "text":
         return data, b""
     if kind in _WIDTHS:
         whole = len(data) // _WIDTHS[kind] * _WIDTHS[kind]

@@ -226,7 +226,7 @@ def region_of(data: bytes, start: int, head: int, base: int) -> Region:
 
 def _decoded(raw: bytes, level: int) -> str:
     """A name as the map writes it."""
-    for _ in range(level):
+    for _round in range(level):
         raw = unquote_to_bytes(raw)
     try:
         text = raw.decode()

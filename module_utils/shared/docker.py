@@ -8,6 +8,7 @@ to import. The look at a whole machine asks dozens of questions and uses the SDK
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -57,3 +58,30 @@ class Docker:
             for name in names:
                 found.update(self.inspect(kind, name))
         return found
+
+
+def start(command: tuple[str, ...], stdin: str = "") -> subprocess.Popen[str] | str:
+    """A process that runs in parallel with its caller, or why it cannot be started."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    except OSError as error:
+        return f"`{command[0]}` cannot be run: {error.strerror}"
+    if stdin and process.stdin:
+        process.stdin.write(stdin)
+        process.stdin.close()
+        process.stdin = None
+    return process
+
+
+def finish(process: subprocess.Popen[str] | str) -> tuple[int, str, str]:
+    """Wait for a process of `start`; returns its exit code, output and errors."""
+    if isinstance(process, str):
+        return 1, "", process
+    out, err = process.communicate()
+    return process.returncode, out.strip(), err.strip()

@@ -376,3 +376,9 @@ def test_many_files_by_two_processes_equal_one(tmp_path: Path) -> None:
     reports = [summary(migrate(src, tmp_path / f"dest{count}", workers=count)) for count in (1, 2)]
     assert reports[0] == reports[1]
     assert snapshot(tmp_path / "dest1") == snapshot(tmp_path / "dest2")
+
+
+def test_the_diff_of_a_text_of_an_unknown_encoding(src: Path, tmp_path: Path) -> None:
+    (src / "run.bat").write_bytes("rem \u793a\r\ncd C:\\trade2025\\trading\\nats\r\n".encode("cp932"))
+    report = check_then_run(src, tmp_path / "dest")
+    assert "+cd /srv/trade2026/data/nats" in report.diff
