@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Check what a site sets against what the roles take, before anything runs, and report all mistakes in one list.
 
-Runs on the controller and starts no module process. The functions are in module_utils/services/validation.py.
+Runs on the controller and starts no module process. The functions are in module_utils/controller/validation.py.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ansible.plugins.action import ActionBase
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.module_utils.services import validation
-from ansible.module_utils.services.validation import Role
+from ansible.module_utils.controller import validation
+from ansible.module_utils.controller.validation import Role
 
 
 class ActionModule(ActionBase):

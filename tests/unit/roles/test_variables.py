@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.services.variables import read_variables
+from ansible.module_utils.controller.variables import read_variables
 from local_inventory import SERVICES
 
 ROOT = Path(__file__).resolve().parents[3]

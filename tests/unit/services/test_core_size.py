@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.module_utils.controller.variables import SIZES, read_variables
 from ansible.module_utils.services.kinds import parse
-from ansible.module_utils.services.variables import SIZES, read_variables
 from role_dictionaries import ROOT, SERVICES, record
 
 GIB = 2**30

@@ -7,8 +7,8 @@ import json
 
 import pytest
 import yaml
+from ansible.module_utils.controller.variables import read_variables
 from ansible.module_utils.services.schema import parse
-from ansible.module_utils.services.variables import read_variables
 from role_dictionaries import ROOT, SERVICES, record
 
 

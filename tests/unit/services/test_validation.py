@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.services import validation
+from ansible.module_utils.controller import validation
+from ansible.module_utils.controller.variables import Variable, VariablesError, read_variables
 from ansible.module_utils.services.kinds import KINDS
-from ansible.module_utils.services.variables import Variable, VariablesError, read_variables
 from test_kinds import NONSENSE
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
+from ansible.module_utils.controller.variables import Variable, read_variables
 from ansible.module_utils.services import kinds
-from ansible.module_utils.services.variables import Variable, read_variables
 
 
 @dataclass(frozen=True)

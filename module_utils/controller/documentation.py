@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.module_utils.controller.variables import Variable, read_variables
 from ansible.module_utils.services import kinds
-from ansible.module_utils.services.variables import Variable, read_variables
 
 NOTE = "# Options with a default are written by `make docs` from defaults/main.yml. The rest is written by hand.\n"
 # Lines of argument_specs.yml, and the length from which a text is folded.
