@@ -121,7 +121,8 @@ def look(docker: Docker, reference: str) -> Tree:
         with subprocess.Popen(
             ["docker", "export", container], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as export:
-            assert export.stdout
+            if export.stdout is None:
+                raise AssertionError("the output of `docker export` is a pipe")
             tree = read_tree(export.stdout)
             export.stdout.read()
         if export.returncode:

@@ -518,7 +518,8 @@ class _Judge:
         """A path that begins with a variable: its value, from `.env` or its default, decides."""
         first = pieces[0]
         rest = path[first.end :]
-        assert first.name is not None
+        if first.name is None:
+            raise AssertionError("the first piece is a variable, which has a name")
         if first.name in ("HOME", "USERPROFILE"):
             return self._at_home(rest)
         if first.name == "PWD":

@@ -166,7 +166,8 @@ class PathMap:
             again = self.relocate(target.drive, target.parts)
             if again is not None and not again.reads_like(target):
                 following = self.entry_for(target.drive, target.parts)
-                assert following
+                if following is None:
+                    raise AssertionError("what was relocated is covered by an entry")
                 raise MapError(
                     f"path_map sends {entry.source} to {target}, and {following.source} to {following.target}: "
                     "a second run would move the first one's files again; migrate in two steps or choose another target"

@@ -88,7 +88,7 @@ _NEXT_LINE = re.compile(rb"[ \t]*\r?\n([ \t]*)(\S[^\r\n]*)")
 _LIST_MARK = re.compile(rb"(?:[-*+]|[0-9]+[.)])\s|[^\s:]+:(?:\s|\Z)")
 
 _QUOTES = {b'"': b'"', b"'": b"'", b"`": b"`", b"*": b"*"}
-# Quotes of more than a byte: escaped, encoded, or beyond ASCII. `„` closes with `“` or `”`.
+# Quotes of more than a byte: escaped, encoded, or beyond ASCII. German ones open low and close high.
 _LONG_QUOTES = {
     mark: mark
     for mark in (
@@ -506,7 +506,8 @@ class Reader:
         if self._quoted:
             return "name", after
         rest = _GLUED.match(self._data, after, min(self._stop, after + LOOK_AHEAD))
-        assert rest
+        if rest is None:
+            raise AssertionError("the pattern matches the empty text")
         continues = self._continues(rest.group(), sensitive=False)
         kind, _after = self._space(position, position, rest.end(), None)
         return ("doubt" if continues else kind), position
@@ -579,7 +580,8 @@ class Reader:
     def _words(self, position: int, sensitive: bool) -> str:
         """Whether the words from `position` on may go on with the path: `end` or `doubt`."""
         region = _REGION.match(self._data, position, min(self._stop, position + LOOK_AHEAD))
-        assert region
+        if region is None:
+            raise AssertionError("the pattern matches the empty text")
         begins = NEW_WORD_IN_QUOTES if self._quoted else _NEW_WORD
         words = 0
         self._separated = False
@@ -637,7 +639,8 @@ class Reader:
         """What backslashes behind a name are: `separator`, `end`, or a `character` that belongs to the name."""
         data, stop = self._data, self._stop
         run = RUNS.match(data, position, stop)
-        assert run
+        if run is None:
+            raise AssertionError("a separator is at this position")
         found = run.group()
         if found.strip(b"\\"):
             escape = _CHARACTER_ESCAPE.match(data, position, stop)

@@ -320,7 +320,8 @@ class Rules:
                     continue
                 if skipped:
                     prefix = pattern.match(reversed_text[skipped:])
-                    assert prefix
+                    if prefix is None:
+                        raise AssertionError("what matched with steps before it matches without")
                 return self._take(data, first, start, base, drive, prefix, state)
             # Steps before the head matter where `.` or `..` among them lead to it.
             step = STEP_BEFORE.match(reversed_text, skipped)

@@ -111,7 +111,8 @@ class Substituter:
             in_markup: whether the reference is delimited as in XML, so that `&` needs an escape.
         """
         entry = reading.entry
-        assert entry
+        if entry is None:
+            raise AssertionError("only a reading with an entry is substituted")
         target = entry.target
         rest = reading.steps[reading.covered :]
         if self._moves_again(target, rest):

@@ -12,6 +12,7 @@ from typing import Any
 
 import image_audit
 import pytest
+from ansible.module_utils.images.contract import LABEL
 from ansible.module_utils.shared.docker import Docker
 
 REPOSITORY = "localhost/trade2026-test/audit"
@@ -110,7 +111,7 @@ def test_each_assumption_is_looked_at(
 ) -> None:
     assert whats(build(files, lines)) == expected
     left = subprocess.run(
-        ["docker", "ps", "--all", "--quiet", "--filter", f"label={image_audit.LABEL}"],
+        ["docker", "ps", "--all", "--quiet", "--filter", f"label={LABEL}"],
         capture_output=True,
         text=True,
         check=True,
