@@ -29,7 +29,7 @@ from ansible.module_utils.deployment.model import MACHINE, plan_from_dict, table
 from ansible.module_utils.deployment.saved_plan import StalePlanError, machine_of
 from ansible.module_utils.services.kinds import plain
 
-# Stands in docker-compose.core.yml for every fragment that the machine has.
+# Placeholder in docker-compose.core.yml for every fragment that the machine has.
 FRAGMENTS = "@@fragments@@"
 
 

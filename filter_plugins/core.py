@@ -56,7 +56,7 @@ def core_operation_line(operation: Mapping[str, Any]) -> str:
 
 
 def core_container_commands(operations: Operations, container: str) -> list[list[str]]:
-    """Commands for what Compose does not do itself: remove a second container, go on with a paused one."""
+    """Commands for what Compose does not do: remove a duplicate container, unpause a paused one."""
     commands = []
     for row in operations:
         if row["action"] == "remove":
@@ -67,7 +67,7 @@ def core_container_commands(operations: Operations, container: str) -> list[list
 
 
 def core_container_operations(operations: Operations) -> list[dict[str, str]]:
-    """The operations that are done once the container runs, as the journal notes them."""
+    """The operations that are done once the container runs, as the journal records them."""
     return [
         {"service": str(row["service"]), "what": str(row["what"])}
         for row in operations
@@ -179,7 +179,7 @@ def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[
 
 
 def core_hosts_with(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
-    """Those of the hosts that have the variable."""
+    """The hosts that have the variable."""
     return [host for host in hosts if name in hostvars[host]]
 
 

@@ -9,7 +9,7 @@ module: core_container_check
 short_description: Run a container that reads and writes a directory on a network
 version_added: 1.0.0
 description:
-  - The source text's integration test of directories and networks. The container runs as the directory's owner,
+  - The integration test of directories and networks from the source text. The container runs as the directory's owner,
     without capabilities, removes what it wrote, and is removed itself. A killed run leaves it with a label, by which
     the next run finds and removes it.
 options:

@@ -66,7 +66,7 @@ author: [Trade2026 founders (@trade2026)]
 """
 
 EXAMPLES = r"""
-- name: Look at the machine and plan
+- name: Inspect the machine and plan
   core_plan:
     machine: {root: /srv/trade2026, secrets_root: /srv/trade2026/secrets, project: trade2026-core}
     services: [{name: valkey, container: valkey}]
@@ -144,7 +144,7 @@ from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.sizes import parse_size
 
 VERSION_COMMAND = ("docker", "compose", "version", "--short")
-# Stands in docker-compose.core.yml for every fragment that the machine has.
+# Placeholder in docker-compose.core.yml for every fragment that the machine has.
 FRAGMENTS = "@@fragments@@"
 
 

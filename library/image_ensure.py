@@ -152,7 +152,7 @@ class Ensure:
         self.built: list[str] = []
 
     def choose(self) -> tuple[Choice, State]:
-        """The image, as it can be known now: a first pull tells more."""
+        """The image, as far as it is known before the first pull."""
         wanted = {self._params["name"]: self._params["image"]}
         state = read_state(self._params, wanted)
         return choose(wanted, self._params["source"], state)[0], state
@@ -190,7 +190,7 @@ class Ensure:
         return {**self.predict(), "changed": changed}
 
     def load(self) -> bool:
-        """Load the bundle, once for all services that ask for it side by side; True when it was loaded by this one."""
+        """Load the bundle, once for all services that ask for it in parallel; True when it was loaded by this one."""
         folder, lock = Path(self._params["archive"]), Path(self._params["lock"])
         cache = Path(self._params["cache"], "lock")
         cache.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: managed_files
-short_description: Write the directories and files of one service, checked first, secrets put in on the machine
+short_description: Write the directories and files of one service, validated first, with secrets inserted on the machine
 version_added: 1.0.0
 description:
   - Creates directories and writes files below one root, each replaced whole, with the replaced one kept as a copy
@@ -23,7 +23,7 @@ options:
     type: path
     required: true
   forbid_inside:
-    description: Folders of others, in which O(root) must not lie, through symlinks neither.
+    description: Folders in which O(root) must not be, not even through symlinks.
     type: list
     elements: path
     default: []
@@ -87,7 +87,7 @@ options:
     elements: path
     default: []
   checker:
-    description: The service's own check of its configuration.
+    description: The service's validate command for its configuration.
     type: dict
     suboptions:
       image:
@@ -126,7 +126,7 @@ options:
             type: path
             required: true
           target:
-            description: Path inside of the container.
+            description: Path inside the container.
             type: path
             required: true
           kind:

@@ -19,7 +19,7 @@ description:
     without secrets.
 options:
   services:
-    description: The services to probe, side by side.
+    description: The services to probe, in parallel.
     type: list
     elements: dict
     required: true
@@ -45,7 +45,7 @@ options:
         type: dict
         required: true
       deadline_s:
-        description: Seconds until the container must be healthy and every check must hold.
+        description: Seconds until the container must be healthy and every check must pass.
         type: float
         default: 120
       timeout_s:
@@ -97,11 +97,11 @@ options:
     description: Folder of the deployment, for its journal. Needed with O(run).
     type: path
   run:
-    description: The run whose journal notes what is done; empty for none.
+    description: The run whose journal records what is done; empty for none.
     type: str
     default: ""
   done:
-    description: Operations to note in the journal for the services that passed, each with C(service) and C(what).
+    description: Operations to record in the journal for the services that passed, each with C(service) and C(what).
     type: list
     elements: dict
     default: []
@@ -118,8 +118,8 @@ attributes:
   check_mode:
     description: The same, but for checks that write.
     details:
-      - Puts only the checks that write nothing, and names the others in C(not_run).
-      - A container that does not exist is no failure, for the real run would make it. The task is skipped.
+      - Runs only the checks that write nothing, and names the others in C(not_run).
+      - A container that does not exist is not a failure, because the real run would create it. The task is skipped.
     support: partial
   diff_mode:
     description: Changes nothing that could be shown.
@@ -246,7 +246,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "services": {"type": "list", "elements": "dict", "required": True, "options": SERVICE},
-            # The folder's name is no secret.
+            # The folder's name is not secret.
             "secrets_root": {"type": "path", "required": True, "no_log": False},
             "log_lines": {"type": "int", "default": 30},
             "slice_s": {"type": "float", "default": 0},

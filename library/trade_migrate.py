@@ -265,7 +265,7 @@ skipped_total:
   returned: always
   type: int
 escaping_links:
-  description: Symlinks that lead out of the tree. They are copied as they are and never followed.
+  description: Symlinks that point out of the tree. They are copied as they are and never followed.
   returned: always
   type: list
   elements: dict

@@ -13,8 +13,8 @@ description:
     on any machine.
   - Fails with one list of everything that is wrong in the variables of O(hosts) - values that are not of their
     variable's kind, an offset that takes a port beyond the last one, folders of the new tree that lie in the Trade2025
-    tree, values that cannot be resolved, names that begin like a role's variables and are none (with the nearest right
-    name), names that a role derives itself, and names that no longer exist (with what replaced them).
+    tree, values that cannot be resolved, unknown names with a role's prefix (with the nearest valid name), names that a
+    role derives itself, and names that no longer exist (with what replaced them).
 options:
   roles_path:
     description: Folder of the roles, on the controller.
@@ -50,5 +50,5 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-# Nothing besides what every task returns.
+# Only what every task returns.
 """

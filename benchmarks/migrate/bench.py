@@ -99,12 +99,12 @@ def sed_script() -> str:
 
 
 def patterns() -> str:
-    """The fixed strings that tell which files sed has to look at."""
+    """The fixed strings that show which files sed must read."""
     return "C:/trade2025\nC:\\trade2025\nC:\\\\trade2025\n" + "\n".join(NETWORK_MAP) + "\n"
 
 
 def shell(command: str) -> None:
-    """Run a pipeline; an empty result of grep is no error."""
+    """Run a pipeline; an empty result of grep is not an error."""
     done = subprocess.run(["bash", "-c", command], check=False)
     if done.returncode not in (0, 1, 123):
         raise SystemExit(f"`{command}` ended with {done.returncode}")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-# How the generated files spell a reference; each stands in its kind of file.
+# How the generated files spell a reference, each in its kind of file.
 SPELLINGS = {
     ".yml": "      - C:/trade2025/trading/{place}/{tail}:/data\n",
     ".ps1": '$path = "C:\\trade2025\\trading\\{place}\\{tail}"\r\n',

@@ -121,7 +121,7 @@ def port_clashes(source: Source, places: Mapping[tuple[str, str, object], str]) 
             taken.append((name, port, place))
 
 
-# What tells the entries of such a list of one service apart.
+# What distinguishes the entries of such a list of one service.
 _IDENTITY: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "ports": lambda port: (port.get("published") or "", port["target"]),
     "volumes": lambda mount: mount.get("target"),

@@ -27,7 +27,7 @@ class ServicesAction(ActionBase):
         return Describer(self._templar, Roles(self._loader, folders))
 
     def site(self, name: str, task_vars: Mapping[str, Any]) -> dict[str, Any]:
-        """What the site says for the service's host; the task's own variables where the service is no host."""
+        """What the site says for the service's host; the task's own variables if the service is not a host."""
         if name in task_vars["groups"].get("all", []):
             own = task_vars["hostvars"].raw_get(name)
             return {**own, "hostvars": task_vars["hostvars"], "groups": task_vars["groups"]}

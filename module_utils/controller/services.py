@@ -154,7 +154,7 @@ def data_of(service: Service) -> list[str]:
 
 
 def mount_points_of(service: Service) -> list[str]:
-    """Where other volumes of the service are mounted inside of its data directories, below the root."""
+    """Where other volumes of the service are mounted inside its data directories, below the root."""
     volumes = service.record.volumes
     return [
         f"{data.source}{other.target.removeprefix(data.target)}"
@@ -238,7 +238,7 @@ def secret_value(service: Service, describer: Describer, variable: str) -> Any:
 
 
 def site_of(machine: Mapping[str, Any]) -> dict[str, str]:
-    """What tells one site from another, for a saved plan."""
+    """What distinguishes one site from another, for a saved plan."""
     return {"root": str(machine["root"]), "project": str(machine["project"])}
 
 

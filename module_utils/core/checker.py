@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a service's own configuration checker on staged files, in the image that will run."""
+"""Run a service's validate command on staged files, in the image that will run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible.module_utils.shared.docker import Docker
 
 # On the containers of validate commands and preflight checks: a killed run leaves them, and the next one removes them.
 HELPER_LABEL = "com.trade2026.helper"
-# Lines of a checker's output that reach the operator: the first ones name the fault.
+# Lines of the validate command's output that reach the operator: the first ones name the error.
 OUTPUT_LINES = 20
 
 
@@ -32,7 +32,7 @@ def run_checker(
     staged: Path,
     files: Iterable[StagedFile],
 ) -> str:
-    """Empty when the checker accepts the files, else what it said."""
+    """Empty if the validate command accepts the files, else its output."""
     group = int(str(checker["user"]).partition(":")[2] or 0)
     volumes = []
     for number, mount in enumerate(checker["mounts"]):

@@ -201,7 +201,7 @@ class ManagedFiles:
         return "".join(f"{line}\n" for line in lines)
 
     def _can_check(self) -> bool:
-        """Whether a dry run has the image and the secrets that the checker needs; docker would make missing folders."""
+        """Whether a dry run has the image and the secrets that the command needs; Docker creates missing folders."""
         checker = self.checker or {}
         secrets = [mount["source"] for mount in checker["mounts"] if mount["kind"] == "secret"]
         if not all(((self.secrets_root or self.root) / source).is_dir() for source in secrets):
@@ -209,7 +209,7 @@ class ManagedFiles:
         return self.docker is not None and bool(self.docker.inspect("image", checker["image"]))
 
     def _check(self, plan: Plan) -> None:
-        """Run the service's own checker on a copy of the configuration as it would be."""
+        """Run the service's validate command on a copy of the new configuration."""
         if self.checker is None or self.docker is None:
             return
         if self.dry and not self._can_check():

@@ -28,7 +28,7 @@ class JournalError(Exception):
 
 @dataclass(frozen=True)
 class Owner:
-    """The run that holds a lock: a process of the controller, told from a later one of the same number by its start."""
+    """The run that holds a lock: a process of the controller, with its start time to detect a reused process id."""
 
     run: str
     user: str

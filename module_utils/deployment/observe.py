@@ -147,7 +147,7 @@ def salted(value: str, salt: str) -> str:
 
 
 def secrets_fingerprint(root: Path, declared: Sequence[Mapping[str, Any]]) -> str:
-    """Equal as long as no secret was written; made of times and sizes, so that it tells nothing of the content."""
+    """Equal as long as no secret was written; made of times and sizes, so that it reveals nothing about the content."""
     names = sorted({entry["path"] for entry in declared} | {entry["plain"] for entry in declared if entry.get("plain")})
     rows = []
     for name in names:

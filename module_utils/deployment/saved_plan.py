@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan in a file: what it was made for, how long it holds, and whether it still does. Pure."""
+"""A plan in a file: what it was made for, how long it is valid, and whether it still is. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible.module_utils.deployment.model import digest
 SCHEMA = 1
 DEFAULT_HOURS = 24
 
-# What each part of a fingerprint stands for, in the words of a refusal.
+# What each part of a fingerprint means, for the message of a refusal.
 PARTS = {
     "variables": "its variables, templates or definition",
     "files": "its files on the machine",
@@ -59,7 +59,7 @@ def machine_of(
     services: Sequence[str],
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """A machine's part of a plan file; raises StalePlanError with every reason that shows without a look at it."""
+    """A machine's part of a plan file; raises StalePlanError with every reason found without inspecting the machine."""
     if not isinstance(content, dict) or "sha256" not in content:
         raise StalePlanError("the file is not a plan that playbooks/plan.yml wrote")
     if content.get("schema") != SCHEMA:
@@ -90,7 +90,7 @@ def machine_of(
 
 
 def check_machine(saved: Mapping[str, Any], looked: Mapping[str, Any]) -> None:
-    """Raise StalePlanError with what moved, for each service, since the plan was made."""
+    """Raise StalePlanError with what changed, for each service, since the plan was made."""
     before, after = saved["fingerprint"], looked["fingerprint"]
     reasons = []
     for name in sorted({*before, *after}):

@@ -95,7 +95,7 @@ class ImageBuilder:
     def ensure_recipe(self, name: str) -> list[str]:
         """Build a recipe's image and those that it is built on where they are missing; return what was built."""
         recipe = self._recipes[name]
-        # Recipes that stand on the same one run side by side: the first builds it, the others wait and find it.
+        # Recipes that share a base run in parallel: the first builds the base, the others wait and reuse it.
         with self._only_one(name):
             if self._present(recipe["tag"]):
                 return []

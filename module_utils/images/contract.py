@@ -13,7 +13,7 @@ from typing import IO, Any
 from ansible.module_utils.images.plan import ImageError
 from ansible.module_utils.shared.docker import Docker
 
-# Tells a container that a killed run left from a service's.
+# Distinguishes a container that a killed run left from a service's.
 LABEL = "com.trade2026.audit=true"
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

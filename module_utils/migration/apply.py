@@ -259,7 +259,7 @@ def _apply_names(context: Context, plan: Plan, records: dict[bytes, bytes]) -> N
             else:
                 linked = writer.link(file, content)
                 if linked is None:
-                    # Only the attempt tells that the names are on different file systems.
+                    # Only the attempt shows that the names are on different file systems.
                     file = file._replace(content=None, first=None)
                     linked = writer.write(file)
                 file = _completed(plan, file, linked)
@@ -428,7 +428,7 @@ class Writer:
         self._on_its_file_system(symlink)
 
     def _on_its_file_system(self, write: Callable[[], Written]) -> Written:
-        """Write; once more where only the rename tells that the directory is apart, as quotas make it."""
+        """Write; retry if only the rename shows that the directory is separate, as with quotas."""
         try:
             return write()
         except OSError as exc:

@@ -541,7 +541,7 @@ def _parents(path: bytes) -> Iterator[bytes]:
 
 
 def _left_in_directory(context: Context, path: bytes, pruned: set[bytes]) -> list[str] | None:
-    """What a directory holds besides what is pruned; None where it does not exist."""
+    """What a directory holds except what is pruned; None where it does not exist."""
     if context.dest_fd < 0:
         return None
     try:

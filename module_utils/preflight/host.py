@@ -45,7 +45,7 @@ def check_ports(
 ) -> list[Result]:
     """No two services want one port, and none is taken by somebody else.
 
-    `published` says which container publishes a port, so that a service's own container is no clash.
+    `published` says which container publishes a port, so that a service's own container does not count as a conflict.
     """
     results = []
     wanted: dict[int, str] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The directory tree of the source text's task 01."""
+"""The directory tree of task 01 in the source text."""
 
 from __future__ import annotations
 

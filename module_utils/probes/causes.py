@@ -28,7 +28,7 @@ MEMORY = Cause(
     "it ran out of memory", "raise the service's memory limit, or lower what it may use (heap, cache, maxmemory)"
 )
 
-# Told by a line of the log, by docker's error or by the answer. The first that matches is taken, so what explains
+# Recognized by a line of the log, by docker's error or by the answer. The first that matches is taken, so what explains
 # others comes first: a full disk also makes a file unreadable, never the other way round.
 TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
     (

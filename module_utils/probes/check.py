@@ -180,7 +180,7 @@ def notes(error: BaseException | None) -> list[str]:
 
 
 def _leftover(what: str, remove: Callable[[], object], by_hand: str, timeout_s: float) -> str:
-    """Remove; what to tell when that fails, else ""."""
+    """Remove; the message if that fails, else ""."""
     try:
         with limit.renewed(timeout_s):
             remove()

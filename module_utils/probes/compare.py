@@ -51,7 +51,7 @@ def lookup(document: Any, path: str) -> Any:
 
 
 def subset_differences(expected: Any, actual: Any, where: str = "") -> list[str]:
-    """Where `actual` lacks or contradicts something of `expected`; what it has besides is right.
+    """Where `actual` lacks or contradicts something of `expected`; additional content is allowed.
 
     >>> subset_differences({"a": {"b": 1}}, {"a": {"b": 2}, "c": 3})
     ['a.b is 2, not 1']

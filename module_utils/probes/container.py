@@ -154,7 +154,7 @@ def last_lines(docker: Docker, name: str, count: int) -> list[str]:
 
 
 def seconds_between(start: str, end: str) -> float | None:
-    """Seconds between two of docker's timestamps; None when one is no time."""
+    """Seconds between two of docker's timestamps; None when one is not a time."""
     try:
         return round((_moment(end) - _moment(start)).total_seconds(), 1)
     except (TypeError, ValueError):

@@ -17,7 +17,7 @@ from ansible.module_utils.shared.masking import MASK, mask_text, mask_tree
 LEAST_LENGTH = 8
 # Of a secret key, these say nothing (RFC 7517 §4).
 PUBLIC_MEMBERS = frozenset({"kty", "kid", "use", "alg", "key_ops", "e", "n"})
-# A file beyond this is no secret of ours.
+# A larger file is not one of our secrets.
 FILE_LIMIT = 1024 * 1024
 
 
@@ -82,6 +82,6 @@ def _leaves(document: Any) -> Iterator[str]:
 
 
 def _spellings(secret: str) -> set[str]:
-    """As it is, as it stands in an address and in JSON, and in base64."""
+    """As it is, as written in an address and in JSON, and in base64."""
     encoded = base64.b64encode(secret.encode()).decode("ascii")
     return {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], encoded, encoded.rstrip("=")}

@@ -15,7 +15,7 @@ from typing import Any
 from ansible.module_utils.services import kinds, schema
 
 SERVICES_DIR = "infrastructure/docker/services"
-# Stands in a probe for the version of the image that runs, which is known later than the record.
+# Placeholder in a probe for the version of the image that runs, which is known later than the record.
 IMAGE_VERSION = "@@image_version@@"
 ANY_ADDRESS = "0.0.0.0"
 LOOPBACK = "127.0.0.1"
@@ -138,7 +138,7 @@ class Validate:
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret by its name; its value is no part of the record."""
+    """A secret by its name; its value is not part of the record."""
 
     path: str
     kind: str
@@ -252,7 +252,7 @@ class Record:
     bounds: tuple[Bound, ...]
     unauthenticated: bool
     migration_notes: tuple[Note, ...]
-    # The rows of the path map that lead to the service's volumes.
+    # The path map entries that point to the service's volumes.
     path_map: tuple[PathRow, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Key:
     choices: tuple[str, ...] = ()
     # Keys of the mapping, or of each mapping in the list; without any, a mapping is open: any key, any value.
     keys: tuple[Key, ...] = ()
-    # Keys besides `keys` are passed on as they are.
+    # Other keys than those in `keys` are passed on unchanged.
     open: bool = False
 
 
@@ -50,7 +50,7 @@ _IMAGE = (
 )
 
 SCHEMA: tuple[Key, ...] = (
-    Key("title", "str", "Name of the service as people write it.", required=True),
+    Key("title", "str", "Display name of the service.", required=True),
     Key(
         "image",
         "dict",
@@ -74,7 +74,7 @@ SCHEMA: tuple[Key, ...] = (
     Key(
         "user",
         "dict",
-        "Numeric user of the container, that of the official image; never root.",
+        "Numeric user of the container, as in the official image; never root.",
         required=True,
         keys=(
             Key("uid", "int", "User id.", True, kind="user_id"),
@@ -112,7 +112,7 @@ SCHEMA: tuple[Key, ...] = (
             Key(
                 "source",
                 "str",
-                "Folder, relative to `trade2026_root`, that of a secret to `trade2026_secrets_root`.",
+                "Folder, relative to `trade2026_root`; for a secret, relative to `trade2026_secrets_root`.",
                 True,
                 kind="relative_path",
             ),
@@ -127,13 +127,13 @@ SCHEMA: tuple[Key, ...] = (
         default=[],
         keys=(
             Key("path", "str", "Path in the container.", True, kind="path"),
-            Key("options", "str", "Mount options, as `exec,size=64m`.", default=""),
+            Key("options", "str", "Mount options, such as `exec,size=64m`.", default=""),
         ),
     ),
     Key(
         "config",
         "list",
-        "Files rendered from the role's `templates/`, each inside of a volume of kind `config`.",
+        "Files rendered from the role's `templates/`, each inside a volume of kind `config`.",
         default=[],
         keys=(
             Key("template", "str", "Template, relative to `templates/`.", True, kind="relative_path"),
@@ -151,14 +151,14 @@ SCHEMA: tuple[Key, ...] = (
             Key(
                 "tmpfs",
                 "list",
-                "In-memory folders besides those of the service.",
+                "In-memory folders in addition to those of the service.",
                 default=[],
                 keys=(
                     Key("path", "str", "Path in the container.", True, kind="path"),
                     Key("options", "str", "Mount options.", default=""),
                 ),
             ),
-            Key("timeout_s", "int", "Seconds after which the command has failed.", default=60, kind="seconds"),
+            Key("timeout_s", "int", "Seconds before the command counts as failed.", default=60, kind="seconds"),
         ),
     ),
     Key(
@@ -169,7 +169,7 @@ SCHEMA: tuple[Key, ...] = (
         keys=(
             Key("path", "str", "File, relative to `trade2026_secrets_root`.", True, kind="relative_path"),
             Key("kind", "str", "What the file holds.", True, choices=("password", "jwks", "clients")),
-            Key("variable", "str", "Variable of the site's own value; unset or empty, one is generated.", default=""),
+            Key("variable", "str", "Variable that sets the value. If it is empty, a value is generated.", default=""),
             Key("plain", "str", "For `clients`: file of the clients' plain secrets.", kind="relative_path"),
             Key("clients", "list", "For `clients`: names of the clients.", kind="word"),
         ),
@@ -198,7 +198,7 @@ SCHEMA: tuple[Key, ...] = (
             Key("pids", "int", "Processes and threads.", True, kind="count"),
         ),
     ),
-    Key("ulimits", "dict", "Ulimits, as `nofile: 20000`.", default={}),
+    Key("ulimits", "dict", "Ulimits, such as `nofile: 20000`.", default={}),
     Key("sysctls", "dict", "Kernel settings of the container's own namespaces.", default={}),
     Key(
         "stop",
@@ -215,7 +215,7 @@ SCHEMA: tuple[Key, ...] = (
         "dict",
         "What the machine must have; the preflight checks look for it.",
         default={},
-        keys=(Key("max_map_count", "int", "Least value of `vm.max_map_count`.", default=0, kind="count_or_0"),),
+        keys=(Key("max_map_count", "int", "Minimum value of `vm.max_map_count`.", default=0, kind="count_or_0"),),
     ),
     Key(
         "bounds",
@@ -223,25 +223,30 @@ SCHEMA: tuple[Key, ...] = (
         "Settings that limit each other; the preflight checks compare them.",
         default=[],
         keys=(
-            Key("setting", "str", "Variable, or an expression of one as people write it.", True),
-            Key("value", "any", "Its value.", True),
-            Key("kind", "str", "Kind of that value, which gives its unit.", default="count_or_0"),
-            Key("max_setting", "str", "Variable that bounds it.", True),
-            Key("max", "any", "The value of that.", True),
-            Key("max_kind", "str", "Kind of that value.", default="count_or_0"),
+            Key(
+                "setting",
+                "str",
+                "Variable or expression to show in the message, such as `valkey_maxclients + 32`.",
+                True,
+            ),
+            Key("value", "any", "Value of `setting`.", True),
+            Key("kind", "str", "Kind of `value`, which determines its unit.", default="count_or_0"),
+            Key("max_setting", "str", "Variable that limits `setting`.", True),
+            Key("max", "any", "Value of `max_setting`.", True),
+            Key("max_kind", "str", "Kind of `max`.", default="count_or_0"),
         ),
     ),
     Key(
         "unauthenticated",
         "bool",
-        "The service takes anybody who reaches its port; the preflight checks then demand a loopback address.",
+        "The service accepts clients without credentials; the preflight checks then require a loopback address.",
         required=True,
     ),
     Key("ready_timeout_s", "int", "Seconds until it is healthy and every probe passes.", default=60, kind="seconds"),
     Key(
         "probes",
         "list",
-        "What `service_probe` asks over the published ports.",
+        "Probes that `service_probe` runs over the published ports.",
         required=True,
         open=True,
         keys=(Key("type", "str", "Type of the probe, one of `module_utils/probes`. Each has keys of its own.", True),),
