@@ -58,8 +58,8 @@ def test_a_source_file_that_is_missing_or_malformed(other: Site, tmp_path: Path,
 def test_a_rejected_configuration_does_not_replace_the_live_one(deployed: Site) -> None:
     files = listing(deployed.root / "config")
     started = deployed.started()
-    # A string, as the variable's type requires: only the server knows that it is not a valid duration.
-    run = deployed.play("--limit", "nats", nats_write_deadline="soon")
+    # A duration, as the variable's kind requires. Only the server knows that it is too long for it.
+    run = deployed.play("--limit", "nats", nats_write_deadline="9999999999999h")
     assert_readable(run)
     assert run.failed_hosts == {"nats"}
     assert "the service's own checker refuses the new configuration" in run.output
