@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ansible.module_utils.rewriting.reasons import describe
 from ansible.module_utils.rewriting.rewriter import Kept, Rules
+from ansible.module_utils.shared.fs import display_name
 from ansible.module_utils.shared.masking import mask_line
 
 # Per file; what is beyond is counted, not listed.
@@ -127,15 +128,7 @@ def _excerpt(data: bytes, start: int, end: int) -> str:
 
 
 def _glimpse(data: bytes, start: int, end: int) -> str:
-    return f"…{mask_line(printable(data[max(0, start - 40) : end + 40].replace(bytes(1), b'')))}…"
-
-
-def printable(data: bytes) -> str:
-    """Bytes of a name or of a binary file as text that any terminal and any JSON takes."""
-    text = data.decode("utf-8", "backslashreplace")
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return f"…{mask_line(display_name(data[max(0, start - 40) : end + 40].replace(bytes(1), b'')))}…"
 
 
 class _Decompressor(Protocol):
