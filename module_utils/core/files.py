@@ -151,7 +151,7 @@ class ManagedFiles:
 
     def _plan_ownership(self, plan: Plan, path: Path, ownership: Ownership) -> None:
         missing = ownership.missing(path)
-        if missing and not (self.dry and not keeps_owners(path)):
+        if missing and keeps_owners(path):
             plan.reowned.append((path, ownership))
             why = ", ".join(f"{name} {now} instead of {then}" for name, (now, then) in missing.items())
             plan.changes.append({"path": str(path), "what": "owner", "why": why})

@@ -145,7 +145,11 @@ def test_a_state_is_predicted_and_put_right(small: Site, state: State) -> None:
     dry = small.play("--check", *ONLY)
     assert dry.code == 0, dry.errors
     assert re.search(rf"^valkey +.*{re.escape(state.says)}", dry.output, re.MULTILINE), dry.output
-    assert small.started() == before
+    # A container that restarts in a loop starts by itself meanwhile.
+    after = small.started()
+    if state.happens is copy_data_in_as_root:
+        before["valkey"], after["valkey"] = (before["valkey"][0], ""), (after["valkey"][0], "")
+    assert after == before
 
     real = small.play(*ONLY)
     assert real.code == 0, real.errors
