@@ -16,6 +16,7 @@ from typing import Any
 from ansible.module_utils.core.files import FilesError, ManagedFiles
 from ansible.module_utils.core.secret_store import verifies
 from ansible.module_utils.deployment.model import SeenFile, SeenOwners, SeenSecret, digest
+from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
 # Entries of a data directory that are looked at. A tree that root copied in shows within the first few.
 OWNERS_BOUND = 2000
@@ -58,13 +59,16 @@ def look_at_files(params: Mapping[str, Any], compared_with_start: Sequence[str] 
         for change in found.changes
     )
     newest, changed = "", 0.0
+    has_ctime = keeps_owners(root)
     for name in compared_with_start:
         try:
-            ctime = (root / name).stat().st_ctime
+            seen = (root / name).stat()
         except OSError:
             continue
-        if ctime > changed:
-            newest, changed = name, ctime
+        # A Windows drive has no ctime that only a change moves: there, reading a file moves it.
+        moment = seen.st_ctime if has_ctime else seen.st_mtime
+        if moment > changed:
+            newest, changed = name, moment
     for name in params.get("watch") or []:
         try:
             # Not the ctime, which an owner that is put right changes; the content is in the configuration's hash.
@@ -207,8 +211,6 @@ def _text(file: Path) -> str | None:
 
 
 def _another_owner(file: Path, entry: Mapping[str, Any]) -> bool:
-    from ansible.module_utils.shared.ownership import Ownership, keeps_owners
-
     wanted = Ownership(0 if os.geteuid() == 0 else None, entry["gid"], int(entry.get("mode", 0o640)))
     return bool(wanted.missing(file)) and keeps_owners(file)
 
