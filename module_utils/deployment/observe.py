@@ -100,7 +100,8 @@ def look_at_owners(
     found = []
     for name in directories:
         wrong, looked_at, example, owner = 0, 0, "", 0
-        folders = [root / name]
+        # A Windows drive keeps no owners, so there is nothing to put right.
+        folders = [root / name] if keeps_owners(root / name) else []
         while folders and looked_at < bound:
             folder = folders.pop()
             try:
