@@ -61,7 +61,7 @@ def mount_of(path: Path, mounts: str) -> tuple[str, set[str]]:
 def keeps_owners(path: Path) -> bool:
     """Whether the file system under `path` (or its nearest existing parent) keeps owners and modes, by its type.
 
-    For a dry run, which may not try; a real run tries and looks.
+    A look may not try, so the type decides.
     """
     while not path.exists():
         path = path.parent
