@@ -87,7 +87,8 @@ class ActionModule(ServicesAction):
         )
         self._show(result, plan.text, bool(args.get("show", True)))
         if answer["preflight"] and args.get("enforce", True):
-            return {"failed": True, "changed": False, "msg": str(answer["preflight"]), "checks": answer["checks"]}
+            # The message has every failed check; Ansible would print the passed ones above it.
+            return {"failed": True, "changed": False, "msg": str(answer["preflight"])}
         return result
 
     def _describe(
