@@ -43,7 +43,7 @@ def plan(desired: DesiredMachine, seen: Seen) -> Plan:
     return Plan(tuple(operations), tuple(unpredictable))
 
 
-def needs_recreation(operations: tuple[Operation, ...]) -> bool:
+def needs_recreate(operations: tuple[Operation, ...]) -> bool:
     """Whether the container must be created again even where Compose sees no reason for it.
 
     One that was paused counts as unhealthy for a while after it goes on, for its checks failed meanwhile.

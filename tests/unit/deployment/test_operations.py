@@ -30,7 +30,7 @@ from ansible.module_utils.deployment.plan import (
     LIVE_FILES,
     PROJECT_LABEL,
     SERVICE_LABEL,
-    needs_recreation,
+    needs_recreate,
     plan,
 )
 
@@ -171,7 +171,7 @@ def test_each_difference_of_a_container_is_one_operation(container: SeenContaine
     assert len(found.operations) == 1, found.text
     assert found.text.startswith(f"valkey: {line} (")
     assert found.operations[0].restarts
-    assert needs_recreation(found.operations) is recreates
+    assert needs_recreate(found.operations) is recreates
 
 
 def test_a_network_that_was_pruned_is_created_and_its_containers_are_recreated() -> None:
