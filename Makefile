@@ -64,6 +64,7 @@ test: venv-test docker ## Run every test: the fast ones, the main job on real co
 	@code=0; \
 	$(MAKE) test-fast || code=1; \
 	$(MAKE) lint-sanity || code=1; \
+	$(MAKE) browser || code=1; \
 	$(MAKE) integration || code=1; \
 	$(MAKE) molecule || code=1; \
 	exit $$code
@@ -84,6 +85,10 @@ unit: venv-test ## Run the unit tests (ARGS=)
 test-authn: venv-test ## Run the tests of the sample's token issuer
 	@PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$(AUTHN) \
 	    scripts/run-quietly authn pytest -q --rootdir=$(AUTHN) -o cache_dir=$(CURDIR)/.cache/pytest-authn $(AUTHN)/tests
+
+.PHONY: browser
+browser: venv-test test-deps ## Test the report's page in Chromium; screenshots are in .cache/browser (ARGS=)
+	@scripts/run-quietly browser pytest -q tests/browser $(ARGS)
 
 .PHONY: integration
 integration: venv-test docker test-deps ## Run the integration tests on real containers (ARGS=)
@@ -107,7 +112,7 @@ bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 
 	python benchmarks/converge/scale.py $(ARGS)
 
 .PHONY: test-deps
-test-deps: ## Install what only the integration tests need
+test-deps: ## Install what only the integration and browser tests need
 	@scripts/ensure-test-tools
 
 .PHONY: venv-test

@@ -12,6 +12,7 @@ import secrets as random
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,16 @@ from ansible.module_utils.deployment.model import MACHINE, plan_from_dict, table
 from ansible.module_utils.deployment.saved_plan import StalePlanError, machine_of
 from ansible.module_utils.services.kinds import plain
 
+# Parts of the module's answer that the plays read.
+PASSED_ON = (
+    "plan",
+    "text",
+    "fingerprint",
+    "preflight_checks",
+    "preflight_failures",
+    "fragments",
+    "latest_report",
+)
 # Placeholder in docker-compose.core.yml for every fragment that the machine has.
 FRAGMENTS = "@@fragments@@"
 
@@ -73,11 +84,9 @@ class ActionModule(ServicesAction):
         answer = self._inspect(arguments, task_vars)
         plan = plan_from_dict(answer["plan"])
         result.update(
-            {
-                key: answer[key]
-                for key in ("plan", "text", "fingerprint", "preflight_checks", "preflight_failures", "fragments")
-            },
+            {key: answer[key] for key in PASSED_ON},
             changed=False,
+            planned_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             run=owner.run if owner and answer["locked"] else "",
             services={service.name: plain(service.definition) for service in found},
             records={service.name: service.record.to_dict() for service in found},

@@ -101,6 +101,10 @@ fragments:
   returned: success
   type: list
   elements: str
+latest_report:
+  description: The page of the last run's report; empty without one.
+  returned: success
+  type: str
 locked:
   description: Who holds the lock of the machine; empty when nobody does.
   returned: success
@@ -141,6 +145,7 @@ from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
+from ansible.module_utils.report import REPORTS
 from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.sizes import parse_size
 
@@ -439,6 +444,12 @@ def _network(seen: docker_engine.SeenEngine, network: DesiredNetwork) -> str:
     return found.id if found else ""
 
 
+def latest_report(root: Path) -> str:
+    """The page of the last run's report; empty without one."""
+    page = root / REPORTS / "latest/report.html"
+    return str(page) if page.is_file() else ""
+
+
 def begin(module: AnsibleModule, inspection: Inspection, planned: Plan, before: str) -> None:
     """Take the lock for what was planned; refuse when another run finished since the look began."""
     journal = Journal(inspection.root)
@@ -490,6 +501,7 @@ def main() -> None:
             "preflight_failures": "" if all(result.ok for result in results) else report(results),
             "fragments": sorted(path.stem for path in fragments.glob("[!.]*.yml")),
             "locked": {},
+            "latest_report": latest_report(inspection.root),
         }
         if params["expected"]:
             check_machine(params["expected"], {**planned.to_dict(), "fingerprint": answer["fingerprint"]})

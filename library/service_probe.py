@@ -168,6 +168,7 @@ problems:
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +219,8 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
     except BaseException as error:
         # Whatever it is must reach the report of the run, not the child's own end.
         answer = {"failed": True, "msg": f"{service['title']} cannot be asked: {type(error).__name__}: {error}"}
+    if answer.get("healthy") and not answer.get("failed"):
+        answer["verified_at"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     try:
         with os.fdopen(writer, "w", encoding="utf-8") as pipe:
             json.dump(answer, pipe)

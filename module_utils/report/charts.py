@@ -75,7 +75,9 @@ def draw(spec: Mapping[str, Any]) -> str:
 
 def _shorter(tag: str) -> str:
     """A tag without the attributes that the page sets, and with numbers in tenths of a pixel."""
-    tag = re.sub(r' (?:role|aria-[a-z]+|class|pointer-events|font-family)="[^"]*"| opacity="1"| stroke-width="0"', "", tag)
+    tag = re.sub(
+        r' (?:role|aria-[a-z]+|class|pointer-events|font-family)="[^"]*"| opacity="1"| stroke-width="0"', "", tag
+    )
     return re.sub(r"\d+\.\d{2,}", lambda match: f"{float(match[0]):.1f}".removesuffix(".0"), tag)
 
 
@@ -85,8 +87,7 @@ def network_map(document: Row) -> Picture | None:
     if not networks or not services:
         return None
     label = "; ".join(
-        f"{service['title']} is on {_names(end['name'] for end in service.get('networks', []))}"
-        for service in services
+        f"{service['title']} is on {_names(end['name'] for end in service.get('networks', []))}" for service in services
     )
     narrow = _map_narrow(services, networks) if len(services) <= MANY else ""
     return Picture(f"Services and their networks. {label}.", _map_wide(services, networks), narrow)
@@ -143,8 +144,13 @@ def _buses(
     layers: list[Layer] = []
     for place, network in enumerate(networks):
         color, x = _color(place), columns[network["name"]]
-        layers.append(_layer({"type": "rule", "color": color, "strokeWidth": 4, "strokeCap": "round", "opacity": 0.85},
-                             [{"x": x, "y": top - 8, "y2": height - 6}], y2=True))
+        layers.append(
+            _layer(
+                {"type": "rule", "color": color, "strokeWidth": 4, "strokeCap": "round", "opacity": 0.85},
+                [{"x": x, "y": top - 8, "y2": height - 6}],
+                y2=True,
+            )
+        )
         name = network["name"].removeprefix(shared) if not subnet else network["name"]
         layers.append(_text([{"x": x, "y": 20, "t": name}], size=12.5 if subnet else 11, weight="bold", limit=room))
         if subnet:
@@ -189,8 +195,12 @@ def _boxes(
         notes.append({"x": left + 26, "y": middle + 9, "t": listed})
         states.append({"x": left + 14, "y": middle - (8 if ports else 0), "c": _state_color(service)})
     layers = [
-        _layer({"type": "rect", "fill": CARD, "stroke": "var(--line-strong)", "strokeWidth": 1.2, "cornerRadius": 7},
-               rows, x2=True, y2=True),
+        _layer(
+            {"type": "rect", "fill": CARD, "stroke": "var(--line-strong)", "strokeWidth": 1.2, "cornerRadius": 7},
+            rows,
+            x2=True,
+            y2=True,
+        ),
         _text(names, align="left", size=13, weight="bold", limit=width - 34),
         *[_points([state], state["c"], size=70) for state in states],
     ]
@@ -200,8 +210,11 @@ def _boxes(
 def timeline(document: Row) -> Picture | None:
     """When each service was planned, started, healthy and verified, in seconds of the run."""
     begun = moment(document["run"]["started"])
-    phases = (("planned", "started", "prepared: image, files"), ("started", "healthy", "starting"),
-              ("healthy", "verified", "probed"))
+    phases = (
+        ("planned", "started", "prepared: image, files"),
+        ("started", "healthy", "starting"),
+        ("healthy", "verified", "probed"),
+    )
     rows = []
     for service in document["services"]:
         times = service.get("timeline") or {}
@@ -216,8 +229,12 @@ def timeline(document: Row) -> Picture | None:
     domain = [phase for _first, _last, phase in phases]
     order = [service["title"] for service in document["services"]]
     # The page has the legend: its font may be wider than the one that is measured here.
-    color = {"field": "phase", "type": "nominal", "legend": None,
-             "scale": {"domain": domain, "range": [SERIES[3], SERIES[0], GOOD]}}
+    color = {
+        "field": "phase",
+        "type": "nominal",
+        "legend": None,
+        "scale": {"domain": domain, "range": [SERIES[3], SERIES[0], GOOD]},
+    }
 
     def spec(width: int) -> dict[str, Any]:
         narrow = width == NARROW
@@ -227,11 +244,24 @@ def timeline(document: Row) -> Picture | None:
             "data": {"values": rows},
             "mark": {"type": "bar", "height": 14, "cornerRadius": 3 if len(order) <= MANY else 0},
             "encoding": {
-                "y": {"field": "service", "type": "nominal", "sort": order,
-                      "axis": {"title": None, "labelColor": INK, "labelFontSize": 12, "minExtent": 100 if narrow else 132,
-                               "labelLimit": 92 if narrow else 126}},
-                "x": {"field": "start", "type": "quantitative", "title": "seconds since the start of the run",
-                      "axis": {"tickCount": 4 if narrow else 10}},
+                "y": {
+                    "field": "service",
+                    "type": "nominal",
+                    "sort": order,
+                    "axis": {
+                        "title": None,
+                        "labelColor": INK,
+                        "labelFontSize": 12,
+                        "minExtent": 100 if narrow else 132,
+                        "labelLimit": 92 if narrow else 126,
+                    },
+                },
+                "x": {
+                    "field": "start",
+                    "type": "quantitative",
+                    "title": "seconds since the start of the run",
+                    "axis": {"tickCount": 4 if narrow else 10},
+                },
                 "x2": {"field": "end"},
                 "color": color,
             },
@@ -260,14 +290,28 @@ def latencies(document: Row) -> Picture | None:
 
     def spec(width: int) -> dict[str, Any]:
         narrow = width == NARROW
-        y = {"field": "service", "type": "nominal", "sort": order,
-             "axis": {"title": None, "labelColor": INK, "labelFontSize": 12, "minExtent": 100 if narrow else 132,
-                      "labelLimit": 92 if narrow else 126}}
+        y = {
+            "field": "service",
+            "type": "nominal",
+            "sort": order,
+            "axis": {
+                "title": None,
+                "labelColor": INK,
+                "labelFontSize": 12,
+                "minExtent": 100 if narrow else 132,
+                "labelLimit": 92 if narrow else 126,
+            },
+        }
         scale = {"type": "log", "nice": False, "domain": [decades[0], decades[-1]]}
 
         def x(field: str) -> dict[str, Any]:
-            return {"field": field, "type": "quantitative", "scale": scale, "title": None,
-                    "axis": {"labelExpr": MS_LABEL, "values": decades[:: 2 if narrow and len(decades) > 4 else 1]}}
+            return {
+                "field": field,
+                "type": "quantitative",
+                "scale": scale,
+                "title": None,
+                "axis": {"labelExpr": MS_LABEL, "values": decades[:: 2 if narrow and len(decades) > 4 else 1]},
+            }
 
         def marks(field: str, mark: Layer) -> Layer:
             return {"mark": mark, "encoding": {"y": y, "x": x(field)}}
@@ -277,18 +321,31 @@ def latencies(document: Row) -> Picture | None:
             "height": {"step": 30},
             "data": {"values": rows},
             "layer": [
-                {"mark": {"type": "rule", "color": MUTED, "strokeWidth": 1, "strokeDash": [2, 3]},
-                 "encoding": {"y": y, "x": x("p99"), "x2": {"field": "max"}}},
-                {"mark": {"type": "bar", "height": 12, "cornerRadius": 6 if len(rows) <= MANY else 0, "color": SERIES[0],
-                          "opacity": 0.28},
-                 "encoding": {"y": y, "x": x("p50"), "x2": {"field": "p99"}}},
+                {
+                    "mark": {"type": "rule", "color": MUTED, "strokeWidth": 1, "strokeDash": [2, 3]},
+                    "encoding": {"y": y, "x": x("p99"), "x2": {"field": "max"}},
+                },
+                {
+                    "mark": {
+                        "type": "bar",
+                        "height": 12,
+                        "cornerRadius": 6 if len(rows) <= MANY else 0,
+                        "color": SERIES[0],
+                        "opacity": 0.28,
+                    },
+                    "encoding": {"y": y, "x": x("p50"), "x2": {"field": "p99"}},
+                },
                 marks("p50", {"type": "point", "filled": True, "size": 95, "color": SERIES[0], "opacity": 1}),
                 marks("p95", {"type": "tick", "color": SERIES[0], "thickness": 2.5, "height": 12}),
-                marks("p99", {"type": "point", "filled": True, "size": 95, "color": SERIES[1], "opacity": 1,
-                              "shape": "diamond"}),
+                marks(
+                    "p99",
+                    {"type": "point", "filled": True, "size": 95, "color": SERIES[1], "opacity": 1, "shape": "diamond"},
+                ),
                 marks("max", {"type": "point", "size": 34, "color": MUTED, "opacity": 1, "filled": False}),
-                {"transform": [{"filter": "datum.budget != null"}],
-                 **marks("budget", {"type": "tick", "color": BAD, "thickness": 2, "height": 20})},
+                {
+                    "transform": [{"filter": "datum.budget != null"}],
+                    **marks("budget", {"type": "tick", "color": BAD, "thickness": 2, "height": 20}),
+                },
             ],
         }
 
@@ -308,22 +365,47 @@ def histogram(row: Row) -> Picture | None:
         values.append({"low": max(LEAST_MS, low), "high": high, "count": bucket["count"]})
         low = high
     marks = [{"v": max(LEAST_MS, row[f"{name}_ms"]), "c": name} for name in ("p50", "p99")]
-    x = {"type": "quantitative", "scale": {"type": "log", "nice": False}, "title": None,
-         "axis": {"labelExpr": MS_LABEL, "values": [mark["v"] for mark in marks], "grid": False, "labelOverlap": True,
-                  "labelFontSize": 10, "domain": True, "domainColor": LINE}}
+    x = {
+        "type": "quantitative",
+        "scale": {"type": "log", "nice": False},
+        "title": None,
+        "axis": {
+            "labelExpr": MS_LABEL,
+            "values": [mark["v"] for mark in marks],
+            "grid": False,
+            "labelOverlap": True,
+            "labelFontSize": 10,
+            "domain": True,
+            "domainColor": LINE,
+        },
+    }
     spec = {
         "width": SMALL[0],
         "height": SMALL[1],
         "layer": [
-            {"data": {"values": values},
-             "mark": {"type": "rect", "color": SERIES[0], "opacity": 0.45, "stroke": CARD, "strokeWidth": 0.8},
-             "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"},
-                          "y": {"field": "count", "type": "quantitative", "axis": None}, "y2": {"datum": 0}}},
-            {"data": {"values": marks},
-             "mark": {"type": "rule", "strokeWidth": 1.6},
-             "encoding": {"x": {"field": "v", **x},
-                          "color": {"field": "c", "type": "nominal", "legend": None,
-                                    "scale": {"domain": ["p50", "p99"], "range": [SERIES[0], SERIES[1]]}}}},
+            {
+                "data": {"values": values},
+                "mark": {"type": "rect", "color": SERIES[0], "opacity": 0.45, "stroke": CARD, "strokeWidth": 0.8},
+                "encoding": {
+                    "x": {"field": "low", **x},
+                    "x2": {"field": "high"},
+                    "y": {"field": "count", "type": "quantitative", "axis": None},
+                    "y2": {"datum": 0},
+                },
+            },
+            {
+                "data": {"values": marks},
+                "mark": {"type": "rule", "strokeWidth": 1.6},
+                "encoding": {
+                    "x": {"field": "v", **x},
+                    "color": {
+                        "field": "c",
+                        "type": "nominal",
+                        "legend": None,
+                        "scale": {"domain": ["p50", "p99"], "range": [SERIES[0], SERIES[1]]},
+                    },
+                },
+            },
         ],
     }
     return Picture(f"Distribution of {row['samples']} latencies around {row['p50_ms']:g} ms", draw(spec))
@@ -340,12 +422,21 @@ def trend(row: Row, started: str) -> Picture | None:
     ]
     if len(runs) < 2 or not values:
         return None
-    color = {"field": "name", "type": "nominal", "legend": None,
-             "scale": {"domain": ["p50", "p99"], "range": [SERIES[0], SERIES[1]]}}
+    color = {
+        "field": "name",
+        "type": "nominal",
+        "legend": None,
+        "scale": {"domain": ["p50", "p99"], "range": [SERIES[0], SERIES[1]]},
+    }
     encoding = {
         "x": {"field": "run", "type": "quantitative", "axis": None, "scale": {"nice": False, "zero": False}},
-        "y": {"field": "ms", "type": "quantitative", "title": None, "scale": {"zero": True},
-              "axis": {"labelExpr": MS_LABEL, "tickCount": 2, "labelFontSize": 10}},
+        "y": {
+            "field": "ms",
+            "type": "quantitative",
+            "title": None,
+            "scale": {"zero": True},
+            "axis": {"labelExpr": MS_LABEL, "tickCount": 2, "labelFontSize": 10},
+        },
         "color": color,
     }
     spec = {
@@ -354,8 +445,11 @@ def trend(row: Row, started: str) -> Picture | None:
         "data": {"values": values},
         "layer": [
             {"mark": {"type": "line", "strokeWidth": 2, "interpolate": "monotone"}, "encoding": encoding},
-            {"transform": [{"filter": f"datum.run == {len(runs) - 1}"}],
-             "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1}, "encoding": encoding},
+            {
+                "transform": [{"filter": f"datum.run == {len(runs) - 1}"}],
+                "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
+                "encoding": encoding,
+            },
         ],
     }
     return Picture(f"Median and 99th percentile over {len(runs)} runs", draw(spec))
@@ -404,13 +498,23 @@ def _common_prefix(names: Sequence[str]) -> str:
 
 def _canvas(layers: Sequence[Layer], width: float, height: float) -> str:
     """Layers whose data are pixels."""
-    return draw({"width": width, "height": height, "layer": [layer for layer in layers if layer["data"]["values"]],
-                 "encoding": {"x": _pixels("x", [0, width]), "y": _pixels("y", [height, 0])}})
+    return draw(
+        {
+            "width": width,
+            "height": height,
+            "layer": [layer for layer in layers if layer["data"]["values"]],
+            "encoding": {"x": _pixels("x", [0, width]), "y": _pixels("y", [height, 0])},
+        }
+    )
 
 
 def _pixels(field: str, domain: list[float]) -> dict[str, Any]:
-    return {"field": field, "type": "quantitative", "axis": None,
-            "scale": {"domain": domain, "nice": False, "zero": False}}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "axis": None,
+        "scale": {"domain": domain, "nice": False, "zero": False},
+    }
 
 
 def _layer(mark: Layer, values: Sequence[Row], x2: bool = False, y2: bool = False) -> Layer:
@@ -423,9 +527,7 @@ def _rules(values: Sequence[Row], color: str, width: float) -> Layer:
 
 
 def _points(values: Sequence[Row], color: str, size: float, shape: str = "circle") -> Layer:
-    return _layer(
-        {"type": "point", "filled": True, "opacity": 1, "color": color, "size": size, "shape": shape}, values
-    )
+    return _layer({"type": "point", "filled": True, "opacity": 1, "color": color, "size": size, "shape": shape}, values)
 
 
 def _text(
@@ -436,8 +538,14 @@ def _text(
     weight: str = "normal",
     limit: float = 0,
 ) -> Layer:
-    mark: Layer = {"type": "text", "align": align, "baseline": "middle", "fontSize": size, "color": color,
-                   "fontWeight": weight} | ({"limit": limit} if limit else {})
+    mark: Layer = {
+        "type": "text",
+        "align": align,
+        "baseline": "middle",
+        "fontSize": size,
+        "color": color,
+        "fontWeight": weight,
+    } | ({"limit": limit} if limit else {})
     layer = _layer(mark, values)
     layer["encoding"]["text"] = {"field": "t", "type": "nominal"}
     return layer

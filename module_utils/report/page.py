@@ -17,7 +17,7 @@ from ansible.module_utils.shared.sizes import human
 MAX_DETAILED = 16
 # Connections are a matrix up to this number of services, and problems are shown in full up to that one.
 MAX_MATRIX = 32
-MAX_PROBLEMS = 40
+MAX_PROBLEMS = 30
 # With more choices than these, the page names the file that has them.
 MAX_CHOICES = 500
 PLATFORM = "platform"
@@ -42,7 +42,9 @@ def render(document: Row, templates: Path) -> str:
     def code(text: object) -> Markup:
         """Text in which what stands in backticks, and a command in parentheses, is code."""
         parts = re.split(r"`([^`]+)`", str(text))
-        marked = [Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)]
+        marked = [
+            Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+        ]
         return Markup("").join(marked)
 
     environment = Environment(
@@ -74,7 +76,7 @@ def view(document: Row) -> dict[str, Any]:
         "kind_titles": KIND_TITLES,
         "problems": problems,
         "max_problems": MAX_PROBLEMS,
-        "undone": [row for row in document["operations"] if row.get("status") in ("failed", "not_done")],
+        "undone": {} if document["run"].get("failed_before_deploy") else undone(document["operations"]),
         "logs": [test for test in problems[:MAX_PROBLEMS] if test.get("log")],
         "matrix": matrix(document, kinds, titles),
         "by_service": by_service(tests, document["services"], titles),
@@ -92,6 +94,11 @@ def view(document: Row) -> dict[str, Any]:
         "choices": grouped(document["choices"], "service") if len(document["choices"]) <= MAX_CHOICES else {},
         "versions": versions(document),
     }
+
+
+def undone(operations: Sequence[Row]) -> dict[str, list[Row]]:
+    """Service → its operations that the run did not get to."""
+    return grouped([row for row in operations if row.get("status") == "not_done"], "service")
 
 
 def is_well(service: Row) -> bool:
@@ -113,21 +120,31 @@ def matrix(document: Row, kinds: Sequence[str], titles: Mapping[str, str]) -> li
             found = [test["status"] for test in tests if test["service"] == name and test["kind"] == kind]
             failed, skipped = sum(status in BAD for status in found), found.count("skipped")
             state = "none" if not found else "failed" if failed else "skipped" if skipped == len(found) else "passed"
-            cells.append({"kind": kind, "state": state, "total": len(found), "passed": found.count("passed"),
-                          "failed": failed, "skipped": skipped})
+            cells.append(
+                {
+                    "kind": kind,
+                    "state": state,
+                    "total": len(found),
+                    "passed": found.count("passed"),
+                    "failed": failed,
+                    "skipped": skipped,
+                }
+            )
         rows.append({"name": name, "title": titles.get(name, name), "cells": cells, "tested": name in used})
     return rows
 
 
-def by_service(
-    tests: Sequence[Row], services: Sequence[Row], titles: Mapping[str, str]
-) -> list[dict[str, Any]]:
+def by_service(tests: Sequence[Row], services: Sequence[Row], titles: Mapping[str, str]) -> list[dict[str, Any]]:
     """The tests of each service, in the order of the services."""
     found = grouped(tests, "service")
     order = [service["name"] for service in services if service["name"] in found]
     return [
-        {"name": name, "title": titles.get(name, name), "tests": found[name],
-         "failed": sum(test["status"] in BAD for test in found[name])}
+        {
+            "name": name,
+            "title": titles.get(name, name),
+            "tests": found[name],
+            "failed": sum(test["status"] in BAD for test in found[name]),
+        }
         for name in dict.fromkeys([*order, *found])
     ]
 
@@ -206,7 +223,7 @@ def durability(rows: Sequence[Row]) -> dict[str, Any] | None:
 def versions(document: Row) -> list[tuple[str, str]]:
     """What the run was made with and on."""
     machine, run = document["machine"], document["run"]
-    cores = f"{machine['cores']} × " if machine.get("cores") else ""
+    cores = f"{machine['cores']} x " if machine.get("cores") else ""
     memory = human(machine["memory_bytes"]) if machine.get("memory_bytes") else ""
     rows = [
         ("Project", machine.get("project_version", "")),
