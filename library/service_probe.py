@@ -154,7 +154,8 @@ EXAMPLES = r"""
 RETURN = r"""
 services:
   description:
-    - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(probes) and C(not_run).
+    - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(verified_at),
+      C(probes) and C(not_run).
     - A failed one has C(msg), C(cause), C(remedy), C(container), C(health_log) and C(log) as well; one that is still
       starting at the end of a slice has C(pending).
   returned: always

@@ -185,7 +185,8 @@ def _members(
 def _boxes(
     services: Sequence[Row], left: float, width: float, row_height: float, top: float, ports: bool
 ) -> list[Layer]:
-    rows, names, notes, states = [], [], [], []
+    rows, names, notes = [], [], []
+    states: list[dict[str, Any]] = []
     for place, service in enumerate(services):
         y = top + row_height * place + 4
         middle = y + (row_height - 8) / 2

@@ -228,7 +228,7 @@ def command_line(words: Sequence[str]) -> str:
             shown[place] = f"--extra-vars={_variables(value)}"
         elif place and shown[place - 1] in ("-e", "--extra-vars"):
             shown[place] = _variables(word)
-    return mask_text(" ".join(shlex.quote(word) for word in shown))
+    return " ".join(shlex.quote(mask_text(word)) for word in shown)
 
 
 def _variables(text: str) -> str:

@@ -95,7 +95,7 @@ def _service(client: Any, service: Mapping[str, Any], name: str) -> Row:
 def _ports(service: Mapping[str, Any], published: Mapping[str, Any]) -> list[Row]:
     """The published ports, with the names that the service's declaration gives them."""
     names = {port["host"]: port.get("name", "") for port in service.get("ports", [])}
-    found = [
+    found: list[Row] = [
         {"host_ip": str(one["HostIp"]), "host": int(one["HostPort"]), "container": int(inside.partition("/")[0])}
         for inside, ends in published.items()
         for one in ends or []

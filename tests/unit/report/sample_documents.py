@@ -151,7 +151,7 @@ def sample(seed: int = 2026) -> dict[str, Any]:
     return {
         "format": 1,
         "run": {
-            "id": "4f6f5f0c2f2a4c8fb0a6c8e0f0d5b7a1",
+            "id": _hex(chance, 32),
             "playbook": "validate.yml",
             "started": at(0),
             "ended": at(412.6),
@@ -177,7 +177,7 @@ def sample(seed: int = 2026) -> dict[str, Any]:
             "ansible": "2.19.5",
             "collection": "4.8.2",
             "python": "3.11.2",
-            "project_version": "a1c0ffee51d3",
+            "project_version": _hex(chance, 12),
         },
         "services": services,
         "networks": [
