@@ -102,6 +102,10 @@ bench: venv-test ## Measure a run with nothing to do; TEXTBOOK=PROGRAM measures 
 	python benchmarks/converge/bench.py --compose /srv/trade2026/infrastructure/docker/docker-compose.core.yml \
 	    $(if $(TEXTBOOK),--textbook $(TEXTBOOK)) $(ARGS)
 
+.PHONY: bench-scale
+bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 small services (ARGS=)
+	python benchmarks/converge/scale.py $(ARGS)
+
 .PHONY: test-deps
 test-deps: ## Install what only the integration tests need
 	@scripts/ensure-test-tools
