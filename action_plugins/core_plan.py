@@ -90,12 +90,8 @@ class ActionModule(ServicesAction):
         )
         self._show(result, plan.text, bool(args.get("show", True)))
         if answer["preflight_failures"] and args.get("enforce", True):
-            return {
-                "failed": True,
-                "changed": False,
-                "msg": str(answer["preflight_failures"]),
-                "preflight_checks": answer["preflight_checks"],
-            }
+            # The message has every failed check; Ansible would print the passed ones above it.
+            return {"failed": True, "changed": False, "msg": str(answer["preflight_failures"])}
         return result
 
     def _describe(

@@ -107,6 +107,7 @@ locked:
   type: dict
 """
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -395,6 +396,7 @@ class Inspection:
             *tree.check_disk(self.root, float(limits["min_free_gib"])),
             *tree.check_secrets(self.secrets_root, bool(limits["accept_readable_secrets"])),
             *host.check_memory(services, int(total[1]) * 1024 if total else 0, float(limits["memory_share"])),
+            *host.check_processors(services, os.cpu_count() or 1),
             *host.check_bounds(services),
             *host.check_map_count(services, int(Path("/proc/sys/vm/max_map_count").read_text(encoding="utf-8"))),
             *host.check_nofile(services, host.engine_nofile()),

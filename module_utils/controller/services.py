@@ -193,6 +193,7 @@ def preflight_of(service: Service) -> dict[str, Any]:
         "container": record.container,
         "ports": [port.host for port in record.ports],
         "memory": record.limits.memory_bytes,
+        "cpus": record.limits.cpus,
         "nofile": int(record.ulimits.get("nofile", 0)),
         "max_map_count": int(record.host_requirements.get("max_map_count", 0)),
         "unauthenticated": record.unauthenticated,

@@ -84,7 +84,8 @@ def _service(want: DesiredService, have: ObservedService, desired: DesiredMachin
     operations = []
     if not want.image_id:
         action = {"pull": "fetch", "recipe": "build", "build": "build"}.get(want.image_kind, "fetch")
-        operations.append(Operation(want.name, "image", action, "", want.image, f"not here; {want.image_from}"))
+        cause = "it is not present" if want.image_known else "its sources are migrated first, and decide its tag"
+        operations.append(Operation(want.name, "image", action, "", want.image, f"{cause}; {want.image_from}"))
     operations += [_file(want.name, file) for file in have.files]
     for owners in have.owners:
         operations.append(

@@ -111,7 +111,7 @@ def test_a_machine_with_nothing() -> None:
         "machine: create directory data: none -> as declared (it does not exist)",
         "machine: create network trade2026-backend: none -> 172.21.0.0/16 (it does not exist)",
         "machine: create secret valkey/password: none -> present (it does not exist)",
-        "valkey: fetch image: none -> valkey:8 (not here; valkey/valkey:8)",
+        "valkey: fetch image: none -> valkey:8 (it is not present; valkey/valkey:8)",
         f"valkey: write file {CONFIG}: none -> as declared (it does not exist)",
         "valkey: start container: absent -> running (there is none, restarts)",
     ]
