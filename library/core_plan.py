@@ -123,18 +123,18 @@ from ansible.module_utils.deployment.model import (
     DesiredMachine,
     DesiredNetwork,
     DesiredService,
+    Observed,
+    ObservedContainer,
+    ObservedService,
     Operation,
     Plan,
-    Seen,
-    SeenContainer,
-    SeenService,
     digest,
 )
 from ansible.module_utils.deployment.observe import (
-    LookedFiles,
-    look_at_files,
-    look_at_owners,
-    look_at_secrets,
+    FileObservation,
+    observe_files,
+    observe_owners,
+    observe_secrets,
     secrets_fingerprint,
 )
 from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
@@ -171,7 +171,7 @@ class Inspection:
         )
         self.docker_error = ""
         self.compose_error = ""
-        self.seen_engine = docker_engine.SeenEngine("", swap_limit=False)
+        self.seen_engine = docker_engine.ObservedEngine("", swap_limit=False)
         self.published: dict[int, str] = {}
         self.helpers: list[tuple[str, str]] = []
 
@@ -179,12 +179,12 @@ class Inspection:
         """Inspect the machine; the command-line processes run in parallel with the questions to the engine."""
         version = start(VERSION_COMMAND)
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
-        secrets = look_at_secrets(self.secrets_root, declared, self.params["salt"])
+        secrets = observe_secrets(self.secrets_root, declared, self.params["salt"])
         pending = sorted(secret.path for secret in secrets if secret.action != "own")
         self.secrets = tuple(secrets)
-        self.files: dict[str, LookedFiles] = {}
+        self.files: dict[str, FileObservation] = {}
         for service in self.services:
-            self.files[service["name"]] = look_at_files(
+            self.files[service["name"]] = observe_files(
                 {
                     "root": str(self.root),
                     "secrets_root": str(self.secrets_root),
@@ -211,7 +211,7 @@ class Inspection:
             ),
             self._definition(),
         )
-        self.machine_files = look_at_files(
+        self.machine_files = observe_files(
             {
                 "root": str(self.root),
                 "forbid_inside": self.machine["forbid_inside"],
@@ -297,7 +297,7 @@ class Inspection:
             pids=int(definition.get("pids_limit", 0)),
         )
 
-    def containers_of(self, service: Mapping[str, Any]) -> tuple[SeenContainer, ...]:
+    def containers_of(self, service: Mapping[str, Any]) -> tuple[ObservedContainer, ...]:
         """Every container of the service by its label, and the one that has its container's name."""
         return tuple(
             container
@@ -305,17 +305,17 @@ class Inspection:
             if container.labels.get(SERVICE_LABEL) == service["name"] or container.name == service["container"]
         )
 
-    def seen(self) -> Seen:
+    def observed(self) -> Observed:
         """The observation as the plan takes it."""
         services = {}
         for service in self.services:
             files = self.files[service["name"]]
-            services[service["name"]] = SeenService(
+            services[service["name"]] = ObservedService(
                 files=files.files,
                 newest_file=files.newest_file,
                 newest_change=files.newest_change,
                 owners=tuple(
-                    look_at_owners(
+                    observe_owners(
                         self.root, service["data"], int(service["uid"]), mount_points=service["mount_points"]
                     )
                 ),
@@ -326,7 +326,7 @@ class Inspection:
             Operation("machine", f"container {name}", "remove", status, "", "left by an interrupted run")
             for name, status in self.helpers
         ]
-        return Seen(
+        return Observed(
             services=services,
             networks=self.seen_engine.networks,
             files=self.machine_files.files,
@@ -434,13 +434,13 @@ class Inspection:
         return results or [passed("preflight", "nothing to check")]
 
 
-def _network(seen: docker_engine.SeenEngine, network: DesiredNetwork) -> str:
+def _network(seen: docker_engine.ObservedEngine, network: DesiredNetwork) -> str:
     found = seen.networks.get(network.name)
     return found.id if found else ""
 
 
 def begin(module: AnsibleModule, inspection: Inspection, planned: Plan, before: str) -> None:
-    """Take the lock for what was planned; refuse when another run finished since the look began."""
+    """Take the lock for what was planned; refuse when another run finished since the inspection began."""
     journal = Journal(inspection.root)
     unknown = [service["name"] for service in inspection.services if not service["image"]["known"]]
     journal.begin(read_owner(module.params["begin"]), planned.operations, module.params["take_over"], unknown)
@@ -478,7 +478,7 @@ def main() -> None:
             module.exit_json(changed=False, locked={**vars(holder), "refusal": journal.refusal(holder)})
         before = journal.finished_run()
         inspection.run()
-        planned = plan(inspection.desired(), inspection.seen())
+        planned = plan(inspection.desired(), inspection.observed())
         results = inspection.preflight_checks()
         fragments = inspection.root / inspection.machine["services_dir"]
         answer = {

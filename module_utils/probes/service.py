@@ -105,7 +105,7 @@ class ServiceProber:
             )
         if self.params["container"]:
             self.wait()
-        run = run_probes(probes, self.target, self.until, self.look, self.clock)
+        run = run_probes(probes, self.target, self.until, self.inspect_container, self.clock)
         self.result["probes"] = [result.as_dict() for result in run.results]
         if run.failures:
             self.fail(run)
@@ -134,7 +134,7 @@ class ServiceProber:
         seen = waited.container
         self.result["healthy_after_s"] = seconds_between(seen.started_at, seen.first_healthy_at)
 
-    def look(self) -> tuple[Container | None, str]:
+    def inspect_container(self) -> tuple[Container | None, str]:
         """The container now, and why it cannot answer any more, if it cannot."""
         if not self.params["container"]:
             return None, ""
