@@ -7,9 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from ansible.module_utils.probes.check import Target
+from ansible.module_utils.probes.check import Check, Target
 from ansible.module_utils.probes.container import Container, Phase, inspect, judge, last_lines, seconds_between
-from ansible.module_utils.probes.proof import Clock, Proof, Wait, missing_libraries, prove, wait_healthy
+from ansible.module_utils.probes.proof import (
+    LAST_PAUSE_S,
+    Clock,
+    Proof,
+    Wait,
+    missing_libraries,
+    prove,
+    wait_healthy,
+)
 from ansible.module_utils.probes.spec import SpecError, parse_checks
 from ansible.module_utils.shared.docker import Docker, DockerError
 
@@ -86,6 +94,9 @@ class Probe:
         # When to answer that the container is still starting, so that a caller can show progress and ask again.
         self.pause = clock.now() + slice_s if slice_s and slice_s < self.params["deadline_s"] else self.until
         self.result = blank_result()
+        # The container when it was first seen healthy, and when that was.
+        self.healthy: Container | None = None
+        self.healthy_since = 0.0
 
     def run(self) -> NoReturn:
         """Wait, ask, answer."""
@@ -105,11 +116,38 @@ class Probe:
             )
         if self.params["container"]:
             self.wait()
-        proof = prove(checks, self.target, self.until, self.look, self.clock)
+        self.prove(checks, self.until)
+        if self.healthy and self.params.get("good_after_s"):
+            self.stay(checks, self.healthy, self.params["good_after_s"])
+        self.module.exit_json(**{**self.result, "healthy": True}, not_run=[check.title for check in left_out])
+
+    def prove(self, checks: list[Check], until: float) -> None:
+        """Put the checks; does not return when one of them does not hold."""
+        proof = prove(checks, self.target, until, self.look, self.clock)
         self.result["checks"] = [outcome.as_dict() for outcome in proof.outcomes]
         if proof.failures:
             self.fail(proof)
-        self.module.exit_json(**{**self.result, "healthy": True}, not_run=[check.title for check in left_out])
+
+    def stay(self, checks: list[Check], begun: Container, good_after_s: float) -> None:
+        """Watch the container until it has been healthy for `good_after_s` seconds, then put the checks once more.
+
+        A service that ends or restarts soon after it was ready has failed.
+        """
+        until = self.healthy_since + good_after_s
+        while (left := until - self.clock.now()) > 0:
+            self.clock.sleep(min(left, LAST_PAUSE_S))
+            seen = inspect(self.docker, begun.name)
+            phase, why = judge(seen, begun.restarts) if seen else (Phase.FAILED, "was removed")
+            if seen and phase is Phase.HEALTHY and seen.started_at != begun.started_at:
+                phase, why = Phase.FAILED, "has restarted"
+            if phase is Phase.STARTING:
+                # The engine starts it again: it ended.
+                phase = Phase.FAILED
+            if phase is Phase.FAILED:
+                after = self.clock.now() - self.healthy_since
+                self.fail(Wait(phase, f"{why}, {after:.0f} s after it was ready", seen))
+        self.prove(checks, self.clock.now() + self.target.timeout_s)
+        self.result["good_for_s"] = good_after_s
 
     def wait(self) -> None:
         """Wait for the container; does not return when it does not get healthy."""
@@ -131,7 +169,9 @@ class Probe:
         if waited.phase is not Phase.HEALTHY or waited.container is None:
             self.fail(waited)
         self.result["healthy"] = True
-        seen = waited.container
+        seen = self.healthy = waited.container
+        self.healthy_since = self.clock.now()
+        self.result.update(image=seen.image, image_id=seen.image_id)
         self.result["healthy_after_s"] = seconds_between(seen.started_at, seen.first_healthy_at)
 
     def look(self) -> tuple[Container | None, str]:
