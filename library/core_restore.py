@@ -191,7 +191,7 @@ class Restoring:
             "changed": False,
             "restored": False,
             "point": point.number if point else 0,
-            "probe": {**point.probe, "deadline_s": point.subject.ready_timeout_s} if point else {},
+            "probe": {**point.probe, "ready_timeout_s": point.subject.ready_timeout_s} if point else {},
             "image": {"reference": point.image.reference, "version": point.subject.version} if point else {},
             "subject": asdict(point.subject) if point else {},
             "refusal": "",

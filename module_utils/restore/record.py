@@ -51,7 +51,7 @@ def owner_of(root: Path) -> dict[str, str]:
 
 def health_alone(subject: Subject) -> dict[str, Any]:
     """Probes for a state of which nothing is known but that its container was healthy."""
-    return {"name": subject.service, "service": subject.service, "container": subject.container, "ports": {}}
+    return {"name": subject.service, "title": subject.service, "container": subject.container, "ports": {}}
 
 
 class Recorder:
