@@ -134,7 +134,7 @@ class Rollback:
         for name in sorted(set(declared_files) - set(self.point.of_place("files"))):
             path = self.root / name
             if path.is_file():
-                atomic.backup(path, self.root)
+                atomic.back_up(path, self.root)
                 path.unlink()
                 self.done.append(f"{name} moved to .trade2026/replaced")
 
@@ -176,7 +176,7 @@ class Rollback:
                 self.done.append(f"owner of {file.path}")
             return
         if path.exists():
-            atomic.backup(path, base)
+            atomic.back_up(path, base)
         atomic.make_directories(path.parent)
         write_file(path, data, ownership)
         self.done.append(f"{'secret ' if file.place == 'secrets' else ''}{file.path}")
