@@ -24,7 +24,7 @@ class Operation:
     service: str
     # What it concerns, as `file config/infrastructure/valkey/valkey.conf` or `state`.
     what: str
-    # How: create, write, own, remove, migrate, fetch, build, start, unpause, recreate.
+    # How: create, write, own, remove, migrate, fetch, build, start, unpause, recreate, restore.
     action: str
     current: str
     desired: str
@@ -118,6 +118,11 @@ class DesiredService:
     memory_swap: int | None
     nano_cpus: int
     pids: int
+    # The role, and the version of its image; for what going back from a change of version takes.
+    role: str = ""
+    version: str = ""
+    # Whether it has data directories.
+    has_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,6 +202,11 @@ class ObservedService:
     owners: tuple[ObservedOwners, ...] = ()
     # Every container of the service by its labels, and whatever has its container's name.
     containers: tuple[ObservedContainer, ...] = ()
+    # Version of the image that runs; empty if it is not known.
+    version: str = ""
+    # Restore point of a rollback that was interrupted; 0 for none. And whether what failed then is still declared.
+    rollback_to: int = 0
+    failed_is_declared: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from ansible.module_utils.deployment.model import (
     Operation,
     Plan,
 )
+from ansible.module_utils.restore.classes import RollbackClass, rollback_class
 
 CONFIG_HASH_LABEL = "com.trade2026.config.sha256"
 COMPOSE_HASH_LABEL = "com.docker.compose.config-hash"
@@ -30,6 +31,7 @@ SERVICE_LABEL = "com.docker.compose.service"
 
 CONFIG_FILES = "configuration files"
 LIVE_FILES = "configuration that the container read"
+ROLLBACK = "rollback"
 
 
 def plan(desired: DesiredMachine, seen: Observed) -> Plan:
@@ -41,6 +43,15 @@ def plan(desired: DesiredMachine, seen: Observed) -> Plan:
         if not service.image_known:
             unpredictable.append(f"{service.name}: the image's tag, which follows from its migrated sources")
     return Plan(tuple(operations), tuple(unpredictable))
+
+
+def class_of_change(want: DesiredService, have: ObservedService) -> RollbackClass | None:
+    """What taking back the change of the image takes; None where nothing ran before."""
+    if not have.containers or not want.image_known:
+        return None
+    if not want.has_data:
+        return RollbackClass("image_only", "the service keeps no data", "the service's role")
+    return rollback_class(want.role, have.version, want.version)
 
 
 def needs_recreate(operations: tuple[Operation, ...]) -> bool:
@@ -99,7 +110,20 @@ def _service(want: DesiredService, have: ObservedService, desired: DesiredMachin
                 restarts=True,
             )
         )
-    return [*operations, *_container(want, have, desired, seen.networks)]
+    return [*operations, *_rollback(want, have), *_container(want, have, desired, seen.networks)]
+
+
+def _rollback(want: DesiredService, have: ObservedService) -> list[Operation]:
+    """The rollback that a killed run left: complete it, unless something else is declared by now."""
+    if not have.rollback_to:
+        return []
+    if have.failed_is_declared:
+        cause = "a run was returning it and was interrupted; what failed then is still declared"
+        return [
+            Operation(want.name, ROLLBACK, "restore", "interrupted", f"restore point {have.rollback_to}", cause, True)
+        ]
+    cause = f"a return to restore point {have.rollback_to} was interrupted; something else is declared since"
+    return [Operation(want.name, ROLLBACK, "start", "interrupted", "as declared", cause, restarts=True)]
 
 
 def _container(
@@ -155,7 +179,10 @@ def _differences(
     if container.status == "running" and container.health == "unhealthy":
         note("health", "recreate", "unhealthy", "healthy", "its health check fails")
     if want.image_known:
-        note("image", "start", container.image, want.image, "another image is declared")
+        cause = "another image is declared"
+        if taken_back := class_of_change(want, have):
+            cause += f"; going back: {taken_back.kind.replace('_', ' ')}, {taken_back.reason}"
+        note("image", "start", container.image, want.image, cause)
     if want.image_known and container.image == want.image and want.image_id:
         note("image content", "recreate", container.image_id, want.image_id, "the image of that name is another one")
     label = container.labels.get(CONFIG_HASH_LABEL, "")
