@@ -22,11 +22,11 @@ RELEASES = {"24.8": "24.8.", "newest": "26."}
 class Engine:
     """An engine that answers queries in a process of its own."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *folder: str) -> None:
         self.name = name
         self.environment = install(name)
         self._process = subprocess.Popen(
-            [str(self.environment / "bin/python"), str(HERE / "engine.py")],
+            [str(self.environment / "bin/python"), str(HERE / "engine.py"), *folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
