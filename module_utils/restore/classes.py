@@ -131,6 +131,14 @@ FINDINGS = (
     ),
     Finding(
         "opensearch",
+        "1.0",
+        "2.19.3",
+        "image_and_data",
+        "a node refuses data of a newer release, even within one line",
+        documentation="OpenSearch documentation, Rolling upgrade",
+    ),
+    Finding(
+        "opensearch",
         "2.19.3",
         "2.19.6",
         "image_and_data",

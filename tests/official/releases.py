@@ -18,6 +18,8 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "roles/image/files/packages"
 RELEASES = Path(__file__).with_name("releases")
+# The variable of a service whose own image is built on the official one.
+BASES = {"opa": "opa_base_image"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Release:
             subprocess.run(["patch", "--strip=1", "--quiet", f"--directory={recipes}", f"--input={patch}"], check=True)
         return {
             "image_recipe_folder": str(recipes),
-            f"{self.service}_image": _recipe(recipes / self.service)["official"],
+            BASES.get(self.service, f"{self.service}_image"): _recipe(recipes / self.service)["official"],
         }
 
 

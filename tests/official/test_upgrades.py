@@ -7,42 +7,28 @@ our configuration for the newer release), clients store more, and the main job g
 
 from __future__ import annotations
 
+import re
 import shutil
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible.module_utils.restore.classes import FINDINGS, Finding, rollback_class
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
-
-from site_under_test import Run, Site, docker
+from site_under_test import Run, Site, docker, docker_log
 from stored_data import NOT_YET, Endpoint, read_back, retry, store_in
 
+from .conftest import BASE
 from .releases import Release
 from .stored_later import LATER, read_later, store_later
 
-BASE = Path("/var/tmp/trade2026-official")
-# Of its project and networks. Its ports would be too high, so they have an offset of their own.
-NUMBER = 30
-PORT_OFFSET = 18900
 # ClickHouse runs as chdb, in test_clickhouse.py.
 EXPERIMENTS = [finding for finding in FINDINGS if finding.experiment and finding.service != "clickhouse"]
 PORTS = {"nats": 4222, "valkey": 6379, "questdb": 8812, "seaweedfs": 8333, "opensearch": 9200}
 PASSWORDS = {"questdb": "questdb/password", "seaweedfs": "seaweedfs/s3_secret"}
 DATA = {"seaweedfs": "seaweed"}
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    """A site of its own, empty at first and removed at the end."""
-    site = Site(root=BASE / "root", number=NUMBER)
-    site.offset = PORT_OFFSET
-    site.remove()
-    yield site
-    site.remove()
-    shutil.rmtree(BASE, ignore_errors=True)
+# What a log says about a setting that a release no longer wants.
+UNWANTED = re.compile(
+    r"deprecat|obsolete|no longer|unknown (option|setting|field)|unrecogni[sz]ed", re.IGNORECASE
+)
 
 
 def deploy(site: Site, release: Release) -> Run:
@@ -60,6 +46,11 @@ def stop(site: Site, service: str) -> Path:
     """Stop the service, and return the folder with its data."""
     docker("stop", f"{site.prefix}{service}")
     return site.root / "data" / DATA.get(service, service)
+
+
+def complaints(site: Site, service: str) -> list[str]:
+    """Lines of the service's log about settings that it no longer wants. Rows in docs/images.md."""
+    return [line for line in docker_log(f"{site.prefix}{service}").splitlines() if UNWANTED.search(line)]
 
 
 def everything_is_read(site: Site, service: str) -> bool:
@@ -85,12 +76,12 @@ def test_the_way_back_is_as_the_table_says(site: Site, finding: Finding) -> None
 
     upgrade = deploy(site, newer)
     assert upgrade.code == 0, upgrade.errors
+    assert complaints(site, service) == []
     retry(lambda: read_back(service, endpoint(site, service)), 60)
     store_later(service, endpoint(site, service))
     retry(lambda: read_later(service, endpoint(site, service)), 60)
 
     back = deploy(site, older)
-    (BASE.parent / f"trade2026-official-{service}-{newer.version}.log").write_text(back.output)
     seen = "image_only" if back.code == 0 and everything_is_read(site, service) else "image_and_data"
     assert seen == finding.kind, back.errors
     assert rollback_class(service, older.version, newer.version).kind == seen
@@ -102,6 +93,12 @@ def test_the_way_back_is_as_the_table_says(site: Site, finding: Finding) -> None
         restored = deploy(site, older)
         assert restored.code == 0, restored.errors
         retry(lambda: read_back(service, endpoint(site, service)), 60)
+
+
+def test_the_newest_opa_accepts_our_configuration(site: Site) -> None:
+    run = deploy(site, Release("opa", "1.22.3"))
+    assert run.code == 0, run.errors
+    assert complaints(site, "opa") == []
 
 
 def test_every_store_within_reach_has_an_experiment() -> None:
