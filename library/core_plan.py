@@ -10,7 +10,7 @@ short_description: Look at a machine once, run the preflight checks, and plan wh
 version_added: 1.0.0
 description:
   - Looks at files, owners, secrets, networks, images, containers, ports, memory, disk and kernel settings, in one
-    module process, through the Docker SDK for Python. Nothing is changed by the look.
+    module process, through the Docker SDK for Python. The inspection changes nothing.
   - The preflight checks judge what was seen, and a pure function turns it into the plan, an ordered list of operations.
   - The action plugin of the same name describes the services and renders their templates on the controller first.
 options:
@@ -87,12 +87,12 @@ fingerprint:
   description: Service to part to a hash that changes when that part moves.
   returned: success
   type: dict
-checks:
+preflight_checks:
   description: Every preflight check with its result, and its remedy where it failed.
   returned: always
   type: list
   elements: dict
-preflight:
+preflight_failures:
   description: The failures of the preflight checks as one text; empty when all passed.
   returned: success
   type: str
@@ -101,12 +101,18 @@ fragments:
   returned: success
   type: list
   elements: str
+rollbacks:
+  description: Service to the rollback that an interrupted run left, with C(point) and C(failure).
+  returned: success
+  type: dict
 locked:
   description: Who holds the lock of the machine; empty when nobody does.
   returned: success
   type: dict
 """
 
+import hashlib
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -114,32 +120,34 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.checker import HELPER_LABEL
 from ansible.module_utils.core.files import STAGING, FilesError
+from ansible.module_utils.core.validate_command import HELPER_LABEL
 from ansible.module_utils.deployment import engine as docker_engine
 from ansible.module_utils.deployment.journal import Journal, JournalError, read_owner
 from ansible.module_utils.deployment.model import (
     DesiredMachine,
     DesiredNetwork,
     DesiredService,
+    Observed,
+    ObservedContainer,
+    ObservedService,
     Operation,
     Plan,
-    Seen,
-    SeenContainer,
-    SeenService,
     digest,
 )
 from ansible.module_utils.deployment.observe import (
-    LookedFiles,
-    look_at_files,
-    look_at_owners,
-    look_at_secrets,
+    FileObservation,
+    observe_files,
+    observe_owners,
+    observe_secrets,
     secrets_fingerprint,
 )
 from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
+from ansible.module_utils.preflight.rollback import check_rollback
+from ansible.module_utils.restore.points import RestoreError, RestorePoints
 from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.sizes import parse_size
 
@@ -148,7 +156,7 @@ VERSION_COMMAND = ("docker", "compose", "version", "--short")
 FRAGMENTS = "@@fragments@@"
 
 
-class Look:
+class Inspection:
     """The observation of one machine, and everything that is concluded from it."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -170,20 +178,20 @@ class Look:
         )
         self.docker_error = ""
         self.compose_error = ""
-        self.seen_engine = docker_engine.SeenEngine("", swap_limit=False)
+        self.seen_engine = docker_engine.ObservedEngine("", swap_limit=False)
         self.published: dict[int, str] = {}
         self.helpers: list[tuple[str, str]] = []
 
     def run(self) -> None:
-        """Look; every process of the command line runs beside what is asked here."""
+        """Inspect the machine; the command-line processes run in parallel with the questions to the engine."""
         version = start(VERSION_COMMAND)
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
-        secrets = look_at_secrets(self.secrets_root, declared, self.params["salt"])
+        secrets = observe_secrets(self.secrets_root, declared, self.params["salt"])
         pending = sorted(secret.path for secret in secrets if secret.action != "own")
         self.secrets = tuple(secrets)
-        self.files: dict[str, LookedFiles] = {}
+        self.files: dict[str, FileObservation] = {}
         for service in self.services:
-            self.files[service["name"]] = look_at_files(
+            self.files[service["name"]] = observe_files(
                 {
                     "root": str(self.root),
                     "secrets_root": str(self.secrets_root),
@@ -210,7 +218,9 @@ class Look:
             ),
             self._definition(),
         )
-        self.machine_files = look_at_files(
+        points = {service["name"]: RestorePoints(self.root, service["name"]) for service in self.services}
+        self.rollbacks = {name: found for name in points if (found := points[name].rollback())}
+        self.machine_files = observe_files(
             {
                 "root": str(self.root),
                 "forbid_inside": self.machine["forbid_inside"],
@@ -294,9 +304,12 @@ class Look:
             memory_swap=parse_size(definition.get("memswap_limit", 0)) if self.seen_engine.swap_limit else None,
             nano_cpus=round(float(definition.get("cpus", 0)) * 1e9),
             pids=int(definition.get("pids_limit", 0)),
+            role=service["restore"]["role"],
+            version=service["restore"]["version"],
+            has_data=bool(service["restore"]["data"]),
         )
 
-    def containers_of(self, service: Mapping[str, Any]) -> tuple[SeenContainer, ...]:
+    def containers_of(self, service: Mapping[str, Any]) -> tuple[ObservedContainer, ...]:
         """Every container of the service by its label, and the one that has its container's name."""
         return tuple(
             container
@@ -304,28 +317,46 @@ class Look:
             if container.labels.get(SERVICE_LABEL) == service["name"] or container.name == service["container"]
         )
 
-    def seen(self) -> Seen:
+    def _declares_what_failed(self, service: Mapping[str, Any]) -> bool:
+        """Whether the state that an interrupted rollback was leaving is still declared."""
+        text = self.files[service["name"]].texts.get(service["fragment"], "")
+        found = self.rollbacks.get(service["name"], {}).get("declared")
+        return found == hashlib.sha256(text.encode()).hexdigest()
+
+    def _version_that_runs(self, service: Mapping[str, Any]) -> str:
+        """From the restore points, which know the version of their image; else from the image's tag."""
+        for container in self.containers_of(service):
+            point = RestorePoints(self.root, service["name"]).newest()
+            if point is not None and point.image.id == container.image_id:
+                return point.subject.version
+            return container.image.partition("@")[0].rpartition(":")[2] if ":" in container.image else ""
+        return ""
+
+    def observed(self) -> Observed:
         """The observation as the plan takes it."""
         services = {}
         for service in self.services:
             files = self.files[service["name"]]
-            services[service["name"]] = SeenService(
+            services[service["name"]] = ObservedService(
                 files=files.files,
                 newest_file=files.newest_file,
                 newest_change=files.newest_change,
                 owners=tuple(
-                    look_at_owners(
+                    observe_owners(
                         self.root, service["data"], int(service["uid"]), mount_points=service["mount_points"]
                     )
                 ),
                 containers=self.containers_of(service),
+                version=self._version_that_runs(service),
+                rollback_to=int(self.rollbacks.get(service["name"], {}).get("point", 0)),
+                failed_is_declared=self._declares_what_failed(service),
             )
         other = [Operation(**operation) for operation in self.params["other"]]
         other += [
             Operation("machine", f"container {name}", "remove", status, "", "left by an interrupted run")
             for name, status in self.helpers
         ]
-        return Seen(
+        return Observed(
             services=services,
             networks=self.seen_engine.networks,
             files=self.machine_files.files,
@@ -367,7 +398,7 @@ class Look:
             }
         return found
 
-    def checks(self) -> list[Result]:
+    def preflight_checks(self, desired: DesiredMachine, observed: Observed) -> list[Result]:
         """The preflight checks on what was seen."""
         limits = self.params["preflight"]
         ensure = self.machine["foundation"] == "ensure"
@@ -395,11 +426,13 @@ class Look:
             *tree.check_disk(self.root, float(limits["min_free_gib"])),
             *tree.check_secrets(self.secrets_root, bool(limits["accept_readable_secrets"])),
             *host.check_memory(services, int(total[1]) * 1024 if total else 0, float(limits["memory_share"])),
+            *host.check_processors(services, os.cpu_count() or 1),
             *host.check_bounds(services),
             *host.check_map_count(services, int(Path("/proc/sys/vm/max_map_count").read_text(encoding="utf-8"))),
             *host.check_nofile(services, host.engine_nofile()),
             *host.check_bind(limits["bind_address"]),
             *host.check_open(services, limits["bind_address"], bool(limits["accept_open_services"])),
+            *check_rollback(desired.services, observed.services, limits.get("accept_no_rollback") or ()),
         ]
         if self.docker_error:
             results.append(
@@ -432,25 +465,25 @@ class Look:
         return results or [passed("preflight", "nothing to check")]
 
 
-def _network(seen: docker_engine.SeenEngine, network: DesiredNetwork) -> str:
+def _network(seen: docker_engine.ObservedEngine, network: DesiredNetwork) -> str:
     found = seen.networks.get(network.name)
     return found.id if found else ""
 
 
-def begin(module: AnsibleModule, look: Look, planned: Plan, before: str) -> None:
-    """Take the lock for what was planned; refuse when another run finished since the look began."""
-    journal = Journal(look.root)
-    unknown = [service["name"] for service in look.services if not service["image"]["known"]]
+def begin(module: AnsibleModule, inspection: Inspection, planned: Plan, before: str) -> None:
+    """Take the lock for what was planned; refuse when another run finished since the inspection began."""
+    journal = Journal(inspection.root)
+    unknown = [service["name"] for service in inspection.services if not service["image"]["known"]]
     journal.begin(read_owner(module.params["begin"]), planned.operations, module.params["take_over"], unknown)
     # What a killed run staged for a validate command.
-    shutil.rmtree(look.root / STAGING, ignore_errors=True)
+    shutil.rmtree(inspection.root / STAGING, ignore_errors=True)
     if journal.finished_run() != before:
         journal.finish(module.params["begin"]["run"])
         raise JournalError("another run finished while this one looked at the machine; run again")
 
 
 def main() -> None:
-    """Look, judge, plan; take the lock when asked to and there is something to do."""
+    """Inspect, check, plan; take the lock when asked to and there is something to do."""
     module = AnsibleModule(
         argument_spec={
             "machine": {"type": "dict", "required": True},
@@ -468,25 +501,27 @@ def main() -> None:
         supports_check_mode=True,
     )
     params: dict[str, Any] = module.params
-    look = Look(params)
-    journal = Journal(look.root)
+    inspection = Inspection(params)
+    journal = Journal(inspection.root)
     try:
         holder = journal.owner()
         if holder is not None and params["begin"] and holder.run != params["take_over"]:
             module.exit_json(changed=False, locked={**vars(holder), "refusal": journal.refusal(holder)})
         before = journal.finished_run()
-        look.run()
-        planned = plan(look.desired(), look.seen())
-        results = look.checks()
-        fragments = look.root / look.machine["services_dir"]
+        inspection.run()
+        desired, observed = inspection.desired(), inspection.observed()
+        planned = plan(desired, observed)
+        results = inspection.preflight_checks(desired, observed)
+        fragments = inspection.root / inspection.machine["services_dir"]
         answer = {
             "changed": False,
             "plan": planned.to_dict(),
             "text": planned.text,
-            "fingerprint": look.fingerprint(),
-            "checks": [result.as_dict() for result in results],
-            "preflight": "" if all(result.ok for result in results) else report(results),
+            "fingerprint": inspection.fingerprint(),
+            "preflight_checks": [result.as_dict() for result in results],
+            "preflight_failures": "" if all(result.ok for result in results) else report(results),
             "fragments": sorted(path.stem for path in fragments.glob("[!.]*.yml")),
+            "rollbacks": inspection.rollbacks,
             "locked": {},
         }
         if params["expected"]:
@@ -495,14 +530,16 @@ def main() -> None:
             # Nothing is left of what the dead run had to do; its lock goes.
             journal.begin(read_owner(params["begin"]), (), params["take_over"])
             journal.finish(params["begin"]["run"])
-        if params["begin"] and planned.operations and not answer["preflight"] and not module.check_mode:
-            begin(module, look, planned, before)
-            docker_engine.remove_helpers(HELPER_LABEL, str(look.root), look.helpers)
-            journal.done(params["begin"]["run"], [("machine", f"container {name}") for name, _status in look.helpers])
+        if params["begin"] and planned.operations and not answer["preflight_failures"] and not module.check_mode:
+            begin(module, inspection, planned, before)
+            docker_engine.remove_helpers(HELPER_LABEL, str(inspection.root), inspection.helpers)
+            journal.done(
+                params["begin"]["run"], [("machine", f"container {name}") for name, _status in inspection.helpers]
+            )
             answer["locked"] = params["begin"]
     except StalePlanError as error:
         module.fail_json(msg=f"The saved plan is stale; nothing was done.\n{error}")
-    except (FilesError, JournalError, docker_engine.EngineError) as error:
+    except (FilesError, JournalError, RestoreError, docker_engine.EngineError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it readable for the user that Ansible becomes.")

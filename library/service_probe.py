@@ -9,13 +9,13 @@ module: service_probe
 short_description: Wait until the services of a machine are healthy, and probe them over their published ports
 version_added: 1.0.0
 description:
-  - Waits until the service's container is healthy, then puts all checks of the service to its published ports, in one
+  - Waits until the service's container is healthy, then puts all probes of the service to its published ports, in one
     call.
-  - A check that fails is put again until the deadline, unless asking again cannot help (a wrong password, another
+  - A probe that fails is put again until the deadline, unless asking again cannot help (a wrong password, another
     setting than declared) or the container has stopped, restarts in a loop or is unhealthy.
-  - A check that writes uses a name of its own (C(trade2026-probe-) and random letters) and removes what it made, also
+  - A probe that writes uses a name of its own (C(trade2026-probe-) and random letters) and removes what it made, also
     when it fails.
-  - On failure the message names the failing check, the likely cause and the remedy; the last log lines come as a field,
+  - On failure the message names the failing probe, the likely cause and the remedy; the last log lines come as a field,
     without secrets.
 options:
   services:
@@ -28,8 +28,8 @@ options:
         description: Name of the service in the results.
         type: str
         required: true
-      service:
-        description: Name of the service as people write it, for messages.
+      title:
+        description: Display name of the service, for messages.
         type: str
         required: true
       container:
@@ -41,23 +41,23 @@ options:
         type: str
         default: 127.0.0.1
       ports:
-        description: Name of a port, as the checks use it, and the port on the host.
+        description: Name of a port, as the probes use it, and the port on the host.
         type: dict
         required: true
-      deadline_s:
-        description: Seconds until the container must be healthy and every check must pass.
+      ready_timeout_s:
+        description: Seconds until the container must be healthy and every probe must pass.
         type: float
         default: 120
       timeout_s:
         description:
           - Seconds that one question to the service may take.
-          - A check that asks several is cut off after a small multiple of it. The call ends at most one such check and
-            its removal after O(services[].deadline_s).
+          - A probe that asks several is cut off after a small multiple of it. The call ends at most one such probe and
+            its removal after O(services[].ready_timeout_s).
         type: float
         default: 5
-      checks:
+      probes:
         description:
-          - What to ask. Each check has a C(type), keys of its own, and may have a C(name) for the results.
+          - What to ask. Each probe has a C(type), keys of its own, and may have a C(name) for the results.
           - Files (C(*_file)) are relative to O(secrets_root); an empty C(password_file) means no password. C(port) is a
             name in O(services[].ports), and has a default for all but C(http) and C(tcp).
           - C(http) C({port, path, method, status, headers, expect_json, expect_text, expect}), C(tcp) C({port}).
@@ -77,9 +77,33 @@ options:
         type: list
         elements: dict
         default: []
+      restore:
+        description:
+          - The service's parts that a restore point holds, as C(core_plan) returns them. With O(root), a service that
+            is proved becomes a good restore point.
+        type: dict
+        default: {}
+  good_after_s:
+    description:
+      - Seconds that a service must stay healthy, with every probe passing at the end, before it is a good restore
+        point. A container that ends or restarts before that has failed.
+    type: float
+    default: 0
+  was_running:
+    description: Whether the services were not changed. One that has run for O(good_after_s) is not waited for then.
+    type: bool
+    default: false
+  keep_points:
+    description: Restore points that are kept of each service; the last good one always is.
+    type: int
+    default: 10
+  keep_days:
+    description: Days for which a restore point is kept.
+    type: int
+    default: 90
   secrets_root:
     description:
-      - Folder that files of credentials in O(services[].checks) are relative to.
+      - Folder that files of credentials in O(services[].probes) are relative to.
       - Every secret in it is masked in what the module returns. Where one cannot be read, log lines are withheld.
     type: path
     required: true
@@ -90,11 +114,11 @@ options:
   slice_s:
     description:
       - Seconds after which the module answers although a container is still starting, so that its caller can show
-        progress and call again. V(0) waits for O(services[].deadline_s).
+        progress and call again. V(0) waits for O(services[].ready_timeout_s).
     type: float
     default: 0
   root:
-    description: Folder of the deployment, for its journal. Needed with O(run).
+    description: Folder of the deployment, for its journal and its restore points. Needed with O(run).
     type: path
   run:
     description: The run whose journal records what is done; empty for none.
@@ -116,9 +140,9 @@ options:
     default: []
 attributes:
   check_mode:
-    description: The same, but for checks that write.
+    description: The same, but for probes that write.
     details:
-      - Runs only the checks that write nothing, and names the others in C(not_run).
+      - Runs only the probes that write nothing, and names the others in C(not_run).
       - A container that does not exist is not a failure, because the real run would create it. The task is skipped.
     support: partial
   diff_mode:
@@ -127,7 +151,7 @@ attributes:
 requirements:
   - jmespath for C(expect) of C(http)
   - nats-py for C(nats_roundtrip)
-  - valkey for the checks of Valkey
+  - valkey for the probes of Valkey
   - psycopg with its binary part for C(questdb_roundtrip)
   - clickhouse-driver for C(clickhouse_roundtrip)
   - minio for C(seaweedfs_s3)
@@ -141,11 +165,11 @@ EXAMPLES = r"""
     secrets_root: /srv/trade2026/secrets
     services:
       - name: valkey
-        service: Valkey
+        title: Valkey
         container: valkey
         ports: {client: 6379}
-        deadline_s: 120
-        checks:
+        ready_timeout_s: 120
+        probes:
           - {type: valkey_ping, password_file: valkey/password}
           - {type: valkey_roundtrip, password_file: valkey/password}
           - {type: valkey_config, password_file: valkey/password, expect: {appendonly: "yes", maxmemory: 2gb}}
@@ -154,7 +178,8 @@ EXAMPLES = r"""
 RETURN = r"""
 services:
   description:
-    - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(checks) and C(not_run).
+    - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(probes) and C(not_run).
+    - C(restore_point) is the number of the good restore point that the service now is.
     - A failed one has C(msg), C(cause), C(remedy), C(container), C(health_log) and C(log) as well; one that is still
       starting at the end of a slice has C(pending).
   returned: always
@@ -168,22 +193,28 @@ problems:
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.deployment.engine import moment
 from ansible.module_utils.deployment.journal import Journal, JournalError
-from ansible.module_utils.probes.probe import probe_service
+from ansible.module_utils.probes.service import probe_service
+from ansible.module_utils.restore.points import RestoreError, Subject
+from ansible.module_utils.restore.record import Keep, Recorder
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 SERVICE = {
     "name": {"type": "str", "required": True},
-    "service": {"type": "str", "required": True},
+    "title": {"type": "str", "required": True},
     "container": {"type": "str", "default": ""},
     "address": {"type": "str", "default": "127.0.0.1"},
     "ports": {"type": "dict", "required": True},
-    "deadline_s": {"type": "float", "default": 120},
+    "ready_timeout_s": {"type": "float", "default": 120},
     "timeout_s": {"type": "float", "default": 5},
-    "checks": {"type": "list", "elements": "dict", "default": []},
+    "probes": {"type": "list", "elements": "dict", "default": []},
+    "restore": {"type": "dict", "default": {}},
 }
 
 
@@ -213,16 +244,49 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
     """Probe one service, write the answer into the pipe, and end."""
     answer: dict[str, Any]
     try:
-        params = {**service, "secrets_root": module.params["secrets_root"], "log_lines": module.params["log_lines"]}
+        params = {
+            **service,
+            "secrets_root": module.params["secrets_root"],
+            "log_lines": module.params["log_lines"],
+            "good_after_s": 0 if module.params["was_running"] else module.params["good_after_s"],
+        }
         answer = probe_service(params, module.check_mode, module.run_command, module.params["slice_s"])
     except BaseException as error:
         # Whatever it is must reach the report of the run, not the child's own end.
-        answer = {"failed": True, "msg": f"{service['service']} cannot be asked: {type(error).__name__}: {error}"}
+        answer = {"failed": True, "msg": f"{service['title']} cannot be asked: {type(error).__name__}: {error}"}
     try:
         with os.fdopen(writer, "w", encoding="utf-8") as pipe:
             json.dump(answer, pipe)
     finally:
         os._exit(0)
+
+
+def record(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> None:
+    """Make the services that are proved good restore points; raises RestoreError, DockerError or OSError."""
+    params = module.params
+    if not params["root"] or module.check_mode:
+        return
+    keep = Keep(params["keep_points"], params["keep_days"])
+    for service in params["services"]:
+        answer = answers[service["name"]]
+        if not service["restore"] or answer.get("failed") or not answer.get("image_id"):
+            continue
+        if params["was_running"] and age(answer["started_at"]) < params["good_after_s"]:
+            # It becomes one in a later run, if it is still as it is now.
+            continue
+        recorder = Recorder(
+            Path(params["root"]),
+            Path(params["secrets_root"]),
+            Subject.of(service["restore"]),
+            Docker(module.run_command),
+        )
+        probe = {key: value for key, value in service.items() if key != "restore"}
+        answer["restore_point"] = recorder.proved(answer["image"], answer["image_id"], probe, keep).number
+
+
+def age(started_at: str) -> float:
+    """Seconds since one of the engine's timestamps."""
+    return time.time() - moment(started_at)
 
 
 def note(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> list[str]:
@@ -255,15 +319,23 @@ def main() -> None:
             "done": {"type": "list", "elements": "dict", "default": []},
             "finish": {"type": "bool", "default": False},
             "failed_services": {"type": "list", "elements": "str", "default": []},
+            "good_after_s": {"type": "float", "default": 0},
+            "was_running": {"type": "bool", "default": False},
+            "keep_points": {"type": "int", "default": 10},
+            "keep_days": {"type": "int", "default": 90},
         },
         supports_check_mode=True,
     )
     answers = probe_all(module)
+    failures = [str(answer.get("msg", name)) for name, answer in answers.items() if answer.get("failed")]
+    try:
+        record(module, answers)
+    except (RestoreError, DockerError, OSError) as error:
+        failures.append(f"a restore point cannot be recorded: {error}")
     try:
         problems = note(module, answers)
     except (JournalError, OSError) as error:
         module.fail_json(msg=f"the journal cannot be written: {error}", services=answers, problems=[])
-    failures = [str(answer.get("msg", name)) for name, answer in answers.items() if answer.get("failed")]
     if failures:
         module.fail_json(msg="\n".join(failures), services=answers, problems=problems)
     if problems:

@@ -170,18 +170,38 @@ def validate_command(service: Service, reference: str) -> dict[str, Any] | None:
     return {"image": reference, **asdict(validate)} if validate else None
 
 
+def restore_subject(service: Service) -> dict[str, Any]:
+    """What a restore point of the service holds, as `Subject` takes it."""
+    record = service.record
+    secrets = [path for secret in record.secrets for path in (secret.path, secret.plain) if path]
+    root = record.fragment_path.removesuffix(record.fragment)
+    return {
+        "service": service.name,
+        "role": service.role,
+        "project": record.project,
+        "container": record.container,
+        "fragment": record.fragment,
+        "files": [*(file.dest.removeprefix(root) for file in record.files), record.fragment],
+        "secrets": list(dict.fromkeys(secrets)),
+        "data": data_of(service),
+        "version": str(service.image.get("version", "")),
+        "ready_timeout_s": record.ready_timeout_s,
+    }
+
+
 def probe_arguments(service: Service) -> dict[str, Any]:
     """The service's probes as an entry of `service_probe`."""
     record = service.record
     return {
         "name": service.name,
-        "service": record.title,
+        "title": record.title,
         "container": record.container,
         "address": record.address,
         "ports": {port.name: port.host for port in record.ports},
-        "deadline_s": record.ready_timeout_s,
+        "ready_timeout_s": record.ready_timeout_s,
         "timeout_s": float(record.probe_timeout_s),
-        "checks": probes_for(record.probes, str(service.image.get("version", ""))),
+        "probes": probes_for(record.probes, str(service.image.get("version", ""))),
+        "restore": restore_subject(service),
     }
 
 
@@ -193,6 +213,7 @@ def preflight_of(service: Service) -> dict[str, Any]:
         "container": record.container,
         "ports": [port.host for port in record.ports],
         "memory": record.limits.memory_bytes,
+        "cpus": record.limits.cpus,
         "nofile": int(record.ulimits.get("nofile", 0)),
         "max_map_count": int(record.host_requirements.get("max_map_count", 0)),
         "unauthenticated": record.unauthenticated,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.deployment.model import DesiredNetwork, SeenContainer, SeenNetwork
+from ansible.module_utils.deployment.model import DesiredNetwork, ObservedContainer, ObservedNetwork
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, report
 
@@ -34,6 +34,7 @@ def service(name: str, *ports: int, **more: Any) -> dict[str, Any]:
         "container": name,
         "ports": list(ports),
         "memory": 2**30,
+        "cpus": 1.5,
         "nofile": 1024,
         "max_map_count": 0,
         "bounds": [],
@@ -47,6 +48,14 @@ def one(results: list[Result]) -> Result:
     result = results[0]
     assert result.ok or result.remedy
     return result
+
+
+def test_a_service_with_more_processors_than_the_machine_is_refused() -> None:
+    assert one(host.check_processors([service("a", cpus=2.0)], 2)).ok
+    too_many = one(host.check_processors([service("a", cpus=2.0), service("b", cpus=2.5)], 2))
+    assert not too_many.ok
+    assert too_many.name == "processors of b"
+    assert "b_cpu_limit" in too_many.remedy
 
 
 def test_a_complete_tree_passes_and_a_gap_is_named(tmp_path: Path) -> None:
@@ -76,8 +85,8 @@ def test_versions_compare_as_numbers(found: str, ok: bool) -> None:
     assert one(engine.check_version("engine", found, "20.10.0")).ok is ok
 
 
-def network(**changes: Any) -> SeenNetwork:
-    seen = SeenNetwork("n1", ("172.21.0.0/16",), "bridge", internal=False, ipv6=False, options={})
+def network(**changes: Any) -> ObservedNetwork:
+    seen = ObservedNetwork("n1", ("172.21.0.0/16",), "bridge", internal=False, ipv6=False, options={})
     return replace(seen, **changes)
 
 
@@ -85,7 +94,7 @@ def network(**changes: Any) -> SeenNetwork:
     ("existing", "will_create", "ok"),
     [({"trade2026-backend": network()}, False, True), ({}, True, True), ({}, False, False)],
 )
-def test_a_network_exists_or_will(existing: dict[str, SeenNetwork], will_create: bool, ok: bool) -> None:
+def test_a_network_exists_or_will(existing: dict[str, ObservedNetwork], will_create: bool, ok: bool) -> None:
     assert one(engine.check_networks([NETWORK], existing, will_create)).ok is ok
 
 
@@ -128,7 +137,7 @@ def test_a_network_with_another_property_is_refused_with_its_name(changes: dict[
     ],
 )
 def test_a_container_name_taken_by_another_deployment(labels: dict[str, str], ok: bool) -> None:
-    seen = SeenContainer("c1", "nats", "nats:2", "i1", "running", "healthy", 1.0, labels, {}, 0, 0, 0, 0)
+    seen = ObservedContainer("c1", "nats", "nats:2", "i1", "running", "healthy", 1.0, labels, {}, 0, 0, 0, 0)
     assert one(engine.check_containers([service("nats")], [seen], "trade2026-core", "/srv/t")).ok is ok
 
 

@@ -7,10 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from ansible.module_utils.probes.check import Target
-from ansible.module_utils.probes.container import Container, Phase, inspect, judge, last_lines, seconds_between
-from ansible.module_utils.probes.proof import Clock, Proof, Wait, missing_libraries, prove, wait_healthy
-from ansible.module_utils.probes.spec import SpecError, parse_checks
+from ansible.module_utils.probes.base import Probe, Target
+from ansible.module_utils.probes.container import Container, Phase, classify, inspect, last_lines, seconds_between
+from ansible.module_utils.probes.runner import (
+    LAST_PAUSE_S,
+    Clock,
+    RunResult,
+    Wait,
+    missing_libraries,
+    run_probes,
+    wait_healthy,
+)
+from ansible.module_utils.probes.spec import SpecError, parse_probes
 from ansible.module_utils.shared.docker import Docker, DockerError
 
 
@@ -64,17 +72,17 @@ def probe_service(
         target = Target(
             params["address"], read_ports(params["ports"]), Path(params["secrets_root"]), params["timeout_s"]
         )
-        if params["timeout_s"] <= 0 or params["deadline_s"] <= 0:
-            raise ValueError("timeout_s and deadline_s are seconds above 0")
-        Probe(recorder, target, clock or Clock(), slice_s).run()
+        if params["timeout_s"] <= 0 or params["ready_timeout_s"] <= 0:
+            raise ValueError("timeout_s and ready_timeout_s are seconds above 0")
+        ServiceProber(recorder, target, clock or Clock(), slice_s).run()
     except Answered as answered:
         return answered.answer
     except (ValueError, DockerError) as error:
-        return {**blank_result(), "failed": True, "msg": f"{params['service']} cannot be asked: {error}"}
+        return {**blank_result(), "failed": True, "msg": f"{params['title']} cannot be asked: {error}"}
 
 
-class Probe:
-    """One call of the module: the wait, the proof, and the report."""
+class ServiceProber:
+    """One call of the module: the wait, the run, and the report."""
 
     def __init__(self, module: Module, target: Target, clock: Clock, slice_s: float = 0) -> None:
         self.module = module
@@ -82,34 +90,64 @@ class Probe:
         self.target = target
         self.clock = clock
         self.docker = Docker(module.run_command)
-        self.until = clock.now() + self.params["deadline_s"]
+        self.until = clock.now() + self.params["ready_timeout_s"]
         # When to answer that the container is still starting, so that a caller can show progress and ask again.
-        self.pause = clock.now() + slice_s if slice_s and slice_s < self.params["deadline_s"] else self.until
+        self.pause = clock.now() + slice_s if slice_s and slice_s < self.params["ready_timeout_s"] else self.until
         self.result = blank_result()
+        # The container when it was first seen healthy, and when that was.
+        self.healthy: Container | None = None
+        self.healthy_since = 0.0
 
     def run(self) -> NoReturn:
         """Wait, ask, answer."""
         try:
-            checks = parse_checks(self.params["checks"])
+            probes = parse_probes(self.params["probes"])
         except SpecError as error:
             self.module.fail_json(
-                msg=f"the checks of {self.params['service']} are declared wrongly: {error}", **self.result
+                msg=f"the probes of {self.params['title']} are declared wrongly: {error}", **self.result
             )
-        left_out = [check for check in checks if check.WRITES and self.module.check_mode]
-        checks = [check for check in checks if check not in left_out]
-        if missing := missing_libraries(checks):
+        left_out = [probe for probe in probes if probe.WRITES and self.module.check_mode]
+        probes = [probe for probe in probes if probe not in left_out]
+        if missing := missing_libraries(probes):
             self.module.fail_json(
-                msg=f"{self.params['service']} cannot be asked: {'; '.join(missing)}. "
+                msg=f"{self.params['title']} cannot be asked: {'; '.join(missing)}. "
                 "Do: run `make setup`, or install it there.",
                 **self.result,
             )
         if self.params["container"]:
             self.wait()
-        proof = prove(checks, self.target, self.until, self.look, self.clock)
-        self.result["checks"] = [outcome.as_dict() for outcome in proof.outcomes]
-        if proof.failures:
-            self.fail(proof)
-        self.module.exit_json(**{**self.result, "healthy": True}, not_run=[check.title for check in left_out])
+        self.ask(probes, self.until)
+        if self.healthy and self.params.get("good_after_s"):
+            self.stay(probes, self.healthy, self.params["good_after_s"])
+        self.module.exit_json(**{**self.result, "healthy": True}, not_run=[probe.title for probe in left_out])
+
+    def ask(self, probes: list[Probe], until: float) -> None:
+        """Run the probes; does not return if one of them fails."""
+        run = run_probes(probes, self.target, until, self.inspect_container, self.clock)
+        self.result["probes"] = [result.as_dict() for result in run.results]
+        if run.failures:
+            self.fail(run)
+
+    def stay(self, probes: list[Probe], begun: Container, good_after_s: float) -> None:
+        """Watch the container until it has been healthy for `good_after_s` seconds, then run the probes once more.
+
+        A service that ends or restarts soon after it was ready has failed.
+        """
+        until = self.healthy_since + good_after_s
+        while (left := until - self.clock.now()) > 0:
+            self.clock.sleep(min(left, LAST_PAUSE_S))
+            seen = inspect(self.docker, begun.name)
+            phase, why = classify(seen, begun.restarts) if seen else (Phase.FAILED, "was removed")
+            if seen and phase is Phase.HEALTHY and seen.started_at != begun.started_at:
+                phase, why = Phase.FAILED, "has restarted"
+            if phase is Phase.STARTING:
+                # The engine starts it again: it ended.
+                phase = Phase.FAILED
+            if phase is Phase.FAILED:
+                after = self.clock.now() - self.healthy_since
+                self.fail(Wait(phase, f"{why}, {after:.0f} s after it was ready", seen))
+        self.ask(probes, self.clock.now() + self.target.timeout_s)
+        self.result["good_for_s"] = good_after_s
 
     def wait(self) -> None:
         """Wait for the container; does not return when it does not get healthy."""
@@ -131,32 +169,34 @@ class Probe:
         if waited.phase is not Phase.HEALTHY or waited.container is None:
             self.fail(waited)
         self.result["healthy"] = True
-        seen = waited.container
+        seen = self.healthy = waited.container
+        self.healthy_since = self.clock.now()
+        self.result.update(image=seen.image, image_id=seen.image_id)
         self.result["healthy_after_s"] = seconds_between(seen.started_at, seen.first_healthy_at)
 
-    def look(self) -> tuple[Container | None, str]:
+    def inspect_container(self) -> tuple[Container | None, str]:
         """The container now, and why it cannot answer any more, if it cannot."""
         if not self.params["container"]:
             return None, ""
         container = inspect(self.docker, self.params["container"])
         if container is None:
             return None, "was removed while it was asked"
-        phase, why = judge(container, container.restarts)
+        phase, why = classify(container, container.restarts)
         return container, why if phase is Phase.FAILED else ""
 
-    def fail(self, seen: Wait | Proof) -> NoReturn:
+    def fail(self, seen: Wait | RunResult) -> NoReturn:
         """Answer with all that helps to find the fault, and no secret."""
         from ansible.module_utils.probes import report
 
         name = self.params["container"]
         if isinstance(seen, Wait):
-            failure = report.of_wait(seen, name, self.params["deadline_s"])
+            failure = report.of_wait(seen, name, self.params["ready_timeout_s"])
         else:
-            failure = report.of_proof(seen, name)
+            failure = report.of_run(seen, name)
             self.result["healthy"] = bool(name) and not seen.stopped
         log = last_lines(self.docker, name, self.params["log_lines"]) if failure.container else []
         self.module.fail_json(
-            **report.answer(self.params["service"], failure, log, self.result, self.target.secrets_root)
+            **report.answer(self.params["title"], failure, log, self.result, self.target.secrets_root)
         )
 
 
@@ -168,7 +208,7 @@ def blank_result() -> dict[str, Any]:
         "healthy_after_s": None,
         "started_at": "",
         "waited_s": 0.0,
-        "checks": [],
+        "probes": [],
     }
 
 
