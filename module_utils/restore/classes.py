@@ -94,7 +94,7 @@ FINDINGS = (
         "8.1",
         "9.1",
         "image_and_data",
-        "9.1 writes RDB version 80, at the latest when it rewrites the append-only file; 8.1 does not start: Bad file format",
+        "9.1 writes RDB version 80 when it rewrites the append-only file; 8.1 does not start on it: Bad file format",
         ("8.1.1", "9.1.2"),
     ),
     Finding(
