@@ -30,18 +30,21 @@ from ansible.module_utils.deployment.model import MACHINE, plan_from_dict, table
 from ansible.module_utils.deployment.saved_plan import StalePlanError, machine_of
 from ansible.module_utils.services.kinds import plain
 
-# Parts of the module's answer that the plays read.
-PASSED_ON = (
+# Placeholder in docker-compose.core.yml for every fragment that the machine has.
+FRAGMENTS = "@@fragments@@"
+
+
+# What the module answers and the later phases use.
+ANSWERS = (
     "plan",
     "text",
     "fingerprint",
     "preflight_checks",
     "preflight_failures",
     "fragments",
+    "rollbacks",
     "latest_report",
 )
-# Placeholder in docker-compose.core.yml for every fragment that the machine has.
-FRAGMENTS = "@@fragments@@"
 
 
 class ActionModule(ServicesAction):
@@ -84,7 +87,7 @@ class ActionModule(ServicesAction):
         answer = self._inspect(arguments, task_vars)
         plan = plan_from_dict(answer["plan"])
         result.update(
-            {key: answer[key] for key in PASSED_ON},
+            {key: answer[key] for key in ANSWERS},
             changed=False,
             planned_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             run=owner.run if owner and answer["locked"] else "",
@@ -94,6 +97,7 @@ class ActionModule(ServicesAction):
             image_wanted=images["wanted"],
             image_planned=images["plan"],
             probes=[plain(described.probe_arguments(service)) for service in found],
+            restorable={service.name: plain(described.restore_subject(service)) for service in found},
             by_service={name: [operation.to_dict() for operation in plan.of(name)] for name in [MACHINE, *names]},
             machine=machine,
         )
@@ -143,6 +147,7 @@ class ActionModule(ServicesAction):
                     "mount_points": described.mount_points_of(service),
                     "image": service.image,
                     "preflight": described.preflight_of(service),
+                    "restore": described.restore_subject(service),
                 }
             )
         )
