@@ -150,8 +150,8 @@ from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
-from ansible.module_utils.report import REPORTS
 from ansible.module_utils.preflight.rollback import check_rollback
+from ansible.module_utils.report import REPORTS
 from ansible.module_utils.restore.points import RestoreError, RestorePoints
 from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.sizes import parse_size

@@ -124,10 +124,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deployment.journal import FOLDER
-from ansible.module_utils.probes.masking import Masker
 from ansible.module_utils.report import REPORTS
 from ansible.module_utils.report.machine import add_running_state
 from ansible.module_utils.report.store import Store, StoreError
+from ansible.module_utils.shared.masking import Mask, mask_tree, secrets_below
 
 
 def completed(params: dict[str, Any], store: Store) -> dict[str, Any]:
@@ -138,12 +138,15 @@ def completed(params: dict[str, Any], store: Store) -> dict[str, Any]:
     for row in document.get("performance") or []:
         if "previous" not in row:
             row["previous"] = previous(row, document["machine"]["name"], [content for _name, content in earlier])
-    masker = Masker.of_folder(Path(params["secrets_root"]))
-    if masker.unreadable:
-        for test in document["tests"]:
-            if test.get("log"):
-                test["log"] = [f"(withheld: {', '.join(masker.unreadable)} cannot be read, so its secret is not known)"]
-    masked: dict[str, Any] = masker.tree(document)
+    known, unreadable = secrets_below(Path(params["secrets_root"]))
+    mask = Mask(known).output
+    for test in document["tests"]:
+        if test.get("log") and unreadable:
+            test["log"] = [f"(withheld, because its secrets cannot be masked: {', '.join(unreadable)} cannot be read)"]
+        elif test.get("log"):
+            # As one text, so that a secret of several lines is found.
+            test["log"] = mask("\n".join(test["log"])).splitlines()
+    masked: dict[str, Any] = mask_tree(document, mask)
     return masked
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import core_report
 import pytest
 import sample_documents
-from ansible.module_utils.probes.masking import Masker
 from ansible.module_utils.report import junit
 from ansible.module_utils.report import machine as running
 from ansible.module_utils.report.document import complete
@@ -104,14 +103,16 @@ def test_an_engine_that_does_not_answer_leaves_the_state_out(tmp_path: Path, mon
 def test_no_secret_is_in_any_file_of_a_report(tmp_path: Path) -> None:
     folder = tmp_path / "secrets/valkey"
     folder.mkdir(parents=True)
-    # A password, values in JSON, and one that is looked for by its name alone.
-    planted = [secrets.token_urlsafe(24) for _count in range(3)]
+    # A password, a value in JSON, one that is found by its name alone, and one in a block of several lines.
+    planted = [secrets.token_urlsafe(24) for _count in range(4)]
     (folder / "password").write_text(planted[0] + "\n", encoding="utf-8")
     (folder / "clients").write_text(json.dumps({"app": planted[1]}), encoding="utf-8")
     document = sample_documents.failing()
     document["run"]["command"] = f"ansible-playbook -e x={planted[0]}"
     failed = next(test for test in document["tests"] if test["status"] == "failed")
-    failed.update(message=f"refused {planted[1]}", log=[f"requirepass {planted[0]}", f"S3_SECRET={planted[2]}"])
+    block = ["-----BEGIN " + "PRIVATE KEY-----", planted[3], "-----END " + "PRIVATE KEY-----"]
+    log = [f"requirepass {planted[0]}", f"S3_SECRET={planted[2]}", *block]
+    failed.update(message=f"refused {planted[1]}", log=log)
     failed["evidence"] = {"answer": f"Bearer {planted[2]}"}
     document["choices"][0]["value"] = f"--requirepass {planted[0]}"
     document["operations"][0]["current"] = planted[1]
@@ -123,7 +124,7 @@ def test_no_secret_is_in_any_file_of_a_report(tmp_path: Path) -> None:
 
 def test_a_secret_that_cannot_be_read_withholds_the_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root can read every file, whatever its mode.
-    monkeypatch.setattr(Masker, "of_folder", lambda root: Masker([], [str(root / "password")]))
+    monkeypatch.setattr(core_report, "secrets_below", lambda root: (set(), [str(root / "password")]))
     found = completed(parameters(tmp_path, sample_documents.failing()), Store(tmp_path))
     logs = [test["log"] for test in found["tests"] if test.get("log")]
     assert logs
