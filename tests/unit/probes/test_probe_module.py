@@ -160,7 +160,7 @@ def test_a_service_without_a_container_is_asked_all_the_same(docker: Path, probe
     assert probe(container="")["healthy"] is True
     answer = probe(container="", ports={"client": closed_port()})
     assert (answer["healthy"], answer["log"], answer["container"]) == (False, [], {})
-    assert "does not run" in answer["cause"]
+    assert "is not running" in answer["cause"]
 
 
 def test_a_container_that_never_gets_healthy_fails_at_the_deadline(
