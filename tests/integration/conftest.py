@@ -22,6 +22,10 @@ BASE = Path("/var/tmp/trade2026-test")
 LOCK = Path("/run/lock/trade2026-integration")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-engine", action="store_true", help="test on all Docker engines, not on the newest alone")
+
+
 @dataclass(frozen=True)
 class FreshHost:
     """A dry run on a machine with nothing deployed, and the state before and after it."""
