@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from local_inventory import SERVICES
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -177,6 +179,17 @@ def _leaves(value: Any) -> list[str]:
     if isinstance(value, list):
         return [leaf for item in value for leaf in _leaves(item)]
     return [str(value)]
+
+
+@contextlib.contextmanager
+def only_one(lock: Path) -> Iterator[None]:
+    """Hold a lock on the machine, or end the tests at once if those of another clone hold it."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit(f"Other tests of this kind are running and hold {lock}. Wait until they end.", returncode=1)
+        yield
 
 
 def kill_with_children(process: subprocess.Popen[str]) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from image_tools import Registry, Role
 from second_engine import SecondEngine, unpack
-from site_under_test import PROJECT_ROOT, Site
+from site_under_test import PROJECT_ROOT, Site, only_one
 
 # Short, because a socket path below it must not exceed 107 bytes.
 BASE = Path("/var/tmp/trade2026-test-engine")
@@ -63,6 +63,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "target" in metafunc.fixturenames:
         chosen = list(RELEASES) if metafunc.config.getoption("--every-engine") else NEWEST
         metafunc.parametrize("target", chosen, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def machine() -> Iterator[None]:
+    """A lock of its own: nothing here is shared with the other integration tests."""
+    with only_one(Path("/run/lock/trade2026-engines")):
+        yield
 
 
 @pytest.fixture(scope="session")
