@@ -95,6 +95,10 @@ integration: venv-test docker test-deps ## Run the integration tests on real con
 test-engines: venv-test docker test-deps ## Run a small site on the Docker engines of Debian 12, 13 and unstable (ARGS=)
 	pytest tests/integration/engines --every-engine -v --durations=10 $(ARGS)
 
+.PHONY: test-official
+test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)
+	pytest tests/official -v --durations=10 $(ARGS)
+
 .PHONY: molecule
 molecule: venv-test docker ## Test one role by itself: make molecule ROLE=valkey; without ROLE, all of them
 	@scripts/molecule $(ROLE)
