@@ -91,6 +91,10 @@ test-authn: venv-test ## Run the tests of the sample's token issuer
 integration: venv-test docker test-deps ## Run the integration tests on real containers (ARGS=)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/integration) -v --durations=10 $(ARGS)
 
+.PHONY: test-engines
+test-engines: venv-test docker test-deps ## Run a small site on the Docker engines of Debian 12, 13 and unstable (ARGS=)
+	pytest tests/integration/engines --every-engine -v --durations=10 $(ARGS)
+
 .PHONY: test-official
 test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)
 	pytest tests/official -v --durations=10 $(ARGS)
