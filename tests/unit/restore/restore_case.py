@@ -45,6 +45,12 @@ class Engine:
                 tags.discard(words[3])
             self.images[found].add(words[3])
             return 0, "", ""
+        if words[:2] == ("container", "stop"):
+            assert self.container
+            self.container["State"]["Status"] = "exited"
+            return 0, "", ""
+        if words[0] == "logs":
+            return 0, "2026-11-26T06:00:02Z Fatal config file error\n", ""
         if words[:2] == ("image", "rm"):
             found = self.find(words[2])
             self.images.get(found, set()).discard(words[2])
