@@ -128,18 +128,18 @@ from ansible.module_utils.deployment.model import (
     DesiredMachine,
     DesiredNetwork,
     DesiredService,
+    Observed,
+    ObservedContainer,
+    ObservedService,
     Operation,
     Plan,
-    Seen,
-    SeenContainer,
-    SeenService,
     digest,
 )
 from ansible.module_utils.deployment.observe import (
-    LookedFiles,
-    look_at_files,
-    look_at_owners,
-    look_at_secrets,
+    FileObservation,
+    observe_files,
+    observe_owners,
+    observe_secrets,
     secrets_fingerprint,
 )
 from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
@@ -178,7 +178,7 @@ class Inspection:
         )
         self.docker_error = ""
         self.compose_error = ""
-        self.seen_engine = docker_engine.SeenEngine("", swap_limit=False)
+        self.seen_engine = docker_engine.ObservedEngine("", swap_limit=False)
         self.published: dict[int, str] = {}
         self.helpers: list[tuple[str, str]] = []
 
@@ -186,12 +186,12 @@ class Inspection:
         """Inspect the machine; the command-line processes run in parallel with the questions to the engine."""
         version = start(VERSION_COMMAND)
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
-        secrets = look_at_secrets(self.secrets_root, declared, self.params["salt"])
+        secrets = observe_secrets(self.secrets_root, declared, self.params["salt"])
         pending = sorted(secret.path for secret in secrets if secret.action != "own")
         self.secrets = tuple(secrets)
-        self.files: dict[str, LookedFiles] = {}
+        self.files: dict[str, FileObservation] = {}
         for service in self.services:
-            self.files[service["name"]] = look_at_files(
+            self.files[service["name"]] = observe_files(
                 {
                     "root": str(self.root),
                     "secrets_root": str(self.secrets_root),
@@ -220,7 +220,7 @@ class Inspection:
         )
         points = {service["name"]: RestorePoints(self.root, service["name"]) for service in self.services}
         self.rollbacks = {name: found for name in points if (found := points[name].rollback())}
-        self.machine_files = look_at_files(
+        self.machine_files = observe_files(
             {
                 "root": str(self.root),
                 "forbid_inside": self.machine["forbid_inside"],
@@ -309,7 +309,7 @@ class Inspection:
             has_data=bool(service["restore"]["data"]),
         )
 
-    def containers_of(self, service: Mapping[str, Any]) -> tuple[SeenContainer, ...]:
+    def containers_of(self, service: Mapping[str, Any]) -> tuple[ObservedContainer, ...]:
         """Every container of the service by its label, and the one that has its container's name."""
         return tuple(
             container
@@ -332,17 +332,17 @@ class Inspection:
             return container.image.partition("@")[0].rpartition(":")[2] if ":" in container.image else ""
         return ""
 
-    def seen(self) -> Seen:
+    def observed(self) -> Observed:
         """The observation as the plan takes it."""
         services = {}
         for service in self.services:
             files = self.files[service["name"]]
-            services[service["name"]] = SeenService(
+            services[service["name"]] = ObservedService(
                 files=files.files,
                 newest_file=files.newest_file,
                 newest_change=files.newest_change,
                 owners=tuple(
-                    look_at_owners(
+                    observe_owners(
                         self.root, service["data"], int(service["uid"]), mount_points=service["mount_points"]
                     )
                 ),
@@ -356,7 +356,7 @@ class Inspection:
             Operation("machine", f"container {name}", "remove", status, "", "left by an interrupted run")
             for name, status in self.helpers
         ]
-        return Seen(
+        return Observed(
             services=services,
             networks=self.seen_engine.networks,
             files=self.machine_files.files,
@@ -398,7 +398,7 @@ class Inspection:
             }
         return found
 
-    def preflight_checks(self, desired: DesiredMachine, seen: Seen) -> list[Result]:
+    def preflight_checks(self, desired: DesiredMachine, observed: Observed) -> list[Result]:
         """The preflight checks on what was seen."""
         limits = self.params["preflight"]
         ensure = self.machine["foundation"] == "ensure"
@@ -432,7 +432,7 @@ class Inspection:
             *host.check_nofile(services, host.engine_nofile()),
             *host.check_bind(limits["bind_address"]),
             *host.check_open(services, limits["bind_address"], bool(limits["accept_open_services"])),
-            *check_rollback(desired.services, seen.services, limits.get("accept_no_rollback") or ()),
+            *check_rollback(desired.services, observed.services, limits.get("accept_no_rollback") or ()),
         ]
         if self.docker_error:
             results.append(
@@ -465,13 +465,13 @@ class Inspection:
         return results or [passed("preflight", "nothing to check")]
 
 
-def _network(seen: docker_engine.SeenEngine, network: DesiredNetwork) -> str:
+def _network(seen: docker_engine.ObservedEngine, network: DesiredNetwork) -> str:
     found = seen.networks.get(network.name)
     return found.id if found else ""
 
 
 def begin(module: AnsibleModule, inspection: Inspection, planned: Plan, before: str) -> None:
-    """Take the lock for what was planned; refuse when another run finished since the look began."""
+    """Take the lock for what was planned; refuse when another run finished since the inspection began."""
     journal = Journal(inspection.root)
     unknown = [service["name"] for service in inspection.services if not service["image"]["known"]]
     journal.begin(read_owner(module.params["begin"]), planned.operations, module.params["take_over"], unknown)
@@ -509,9 +509,9 @@ def main() -> None:
             module.exit_json(changed=False, locked={**vars(holder), "refusal": journal.refusal(holder)})
         before = journal.finished_run()
         inspection.run()
-        desired, seen = inspection.desired(), inspection.seen()
-        planned = plan(desired, seen)
-        results = inspection.preflight_checks(desired, seen)
+        desired, observed = inspection.desired(), inspection.observed()
+        planned = plan(desired, observed)
+        results = inspection.preflight_checks(desired, observed)
         fragments = inspection.root / inspection.machine["services_dir"]
         answer = {
             "changed": False,

@@ -14,13 +14,13 @@ from ansible.module_utils.deployment.model import (
     MACHINE,
     DesiredMachine,
     DesiredService,
+    Observed,
+    ObservedContainer,
+    ObservedFile,
+    ObservedNetwork,
+    ObservedService,
     Operation,
     Plan,
-    Seen,
-    SeenContainer,
-    SeenFile,
-    SeenNetwork,
-    SeenService,
 )
 from ansible.module_utils.restore.classes import RollbackClass, rollback_class
 
@@ -34,18 +34,18 @@ LIVE_FILES = "configuration that the container read"
 ROLLBACK = "rollback"
 
 
-def plan(desired: DesiredMachine, seen: Seen) -> Plan:
+def plan(desired: DesiredMachine, seen: Observed) -> Plan:
     """What has to be done so that the machine is as declared."""
     operations = [*_machine(desired, seen)]
     unpredictable = []
     for service in desired.services:
-        operations += _service(service, seen.services.get(service.name, SeenService()), desired, seen)
+        operations += _service(service, seen.services.get(service.name, ObservedService()), desired, seen)
         if not service.image_known:
             unpredictable.append(f"{service.name}: the image's tag, which follows from its migrated sources")
     return Plan(tuple(operations), tuple(unpredictable))
 
 
-def class_of_change(want: DesiredService, have: SeenService) -> RollbackClass | None:
+def class_of_change(want: DesiredService, have: ObservedService) -> RollbackClass | None:
     """What taking back the change of the image takes; None where nothing ran before."""
     if not have.containers or not want.image_known:
         return None
@@ -65,7 +65,7 @@ def needs_recreate(operations: tuple[Operation, ...]) -> bool:
     )
 
 
-def _machine(desired: DesiredMachine, seen: Seen) -> list[Operation]:
+def _machine(desired: DesiredMachine, seen: Observed) -> list[Operation]:
     operations = [_file(MACHINE, file) for file in seen.files]
     for network in desired.networks:
         if network.name not in seen.networks:
@@ -80,7 +80,7 @@ def _machine(desired: DesiredMachine, seen: Seen) -> list[Operation]:
     return operations
 
 
-def _file(service: str, file: SeenFile) -> Operation:
+def _file(service: str, file: ObservedFile) -> Operation:
     """The operation for a file or directory that differs."""
     what = f"{KINDS_OF_FILES[file.what]} {file.path}"
     if file.what == "owner":
@@ -91,7 +91,7 @@ def _file(service: str, file: SeenFile) -> Operation:
     return Operation(service, what, action, "changed" if file.exists else "", "as declared", cause, diff=file.diff)
 
 
-def _service(want: DesiredService, have: SeenService, desired: DesiredMachine, seen: Seen) -> list[Operation]:
+def _service(want: DesiredService, have: ObservedService, desired: DesiredMachine, seen: Observed) -> list[Operation]:
     operations = []
     if not want.image_id:
         action = {"pull": "fetch", "recipe": "build", "build": "build"}.get(want.image_kind, "fetch")
@@ -104,7 +104,7 @@ def _service(want: DesiredService, have: SeenService, desired: DesiredMachine, s
                 want.name,
                 f"owners below {owners.path}",
                 "own",
-                f"{owners.wrong} of {owners.looked_at} entries belong to others, as {owners.example} to {owners.owner}",
+                f"{owners.wrong} of {owners.examined} entries belong to others, as {owners.example} to {owners.owner}",
                 f"all belong to {want.uid}",
                 "the service can neither read nor write them",
                 restarts=True,
@@ -113,7 +113,7 @@ def _service(want: DesiredService, have: SeenService, desired: DesiredMachine, s
     return [*operations, *_rollback(want, have), *_container(want, have, desired, seen.networks)]
 
 
-def _rollback(want: DesiredService, have: SeenService) -> list[Operation]:
+def _rollback(want: DesiredService, have: ObservedService) -> list[Operation]:
     """The rollback that a killed run left: complete it, unless something else is declared by now."""
     if not have.rollback_to:
         return []
@@ -127,7 +127,7 @@ def _rollback(want: DesiredService, have: SeenService) -> list[Operation]:
 
 
 def _container(
-    want: DesiredService, have: SeenService, desired: DesiredMachine, networks: Mapping[str, SeenNetwork]
+    want: DesiredService, have: ObservedService, desired: DesiredMachine, networks: Mapping[str, ObservedNetwork]
 ) -> list[Operation]:
     """What differs at the container, and what to do with others of the same service."""
     ours = [
@@ -159,7 +159,7 @@ def _container(
 
 
 def _differences(
-    want: DesiredService, have: SeenService, container: SeenContainer, networks: Mapping[str, SeenNetwork]
+    want: DesiredService, have: ObservedService, container: ObservedContainer, networks: Mapping[str, ObservedNetwork]
 ) -> list[Operation]:
     """Every difference between the declared and the existing container."""
     found: list[Operation] = []

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ansible.module_utils.deployment.model import DesiredService, SeenService
+from ansible.module_utils.deployment.model import DesiredService, ObservedService
 from ansible.module_utils.deployment.plan import class_of_change
 from ansible.module_utils.preflight.result import Result, failed, passed
 
 
 def check_rollback(
-    services: Sequence[DesiredService], seen: Mapping[str, SeenService], accepted: Sequence[str]
+    services: Sequence[DesiredService], seen: Mapping[str, ObservedService], accepted: Sequence[str]
 ) -> list[Result]:
     """A version whose data the one before cannot read is deployed only if the site accepts that."""
     results = []
     for service in services:
-        have = seen.get(service.name, SeenService())
+        have = seen.get(service.name, ObservedService())
         found = class_of_change(service, have)
         if found is None or found.kind == "image_only" or service.name in accepted:
             continue

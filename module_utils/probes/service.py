@@ -123,7 +123,7 @@ class ServiceProber:
 
     def ask(self, probes: list[Probe], until: float) -> None:
         """Run the probes; does not return if one of them fails."""
-        run = run_probes(probes, self.target, until, self.look, self.clock)
+        run = run_probes(probes, self.target, until, self.inspect_container, self.clock)
         self.result["probes"] = [result.as_dict() for result in run.results]
         if run.failures:
             self.fail(run)
@@ -174,7 +174,7 @@ class ServiceProber:
         self.result.update(image=seen.image, image_id=seen.image_id)
         self.result["healthy_after_s"] = seconds_between(seen.started_at, seen.first_healthy_at)
 
-    def look(self) -> tuple[Container | None, str]:
+    def inspect_container(self) -> tuple[Container | None, str]:
         """The container now, and why it cannot answer any more, if it cannot."""
         if not self.params["container"]:
             return None, ""
