@@ -95,11 +95,18 @@ class Faults:
         lines.append(f'ENTRYPOINT [{shell}, "-c", "{words}", "drill"]')
         (recipe / "Dockerfile").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def take_ports(self, process: subprocess.Popen[str]) -> list[socket.socket]:
+    def begin(self, **variables: Any) -> tuple[subprocess.Popen[str], list[socket.socket]]:
+        """Start the main job with the faults; returns it with the ports that were taken from it."""
+        lock = self.site.root / ".trade2026/journal/lock"
+        # A run that was killed leaves one.
+        assert not lock.exists(), lock.read_text(encoding="utf-8")
+        process = self.site.begin(**self.variables, **variables)
+        return process, self._take_ports(process, lock)
+
+    def _take_ports(self, process: subprocess.Popen[str], lock: Path) -> list[socket.socket]:
         """Take the ports once the run has looked: between its preflight checks and the start of the containers."""
         if not self.ports:
             return []
-        lock = self.site.root / ".trade2026/journal/lock"
         limit = time.monotonic() + LOCK_TIMEOUT_S
         while not lock.exists():
             assert process.poll() is None, f"the run ended before it took its lock: {process.communicate()[0][-3000:]}"

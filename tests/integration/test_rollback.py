@@ -100,10 +100,9 @@ def stored(deployed: Site) -> Iterator[Site]:
         docker("image", "rm", "--force", tag)
 
 
-def play_with(site: Site, faults: Faults) -> Run:
+def play_with(faults: Faults) -> Run:
     faults.prepare()
-    process = site.begin(core_ready_timeout_factor=0.15, **faults.variables)
-    taken = faults.take_ports(process)
+    process, taken = faults.begin(core_ready_timeout_factor=0.15)
     try:
         output, _ = process.communicate(timeout=1200)
     finally:
@@ -117,7 +116,7 @@ def test_services_that_do_not_start_are_back_by_themselves(stored: Site, tmp_pat
     failing = {service: KINDS[(place + shift) % len(KINDS)] for place, service in enumerate(HALVES[half])}
     before = state_of(stored)
     began = time.time()
-    run = play_with(stored, Faults(stored, failing, tmp_path))
+    run = play_with(Faults(stored, failing, tmp_path))
     print(f"{failing}: {time.time() - began:.0f} s, exit code {run.code}")
 
     assert run.code != 0

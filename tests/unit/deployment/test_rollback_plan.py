@@ -6,18 +6,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible.module_utils.deployment.model import DesiredMachine, Plan, Seen, SeenService
+from ansible.module_utils.deployment.model import DesiredMachine, Observed, ObservedService, Plan
 from ansible.module_utils.deployment.plan import class_of_change, plan
 from ansible.module_utils.preflight.rollback import check_rollback
 from test_operations import CONTAINER, NETWORK, SEEN_NETWORK, VALKEY
 
 NEWER = replace(VALKEY, image="valkey:9", image_id="sha256:9", role="valkey", version="9.1.0", has_data=True)
-RUNS = SeenService(containers=(CONTAINER,), version="8.1.8")
+RUNS = ObservedService(containers=(CONTAINER,), version="8.1.8")
 
 
-def planned(want: object, seen: SeenService) -> Plan:
+def planned(want: object, seen: ObservedService) -> Plan:
     desired = DesiredMachine("core", (), (replace(NEWER, **want) if isinstance(want, dict) else NEWER,))
-    return plan(desired, Seen({"valkey": seen}, {NETWORK: SEEN_NETWORK}))
+    return plan(desired, Observed({"valkey": seen}, {NETWORK: SEEN_NETWORK}))
 
 
 def test_the_plan_says_what_going_back_takes() -> None:
@@ -38,9 +38,9 @@ def test_a_service_without_data_can_be_taken_back() -> None:
 
 
 @pytest.mark.parametrize(
-    ("want", "seen"), [({}, SeenService()), ({"image_known": False}, RUNS)], ids=["first", "unknown image"]
+    ("want", "seen"), [({}, ObservedService()), ({"image_known": False}, RUNS)], ids=["first", "unknown image"]
 )
-def test_nothing_is_said_where_nothing_is_known(want: dict[str, object], seen: SeenService) -> None:
+def test_nothing_is_said_where_nothing_is_known(want: dict[str, object], seen: ObservedService) -> None:
     assert class_of_change(replace(NEWER, **want), seen) is None  # type: ignore[arg-type]
 
 
