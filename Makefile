@@ -103,6 +103,10 @@ integration: venv-test docker test-deps ## Run the integration tests on real con
 drill: venv-test docker test-deps ## Let each service fail in five ways and see that it is back by itself (ARGS=)
 	DRILL=all pytest tests/integration/test_rollback.py -v -s $(ARGS)
 
+.PHONY: test-official
+test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)
+	pytest tests/official -v --durations=10 $(ARGS)
+
 .PHONY: molecule
 molecule: venv-test docker ## Test one role by itself: make molecule ROLE=valkey; without ROLE, all of them
 	@scripts/molecule $(ROLE)
