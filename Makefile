@@ -48,6 +48,18 @@ drift: venv ## Show what differs between the declared and the running state (INV
 verify: venv ## Probe the running services again (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/verify.yml $(ARGS)
 
+.PHONY: stop
+stop: venv ## Stop the services and keep everything; `make core` starts them again (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/stop.yml $(ARGS)
+
+.PHONY: purge
+purge: venv ## Show what a purge removes; ARGS="-e purge_of=PROJECT" removes it, except for the data (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/purge.yml $(ARGS)
+
+.PHONY: journal
+journal: venv ## Show and verify the audit log: who ran what, when, with which result (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/journal.yml $(ARGS)
+
 .PHONY: venv
 venv: ## Create or update the Python environment .venv
 	@scripts/setup run

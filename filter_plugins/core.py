@@ -85,9 +85,25 @@ def core_hosts_to_deploy(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]
     if not hostvars:
         return ["core_services"]
     planned = _plans(hostvars)
-    return [host for plan in planned for host, rows in plan["by_service"].items() if rows and host != MACHINE] or [
+    return [host for plan in planned for host in plan["by_service"] if host != MACHINE and _deploys(plan, host)] or [
         NOBODY
     ]
+
+
+def _deploys(planned: Mapping[str, Any], service: str) -> bool:
+    """Whether the service has operations. A service that is switched off is stopped with its machine's operations."""
+    return any(row["action"] != "stop" for row in planned["by_service"].get(service) or [])
+
+
+def core_failure_message(result: Mapping[str, Any]) -> str:
+    """Why a task failed. For a task with a loop, only the results of its items contain the error."""
+    failed = [row for row in result.get("results") or [result] if row.get("failed")]
+    return str(failed[0].get("msg") if failed else "") or "see the failed task above"
+
+
+def core_stopped(planned: Mapping[str, Any]) -> list[str]:
+    """The services that the plan stops."""
+    return [name for name, rows in planned["by_service"].items() if any(row["action"] == "stop" for row in rows)]
 
 
 def core_failed_hosts(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -131,6 +147,7 @@ def core_summary(
                 f"{took:.1f} s" if took is not None else "was running" if result.get("healthy") else "-",
             )
         )
+    rows += [(name, "-", "-", "-", "off", "-", "-") for name in planned.get("disabled") or []]
     differ = [f"{name}: {image['difference']}" for name, image in images.items() if (image or {}).get("difference")]
     note = ["", "Not the declared version (docs/images.md says what that means):", *differ] if differ else []
     return "\n".join([table(rows), *note])
@@ -159,9 +176,33 @@ def core_drift_table(report: Mapping[str, Iterable[Mapping[str, str]]]) -> str:
     return table(rows)
 
 
+def core_audit_table(audit: Mapping[str, Any], count: int) -> str:
+    """The last runs of an audit log, for people."""
+    rows = [("RUN", "SINCE", "BY", "ACTION", "RESULT", "OPERATIONS", "SECONDS", "PLAN")]
+    for line in audit["lines"][-count:] if count > 0 else []:
+        done = sum(1 for row in line["operations"] if row["done"])
+        spent = line["duration_s"]
+        rows.append(
+            (
+                str(line["number"]),
+                str(line["since"]),
+                f"{line['user']}@{line['controller']}",
+                str(line["action"]),
+                " ".join([str(line["result"]), *line["failed"]]),
+                f"{done} of {len(line['operations'])}",
+                "-" if spent is None else str(spent),
+                str(line["plan"])[:12],
+            )
+        )
+    notes = [f"under way: {audit['under_way']}"] if audit["under_way"] else []
+    notes += [f"note: {note}" for note in audit["notes"]]
+    verified = [] if audit["problems"] else [f"{len(audit['lines'])} lines, each verified with the one before it"]
+    return "\n".join([table(rows), *notes, *verified])
+
+
 def core_with_operations(names: Iterable[str], planned: Mapping[str, Any]) -> list[str]:
     """The services that the plan lists something for."""
-    return [name for name in names if planned["by_service"].get(name)]
+    return [name for name in names if _deploys(planned, name)]
 
 
 def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -173,7 +214,11 @@ def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[
     for host in hosts:
         planned = hostvars[host]["core_planned"]
         images = [row for rows in planned["by_service"].values() for row in rows if row["what"] == "image"]
-        if planned["by_service"][MACHINE] or (images and planned["image_plan"]["missing_tools"]):
+        if (
+            planned["by_service"][MACHINE]
+            or core_stopped(planned)
+            or (images and planned["image_plan"]["missing_tools"])
+        ):
             found.append(host)
     return found or [NOBODY]
 

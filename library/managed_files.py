@@ -229,6 +229,7 @@ from ansible.module_utils.core.files import DIFFERS, FilesError, ManagedFiles
 from ansible.module_utils.deployment.journal import Journal, JournalError
 from ansible.module_utils.deployment.model import operation_name
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.ownership import give_away
 
 
@@ -319,9 +320,11 @@ def main() -> None:
         plan = work.plan()
         done = [operation_name(change["path"], change["what"], root) for change in plan.changes]
         refuse_unplanned(done, params["expected"])
+        journal = Journal(root)
+        if not module.check_mode:
+            journal.require(params["run"])
         copies = work.carry_out(plan)
         if not module.check_mode:
-            journal = Journal(root)
             for entry in params["owners"]:
                 give_away(root / entry["path"], entry["uid"], entry["gid"])
                 done.append(f"owners below {entry['path']}")
@@ -329,7 +332,7 @@ def main() -> None:
     except (FilesError, DockerError, JournalError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it writable for the user that Ansible becomes.")
+        module.fail_json(msg=explain(error))
     result: dict[str, Any] = {
         "changed": bool(plan.changes or params["owners"]),
         "changes": plan.changes,
