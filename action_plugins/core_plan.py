@@ -83,7 +83,6 @@ class ActionModule(ServicesAction):
             run=owner.run if owner and answer["locked"] else "",
             owner=vars(owner) if owner else {},
             uptime=answer["uptime"],
-            rollbacks=answer["rollbacks"],
             disabled=[name for name in names if name in machine["disabled"]],
             services={service.name: plain(service.definition) for service in found},
             records={service.name: service.record.to_dict() for service in found},

@@ -65,7 +65,7 @@ class ActionModule(ServicesAction):
             "root": args["root"],
             "secrets_root": args["secrets_root"],
             "project": args["project"],
-            "services": [_service(record, planned) for record in planned["records"].values()],
+            "services": [_service(record, planned, Path(args["root"])) for record in planned["records"].values()],
             "networks": [network["name"] for network in planned["machine"]["networks"]],
             "machine": {
                 "files": [document["dest"] for document in args["documents"]],
@@ -90,9 +90,9 @@ class ActionModule(ServicesAction):
             display.display("  Secrets are kept with the data: without them it could not be used.")
 
 
-def _service(record: Mapping[str, Any], planned: Mapping[str, Any]) -> dict[str, Any]:
-    """What the module needs of a service, from its record and the plan."""
-    files = [file["dest"] for file in record["files"]]
+def _service(record: Mapping[str, Any], planned: Mapping[str, Any], root: Path) -> dict[str, Any]:
+    """What the module needs of a service, from its record and the plan; all paths are relative to the root."""
+    files = [_below(file["dest"], root) for file in record["files"]]
     if record["name"] in planned["disabled"]:
         # The files of a service that is switched off are not compared.
         edited = [*files, record["fragment"]]
@@ -103,10 +103,14 @@ def _service(record: Mapping[str, Any], planned: Mapping[str, Any]) -> dict[str,
         "fragment": record["fragment"],
         "files": files,
         "edited": edited,
-        "data": [volume["source"] for volume in record["volumes"] if volume["kind"] == "data"],
-        "directories": [directory["path"] for directory in record["directories"]],
+        "data": [_below(volume["source"], root) for volume in record["volumes"] if volume["kind"] == "data"],
+        "directories": [_below(directory["path"], root) for directory in record["directories"]],
         "secrets": [name for secret in record["secrets"] for name in (secret["path"], secret.get("plain")) if name],
     }
+
+
+def _below(path: str, root: Path) -> str:
+    return str(Path(path).relative_to(root)) if Path(path).is_relative_to(root) else path
 
 
 def _edited(operations: list[dict[str, Any]]) -> list[str]:

@@ -110,10 +110,6 @@ locked:
   description: Who holds the lock of the machine; empty when nobody does.
   returned: success
   type: dict
-rollbacks:
-  description: Service to restore point, for those that a killed run was taking back.
-  returned: success
-  type: dict
 uptime:
   description: Seconds since the machine's boot, for the duration of the run in the audit log.
   returned: success
@@ -135,7 +131,6 @@ from ansible.module_utils.deployment.journal import (
     JournalError,
     locked_by,
     read_owner,
-    read_progress,
     uptime,
 )
 from ansible.module_utils.deployment.model import (
@@ -527,7 +522,6 @@ def main() -> None:
             "preflight": "" if all(result.ok for result in results) else report(results),
             "fragments": sorted(path.stem for path in fragments.glob("[!.]*.yml")),
             "locked": {},
-            "rollbacks": dict(read_progress(journal.entries()).rollbacks),
             "uptime": uptime(),
         }
         if params["expected"]:

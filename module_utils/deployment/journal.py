@@ -142,8 +142,6 @@ class Progress:
     # Hash of the plan, and seconds between the machine's boot and the begin of the run.
     plan: str
     uptime: float
-    # Services that were going back to a restore point and have not come to the end of it → the restore point.
-    rollbacks: Mapping[str, str]
 
     @property
     def open(self) -> tuple[tuple[str, str], ...]:
@@ -159,18 +157,13 @@ class Progress:
 
 def read_progress(entries: Iterable[Mapping[str, Any]]) -> Progress:
     """What the entries of a journal say; entries that nobody of this project wrote are left out."""
-    progress = Progress(None, "deploy", (), (), frozenset(), "", 0.0, {})
-    rollbacks: dict[str, str] = {}
+    progress = Progress(None, "deploy", (), (), frozenset(), "", 0.0)
     for entry in entries:
         if entry.get("event") == "begin":
             progress = _begun(progress, entry)
         elif entry.get("event") == "done" and "service" in entry and "what" in entry:
             progress = replace(progress, done=(*progress.done, (str(entry["service"]), str(entry["what"]))))
-        elif entry.get("event") == "rollback":
-            rollbacks[str(entry.get("service", ""))] = str(entry.get("to", ""))
-        elif entry.get("event") == "rolled back":
-            rollbacks.pop(str(entry.get("service", "")), None)
-    return replace(progress, rollbacks=rollbacks)
+    return progress
 
 
 def _begun(progress: Progress, entry: Mapping[str, Any]) -> Progress:
@@ -282,11 +275,6 @@ class Journal:
             return
         for service, what in rows:
             self._append({"event": "done", "service": service, "what": what, "at": _now()})
-
-    def record(self, run: str, event: str, **fields: Any) -> None:
-        """Record anything else that happens in a run, such as a rollback; as `done` otherwise."""
-        if run and self._holder() == run:
-            self._append({"event": event, **fields, "at": _now()})
 
     def finish(self, run: str, failed: Iterable[str] = ()) -> list[str]:
         """Write the line of the audit log and release the lock; returns where done and planned operations differ."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ class Purge:
         self.errors: list[str] = []
         # Files of the machine as a whole → whether edited by hand. They go with the last service.
         self.machine_files: dict[str, bool] = {}
+        self.applications: dict[str, bool] = {}
 
     def look(self) -> None:
         """Find what there is; raises PurgeError and EngineError."""
@@ -135,12 +136,14 @@ class Purge:
                 self._note(MACHINE, f"file {CORE_FILE}", "includes all", f"includes {', '.join(sorted(rest))}")
             return
         self.machine_files = {file: file in machine.get("edited", []) for file in machine.get("files", [])}
-        folder = machine.get("applications", "")
-        if folder:
-            found = teardown.migrated_files(self.root / folder)
-            self.machine_files.update({f"{folder}/{file}": edited for file, edited in found.items()})
         for file, edited in self.machine_files.items():
             self._plan_file(MACHINE, self.root, file, edited)
+        folder = machine.get("applications", "")
+        self.applications = teardown.migrated_files(self.root / folder) if folder else {}
+        if self.applications:
+            edited_count = sum(self.applications.values())
+            copies = f", of {edited_count} edited by hand a copy is kept" if edited_count else ""
+            self._note(MACHINE, f"applications {folder}", f"{len(self.applications)} files{copies}")
 
     def _plan_file(self, service: str, root: Path, file: str, edited: bool) -> None:
         path = root / file
@@ -163,9 +166,11 @@ class Purge:
             if operation.what == f"file {CORE_FILE}" and operation.desired:
                 self._write_core_file()
             elif kind == "file":
-                done = teardown.remove_files(self.root, [name], edited, self.forbidden)
-                self.copies += done["copies"]
-                self.kept.update(done["kept"])
+                self._remove([name], edited)
+            elif kind == "applications":
+                changed = [f"{name}/{file}" for file, was in self.applications.items() if was]
+                self._remove([f"{name}/{file}" for file in self.applications], changed)
+                teardown.forget_migration(self.root / name)
             elif kind == "secret":
                 (self.secrets_root / name).unlink(missing_ok=True)
             else:
@@ -173,6 +178,11 @@ class Purge:
             yield operation.key
         yield from self._remove_trees()
         self._remove_directories()
+
+    def _remove(self, files: Iterable[str], edited: Iterable[str]) -> None:
+        done = teardown.remove_files(self.root, files, edited, self.forbidden)
+        self.copies += done["copies"]
+        self.kept.update(done["kept"])
 
     def _remove_trees(self) -> Iterator[tuple[str, str]]:
         trees = [row for row in self.operations if row.what.startswith(("data ", "restore points "))]
@@ -183,6 +193,8 @@ class Purge:
             return
         for key, path in paths.items():
             kept = teardown.remove_tree(path, self.root, self.forbidden)
+            if key[1].startswith("restore points ") and not kept:
+                teardown.remove_tags(self.client, f"localhost/trade2026/restore/{self.params['project']}/{key[0]}")
             if kept:
                 self.kept[str(path.relative_to(self.root))] = kept
             yield key
@@ -198,10 +210,10 @@ class Purge:
         if self.params["data"]:
             teardown.remove_empty(self.secrets_root, below, self.forbidden)
         if self.machine_files:
-            folders = {*self.params["machine"].get("directories", [])}
-            folders |= {str(parent) for file in self.machine_files for parent in list(Path(file).parents)[:-1]}
-            if self.params["machine"].get("applications"):
-                teardown.forget_migration(self.root / self.params["machine"]["applications"])
+            machine = self.params["machine"]
+            folders = {*machine.get("directories", [])}
+            files = [*self.machine_files, *(f"{machine['applications']}/{file}" for file in self.applications)]
+            folders |= {str(parent) for file in files for parent in list(Path(file).parents)[:-1]}
             teardown.remove_empty(self.root, folders, self.forbidden)
 
     def _core_text(self, without: set[str]) -> str:

@@ -142,6 +142,19 @@ def remove_network(client: Any, name: str) -> str:
     return ""
 
 
+def remove_tags(client: Any, repository: str) -> None:
+    """Remove the tags of a repository of images; an image that has another tag stays. Raises EngineError."""
+    from docker.errors import DockerException, NotFound
+
+    try:
+        tags = [tag for image in client.images(name=repository) for tag in image.get("RepoTags") or []]
+        for tag in tags:
+            with contextlib.suppress(NotFound):
+                client.remove_image(tag, noprune=True)
+    except (DockerException, OSError) as error:
+        raise engine.EngineError(f"the images of {repository} cannot be removed: {error}") from error
+
+
 # ---- files and data -------------------------------------------------------------------------------------------------
 
 

@@ -190,12 +190,8 @@ def test_a_run_that_lost_its_lock_is_stopped(tmp_path: Path) -> None:
 def test_the_journal_says_what_a_killed_run_was_doing(tmp_path: Path) -> None:
     journal = begun(tmp_path)
     journal.done("r1", [("machine", "directory data")])
-    journal.record("r1", "rollback", service="valkey", to="7")
-    journal.record("r1", "rollback", service="nats", to="3")
-    journal.record("r1", "rolled back", service="nats")
     progress = journal.progress()
     assert progress.open == (("valkey", "container"),)
-    assert progress.rollbacks == {"valkey": "7"}
 
 
 def test_the_folders_are_closed_whatever_the_umask(tmp_path: Path) -> None:
