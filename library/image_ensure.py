@@ -249,7 +249,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(
-            msg=f"{error.filename}: {error.strerror}; the folders of image_lock and image_cache must be writable"
+            msg=f"{explain(error)} (image_lock and image_cache are written there)"
         )
     module.exit_json(**result)
 

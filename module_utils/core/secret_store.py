@@ -81,7 +81,7 @@ def scrypt_hash(secret: str) -> str:
     return f"scrypt${n}${r}${p}${_base64url(salt)}${_base64url(digest)}"
 
 
-def verifies(secret: str, stored: str) -> bool:
+def matches_hash(secret: str, stored: str) -> bool:
     """Whether `stored` is a hash of `secret`."""
     try:
         _kind, n, r, p, salt, digest = stored.split("$")
@@ -154,7 +154,7 @@ class SecretStore:
     @staticmethod
     def _still_valid(secret: str, stored: Any) -> bool:
         known = stored if isinstance(stored, list) else [stored] if stored else []
-        return any(verifies(secret, item) for item in known)
+        return any(matches_hash(secret, item) for item in known)
 
     def _object(self, path: str) -> dict[str, Any]:
         text = self._read(path)
@@ -171,8 +171,15 @@ class SecretStore:
         return content
 
     def _read(self, path: str) -> str | None:
+        """The secret; None if there is none, or if its file was emptied."""
         file = self.root / path
-        return file.read_text(encoding="utf-8") if file.exists() else None
+        try:
+            text = file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError:
+            raise SecretError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None
+        return text if text.strip() else None
 
     def _write(self, entry: Mapping[str, Any], text: str, existed: bool) -> None:
         (self.outcome.replaced if existed else self.outcome.created).append(entry["path"])
@@ -183,7 +190,7 @@ class SecretStore:
             file.parent.mkdir(mode=0o750, exist_ok=True)
             Ownership(0 if os.geteuid() == 0 else None, entry["gid"], 0o750).apply(file.parent)
         if existed:
-            atomic.keep_copy(file, self.root)
+            atomic.back_up(file, self.root)
         write_file(file, text.encode(), self._ownership(entry))
 
     def _own(self, entry: Mapping[str, Any]) -> None:

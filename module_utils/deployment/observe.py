@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.core.files import FilesError, ManagedFiles
-from ansible.module_utils.core.secret_store import verifies
+from ansible.module_utils.core.secret_store import matches_hash
 from ansible.module_utils.deployment.model import SeenFile, SeenOwners, SeenSecret, digest
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
@@ -139,6 +139,8 @@ def look_at_secrets(root: Path, declared: Sequence[Mapping[str, Any]], salt: str
         given = entry.get("digest")
         if text is None:
             found.append(SeenSecret(entry["path"], "", "present", "it does not exist", "create"))
+        elif not text.strip():
+            found.append(SeenSecret(entry["path"], "empty", "present", "its file was emptied", "create"))
         elif given and not hmac.compare_digest(salted(text.strip(), salt), given):
             found.append(SeenSecret(entry["path"], "another value", "the site's", "the site sets another", "write"))
         elif _another_owner(root / entry["path"], entry):
@@ -188,7 +190,7 @@ def _clients(root: Path, entry: Mapping[str, Any], salt: str) -> list[SeenSecret
 
 def _verified(secret: str, stored: Any) -> bool:
     known = stored if isinstance(stored, list) else [stored] if stored else []
-    return any(verifies(secret, str(item)) for item in known)
+    return any(matches_hash(secret, str(item)) for item in known)
 
 
 def _object(file: Path) -> dict[str, Any]:
@@ -205,10 +207,13 @@ def _object(file: Path) -> dict[str, Any]:
 
 
 def _text(file: Path) -> str | None:
+    """A secret; None if there is none. Raises FilesError."""
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError:
+        raise FilesError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None
 
 
 def _another_owner(file: Path, entry: Mapping[str, Any]) -> bool:

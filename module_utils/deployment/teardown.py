@@ -207,7 +207,7 @@ def remove_files(root: Path, names: Iterable[str], edited: Iterable[str], forbid
             answer["kept"][name] = reason
             continue
         if name in edited:
-            answer["copies"].append(str(atomic.keep_copy(path, root)))
+            answer["copies"].append(str(atomic.back_up(path, root)))
         path.unlink()
         answer["removed"].append(name)
     return answer
