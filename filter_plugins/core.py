@@ -176,6 +176,58 @@ def core_drift_table(report: Mapping[str, Iterable[Mapping[str, str]]]) -> str:
     return table(rows)
 
 
+def core_hook_hosts(hostvars: Mapping[str, Mapping[str, Any]], *events: str) -> list[str]:
+    """The host that runs the hooks of a run that changes something: the first primary, if the site has such a hook."""
+    for host in hostvars or {}:
+        run = (hostvars[host].get("core_planned") or {}).get("run")
+        if run and set(events) & set(hostvars[host].get("core_hooks") or {}):
+            return [host]
+    return [NOBODY]
+
+
+def core_hosts_refused_by_hook(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The primaries whose run ends because the hook before it failed."""
+    if not any("core_hook_failure" in hostvars[host] for host in hostvars or {}):
+        return [NOBODY]
+    return [host for host in hostvars if (hostvars[host].get("core_planned") or {}).get("run")]
+
+
+def core_hook_plan(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Machine → its plan, for a hook. No secret is in it."""
+    return {
+        str(hostvars[host]["docker_host"]): hostvars[host]["core_planned"]["plan"]
+        for host in hostvars
+        if "by_service" in (hostvars[host].get("core_planned") or {})
+    }
+
+
+def core_hook_result(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What has become of each service of the run, for a hook."""
+    services: dict[str, dict[str, Any]] = {}
+    for planned in _plans(hostvars):
+        for name in planned["by_service"]:
+            if name == MACHINE:
+                continue
+            failure = hostvars[name].get("core_failure") if name in hostvars else None
+            state = "failed" if failure else "deployed" if _deploys(planned, name) else "unchanged"
+            services[name] = {"state": "off" if name in planned["disabled"] else state, "message": str(failure or "")}
+    failed = sorted(name for name, service in services.items() if service["state"] == "failed")
+    return {"result": "failed" if failed else "ok", "failed": failed, "services": services}
+
+
+def core_hooks_after(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The hooks to run at the end of a run, by what has become of it."""
+    failed = core_hook_result(hostvars)["result"] == "failed"
+    rolled_back = any("core_rolled_back" in hostvars[host] for host in hostvars)
+    events = {"after_deploy": not failed, "after_rollback": rolled_back, "on_failure": failed}
+    return [event for event, happened in events.items() if happened]
+
+
+def core_first(hostvars: Mapping[str, Mapping[str, Any]], name: str) -> Any:
+    """The value of a variable that one of the hosts has."""
+    return next(hostvars[host][name] for host in hostvars if name in hostvars[host])
+
+
 def core_audit_table(audit: Mapping[str, Any], count: int) -> str:
     """The last runs of an audit log, for people."""
     rows = [("RUN", "SINCE", "BY", "ACTION", "RESULT", "OPERATIONS", "SECONDS", "PLAN")]
