@@ -79,6 +79,7 @@ test: venv-test docker ## Run every test: the fast ones, the main job on real co
 	trap 'kill $$without_docker 2>/dev/null || true' EXIT; \
 	$(MAKE) integration || code=1; \
 	wait $$without_docker || code=1; \
+	$(MAKE) test-faults ARGS="-m quick" || code=1; \
 	$(MAKE) molecule || code=1; \
 	exit $$code
 
@@ -102,6 +103,10 @@ test-authn: venv-test ## Run the tests of the sample's token issuer
 .PHONY: integration
 integration: venv-test docker test-deps ## Run the integration tests on real containers (ARGS=)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/integration) -v --durations=10 $(ARGS)
+
+.PHONY: test-faults
+test-faults: venv-test docker ## Cause faults on an engine of its own: kill -9, full disks, damaged files (ARGS="-m quick": a part)
+	pytest $(if $(filter tests/%,$(ARGS)),,tests/faults) -v --durations=10 $(ARGS)
 
 .PHONY: molecule
 molecule: venv-test docker ## Test one role by itself: make molecule ROLE=valkey; without ROLE, all of them

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ansible.context
 import ansible.module_utils
 import yaml
-from ansible import context
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -112,6 +112,6 @@ def _playbook(name: str, files: Mapping[str, Path], folder: Path) -> list[str]:
         path.write_text(json.dumps([{**play, "tasks": tasks}]), encoding="utf-8")
     variables = {f"core_hook_{key}_file": str(file) for key, file in files.items()}
     words = [str(Path(sys.executable).with_name("ansible-playbook")), str(path), "--extra-vars", json.dumps(variables)]
-    for inventory in context.CLIARGS.get("inventory") or ():
+    for inventory in ansible.context.CLIARGS.get("inventory") or ():
         words += ["--inventory", str(inventory)]
     return words

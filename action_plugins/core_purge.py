@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ansible.context
 import ansible.module_utils
-from ansible import context
 from ansible.errors import AnsibleActionFail
 
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
@@ -140,7 +140,7 @@ def refusal(project: str, names: list[str], wrong: list[str]) -> str:
 
 def command_line() -> list[str]:
     """The command of this run without the consents. Values of variables may be secret, so only files are repeated."""
-    given = context.CLIARGS
+    given = ansible.context.CLIARGS
     words = ["ansible-playbook", *given.get("args", ())]
     for inventory in given.get("inventory") or ():
         words += ["-i", str(inventory)]

@@ -77,7 +77,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deployment import engine, teardown
 from ansible.module_utils.deployment.journal import Journal, JournalError, locked_by, read_owner
-from ansible.module_utils.deployment.model import Operation, SeenContainer
+from ansible.module_utils.deployment.model import ObservedContainer, Operation
 from ansible.module_utils.deployment.plan import SERVICE_LABEL, stop_operation
 from ansible.module_utils.shared.fs import explain
 
@@ -89,7 +89,7 @@ def batch_size(batch: str, count: int) -> int:
     return max(1, size)
 
 
-def stop(journal: Journal, run: str, client: Any, containers: list[SeenContainer], size: int) -> dict[str, str]:
+def stop(journal: Journal, run: str, client: Any, containers: list[ObservedContainer], size: int) -> dict[str, str]:
     """Stop batch after batch, and no further after a failure; returns service → error."""
     names = [container.labels[SERVICE_LABEL] for container in containers]
     for batch in teardown.in_batches(list(dict.fromkeys(names)), size):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.deployment import engine, teardown
-from ansible.module_utils.deployment.model import MACHINE, Operation, SeenContainer
+from ansible.module_utils.deployment.model import MACHINE, ObservedContainer, Operation
 from ansible.module_utils.deployment.plan import SERVICE_LABEL
 from ansible.module_utils.deployment.teardown import Size
 from ansible.module_utils.shared.fs import atomic_write
@@ -35,7 +35,7 @@ class Purge:
         self.forbidden = [Path(folder) for folder in params["forbidden"]]
         self.services: list[dict[str, Any]] = params["services"]
         self.operations: list[Operation] = []
-        self.containers: list[SeenContainer] = []
+        self.containers: list[ObservedContainer] = []
         self.data: dict[str, list[Size]] = {}
         # What is left as it is → why.
         self.kept: dict[str, str] = {}

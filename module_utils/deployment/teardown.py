@@ -20,7 +20,7 @@ from typing import Any
 from ansible.module_utils.core import atomic
 from ansible.module_utils.data_copy.in_use import processes_using
 from ansible.module_utils.deployment import engine
-from ansible.module_utils.deployment.model import SeenContainer
+from ansible.module_utils.deployment.model import ObservedContainer
 from ansible.module_utils.deployment.plan import SERVICE_LABEL
 from ansible.module_utils.migration.manifest import (
     STATE_NAME,
@@ -58,7 +58,7 @@ class Size:
 # ---- containers and networks ----------------------------------------------------------------------------------------
 
 
-def containers_of(client: Any, project: str, services: Iterable[str]) -> list[SeenContainer]:
+def containers_of(client: Any, project: str, services: Iterable[str]) -> list[ObservedContainer]:
     """The project's containers of the services; raises EngineError."""
     wanted = set(services)
     seen = engine.observe_engine(client, project, (), ())
@@ -75,7 +75,7 @@ def in_batches(names: Sequence[str], size: int) -> list[list[str]]:
     return [backwards[start : start + size] for start in range(0, len(backwards), size)]
 
 
-def stop_containers(client: Any, containers: Sequence[SeenContainer]) -> dict[str, str]:
+def stop_containers(client: Any, containers: Sequence[ObservedContainer]) -> dict[str, str]:
     """Stop the containers in parallel, each with its own grace time; returns service → error for those that failed."""
     with ThreadPoolExecutor(max_workers=max(1, len(containers))) as pool:
         answers = pool.map(lambda container: _stop(client, container), containers)
@@ -84,7 +84,7 @@ def stop_containers(client: Any, containers: Sequence[SeenContainer]) -> dict[st
     }
 
 
-def _stop(client: Any, container: SeenContainer) -> str:
+def _stop(client: Any, container: ObservedContainer) -> str:
     from docker.errors import DockerException
 
     try:
@@ -98,7 +98,7 @@ def _stop(client: Any, container: SeenContainer) -> str:
     return ""
 
 
-def remove_container(client: Any, container: SeenContainer) -> str:
+def remove_container(client: Any, container: ObservedContainer) -> str:
     """Remove a stopped container with its anonymous volumes; returns the error, empty if it is gone."""
     from docker.errors import DockerException, NotFound
 

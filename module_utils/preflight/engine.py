@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.deployment.model import DesiredNetwork, SeenContainer, SeenNetwork
+from ansible.module_utils.deployment.model import DesiredNetwork, ObservedContainer, ObservedNetwork
 from ansible.module_utils.preflight.result import Result, failed, passed
 
 PROJECT_LABEL = "com.docker.compose.project"
@@ -30,7 +30,7 @@ def check_version(name: str, found: str, minimum: str) -> list[Result]:
     return [passed(name, f"version {found.strip()}")]
 
 
-def _overlapping(subnet: str, existing: Mapping[str, SeenNetwork]) -> str:
+def _overlapping(subnet: str, existing: Mapping[str, ObservedNetwork]) -> str:
     """The existing network whose addresses overlap, with its subnet; empty for none. The engine refuses such a one."""
     wanted = ipaddress.ip_network(subnet, strict=False)
     for name, network in sorted(existing.items()):
@@ -42,7 +42,7 @@ def _overlapping(subnet: str, existing: Mapping[str, SeenNetwork]) -> str:
 
 
 def check_networks(
-    wanted: Sequence[DesiredNetwork], existing: Mapping[str, SeenNetwork], will_create: bool
+    wanted: Sequence[DesiredNetwork], existing: Mapping[str, ObservedNetwork], will_create: bool
 ) -> list[Result]:
     """Each network exists with exactly its properties, or (`will_create`) is going to."""
     results = []
@@ -97,7 +97,7 @@ def check_networks(
 
 
 def check_containers(
-    services: Sequence[Mapping[str, Any]], containers: Sequence[SeenContainer], project: str, root: str
+    services: Sequence[Mapping[str, Any]], containers: Sequence[ObservedContainer], project: str, root: str
 ) -> list[Result]:
     """No container of that name belongs to somebody else, or to the same project deployed from another root."""
     results = []

@@ -129,13 +129,11 @@ def test_a_port_that_is_taken_between_plan_and_apply(site: FaultySite) -> None:
 def full_disk(site: FaultySite, pages: int) -> Iterator[None]:
     """The site's file system with room for so many pages of 4096 bytes."""
     filler = site.root / "filler"
-    with filler.open("wb") as file, contextlib.suppress(OSError):
-        while True:
-            file.write(bytes(4096))
-            file.flush()
-    # The buffered rest of a failed write is still there.
-    size = filler.stat().st_size // 4096 * 4096
-    os.truncate(filler, max(0, size - pages * 4096))
+    with filler.open("wb", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        file.truncate(max(0, filler.stat().st_size // 4096 - pages) * 4096)
     try:
         yield
     finally:
