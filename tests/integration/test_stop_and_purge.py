@@ -51,27 +51,20 @@ def test_stop_says_what_it_interrupts_and_keeps_everything(site: Site) -> None:
         assert shown.code == 0, shown.errors
         assert "playbooks/stop.yml; interrupts 1 connection of " in shown.output
         assert site.started() == before
-        stopped = site.play("--limit", "valkey", playbook="playbooks/stop.yml")
+        stopped = site.play(*ONLY, playbook="playbooks/stop.yml", core_batch=1)
     assert stopped.code == 0, stopped.errors
-    assert "Stopped: valkey. Everything else is kept" in stopped.output
-    assert state(site, "valkey") == "exited"
-    assert site.started()["nats"] == before["nats"]
-    again = site.play("--limit", "valkey", playbook="playbooks/stop.yml")
-    assert again.changed_hosts == set()
-    started = site.play(*ONLY)
+    assert "Stopped: nats, valkey. Everything else is kept" in stopped.output
+    # One at a time, in the opposite order of the inventory.
+    assert state(site, "valkey") == state(site, "nats") == "exited"
+    ended = {name: seen["State"]["FinishedAt"] for name, seen in site.inspect("nats", "valkey").items()}
+    assert ended["valkey"] < ended["nats"]
+    assert audit(site)[-1]["action"] == "stop"
+    started = site.play("--limit", "valkey")
     assert started.code == 0, started.errors
     assert "start state" in started.output
     with client(site) as connection:
         assert connection.get("kept") == "yes"
-    assert site.started()["nats"] == before["nats"]
-
-
-def test_one_at_a_time_stops_in_the_opposite_order(site: Site) -> None:
-    run = site.play(*ONLY, playbook="playbooks/stop.yml", core_batch=1)
-    assert run.code == 0, run.errors
-    finished = {name: seen["State"]["FinishedAt"] for name, seen in site.inspect("nats", "valkey").items()}
-    assert finished["valkey"] < finished["nats"]
-    assert audit(site)[-1]["action"] == "stop"
+    assert state(site, "nats") == "exited"
 
 
 def test_a_service_that_is_switched_off_is_stopped_and_keeps_everything(site: Site, tmp_path: Path) -> None:
@@ -92,12 +85,10 @@ def test_a_service_that_is_switched_off_is_stopped_and_keeps_everything(site: Si
     core_file = (site.root / "infrastructure/docker/docker-compose.core.yml").read_text(encoding="utf-8")
     assert "services/valkey.yml" not in core_file
     assert "services/nats.yml" in core_file
-    again = site.play(*ONLY, *off)
+    # A run that is limited to another service does not put it back.
+    again = site.play("--limit", "nats", *off)
     assert again.code == 0, again.errors
     assert again.changed_hosts == set()
-    # A run that is limited to another service does not put it back.
-    limited = site.play("--limit", "nats", *off)
-    assert limited.changed_hosts == set()
 
     back = site.play(*ONLY)
     assert back.code == 0, back.errors
@@ -121,11 +112,9 @@ def test_purge_without_consent_removes_nothing_and_prints_the_command_that_does(
     shown = site.play(*ONLY, "--check", playbook="playbooks/purge.yml")
     assert shown.code == 0, shown.errors
     assert re.search(r"valkey +\S+/data/valkey +[\d.]+ \w+ in \d+ files +no, without purge_data_of", shown.output)
-    refused = site.play(*ONLY, playbook="playbooks/purge.yml")
+    refused = site.play(*ONLY, playbook="playbooks/purge.yml", purge_of="another")
+    assert f"purge_of must be {site.project}" in refused.output
     words = assert_refused(refused)
-    wrong = site.play(*ONLY, playbook="playbooks/purge.yml", purge_of="another")
-    assert f"purge_of must be {site.project}" in wrong.output
-    assert assert_refused(wrong) == words
     assert listing(site.root) == files
     assert site.started() == before
 
@@ -151,13 +140,10 @@ def test_after_a_purge_the_main_job_is_a_first_run_with_the_data(site: Site) -> 
     assert re.search(r"valkey +start container +absent", run.output)
     with client(site) as connection:
         assert connection.get("kept") == "yes"
-    again = site.play(*ONLY)
-    assert again.changed_hosts == set()
 
 
 def test_purge_of_one_service_keeps_the_other(site: Site) -> None:
     before = site.started()["nats"]
-    # A stranger on one of the networks keeps that network.
     run = site.play(
         "--limit", "valkey", playbook="playbooks/purge.yml", purge_of=site.project, purge_data_of=site.project
     )
@@ -184,7 +170,7 @@ def test_the_audit_log_names_every_run_and_what_was_done_to_it(site: Site, tmp_p
     assert {line["action"] for line in lines} == {"deploy", "stop", "purge"}
     assert {line["result"] for line in lines} == {"ok"}
     # A run with nothing to do has a line too.
-    assert any(line["operations"] == [] for line in lines)
+    assert any(not line["operations"] for line in lines)
     for secret in site.secrets():
         assert secret not in saved.read_text(encoding="utf-8")
 
