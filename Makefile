@@ -108,6 +108,10 @@ integration: venv-test docker test-deps ## Run the integration tests on real con
 test-faults: venv-test docker ## Cause faults on an engine of its own: kill -9, full disks, damaged files (ARGS="-m quick": a part)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/faults) -v --durations=10 $(ARGS)
 
+.PHONY: test-official
+test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)
+	pytest tests/official -v --durations=10 $(ARGS)
+
 .PHONY: molecule
 molecule: venv-test docker ## Test one role by itself: make molecule ROLE=valkey; without ROLE, all of them
 	@scripts/molecule $(ROLE)
