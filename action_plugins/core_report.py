@@ -66,8 +66,8 @@ class ActionModule(ServicesAction):
         result.update(changed=True, verdict=document["verdict"], **stored)
         display.display(f"  Report: {stored['path']}")
         if given == ["stopped"]:
-            text = "Nothing was deployed; the reason is above and in the report."
-            return {"failed": True, "changed": True, "msg": f"{text} Report: {stored['path']}"}
+            text = args["stopped"].get("failure") or args["stopped"]["message"]
+            return {"failed": True, "changed": True, "msg": f"{text}\nReport: {stored['path']}"}
         return result
 
     def _unchanged(self, facts: Mapping[str, Any]) -> str:

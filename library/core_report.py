@@ -30,7 +30,9 @@ options:
         configuration choices follow from.
     type: dict
   stopped:
-    description: Why a run ended before anything was deployed, with C(phase), C(message) and C(services).
+    description: >-
+      Why a run ended before anything was deployed, with C(phase), C(message) and C(services).
+      C(failure) is the message that the task then fails with, by default C(message).
     type: dict
   root:
     description: Folder of the deployment.
