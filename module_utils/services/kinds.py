@@ -537,6 +537,13 @@ KINDS: Mapping[str, Kind] = _kinds(
     Kind("names", "a list of names", "write a list, as [a, b]", _list_of(_matching(_NAME)), "list", "str"),
     Kind("name_map", "a mapping of names", "write it as {a: b}", _map_of(_matching(_NAME), _matching(_NAME)), "dict"),
     Kind(
+        "budgets",
+        "a mapping of budgets",
+        "write it as {operation: milliseconds}, each above 0",
+        _map_of(_matching(_NAME), _number(above=0)),
+        "dict",
+    ),
+    Kind(
         "folder_map",
         "a mapping of folders",
         "write it as {service: folder below trade2025_root}",

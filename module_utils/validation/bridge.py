@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What validation uses of the probes, imported in one place."""
+
+from __future__ import annotations
+
+from ansible.module_utils.probes import authn, clickhouse, nats, opa, opensearch, questdb, seaweedfs, valkey, web
+from ansible.module_utils.probes.causes import likely_cause
+from ansible.module_utils.probes.check import Check as Probe
+from ansible.module_utils.probes.check import CheckError as ProbeError
+from ansible.module_utils.probes.check import Kind, Target, notes
+from ansible.module_utils.probes.container import Container, Phase, inspect, judge, last_lines, parse, seconds_between
+from ansible.module_utils.probes.limit import LimitReached, limited
+from ansible.module_utils.probes.masking import Masker
+from ansible.module_utils.probes.proof import missing_libraries
+from ansible.module_utils.probes.spec import parse_checks as parse_probes
+
+__all__ = [
+    "Container",
+    "Kind",
+    "LimitReached",
+    "Masker",
+    "Phase",
+    "Probe",
+    "ProbeError",
+    "Target",
+    "authn",
+    "clickhouse",
+    "inspect",
+    "judge",
+    "last_lines",
+    "likely_cause",
+    "limited",
+    "missing_libraries",
+    "nats",
+    "notes",
+    "opa",
+    "opensearch",
+    "parse",
+    "parse_probes",
+    "questdb",
+    "seaweedfs",
+    "seconds_between",
+    "valkey",
+    "web",
+]
+
+WRONG_CREDENTIALS = Kind.PASSWORD
+NO_ANSWER = Kind.SILENCE

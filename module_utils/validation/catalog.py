@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All tests of a stack, in the order in which they run.
+
+The sentence of a test says what holds if it passes. `source` are numbers of module_utils/validation/criteria.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ansible.module_utils.validation import component, kernel, network, refusals
+from ansible.module_utils.validation.model import KINDS, PLATFORM, Case, Group, Run
+from ansible.module_utils.validation.stack import Service, Stack
+
+
+@dataclass(frozen=True)
+class Row:
+    """A test as a row of a table: name, sentence, what runs, criteria."""
+
+    name: str
+    title: str
+    run: Run
+    source: tuple[str, ...] = ("R5.component",)
+
+
+LIMITS = ("R5.config",)
+
+EVERY_SERVICE = (
+    Row(
+        "running",
+        "The container runs and is healthy.",
+        component.running,
+        ("A3.1", "A3.2", "A4.1", "S5.1", "S5.3", "M1", "M2"),
+    ),
+    Row("restart_policy", "The engine restarts the container after a failure.", component.restart_policy, LIMITS),
+    Row("log", "Its log since the start reports no fatal error.", component.log_is_clean, ("A3.3", "S5.2", "M3")),
+    Row("memory_limit", "The kernel limits its memory as declared.", kernel.memory_limit, LIMITS),
+    Row("pids_limit", "The kernel limits the number of its processes as declared.", kernel.pids_limit, LIMITS),
+    Row("cpu_limit", "The kernel limits its processor time as declared.", kernel.cpu_limit, LIMITS),
+    Row("capabilities", "None of its processes has a capability or can get one.", kernel.capabilities, LIMITS),
+    Row("no_new_privileges", "None of its processes can gain privileges.", kernel.no_new_privileges, LIMITS),
+    Row("seccomp", "The kernel filters the system calls of all its processes.", kernel.seccomp, LIMITS),
+    Row("user", "All its processes run as the declared user, which is not root.", kernel.user, LIMITS),
+    Row("read_only_root", "Its root file system is mounted read-only.", kernel.read_only_root, LIMITS),
+    Row("mounts", "Exactly what was declared is mounted, configuration read-only.", kernel.mounts, ("S2.4", "G3.1")),
+)
+
+# Probe → criteria, in addition to "each service responds".
+PROBES: dict[str, tuple[str, ...]] = {
+    "nats_health": ("S6.1",),
+    "nats_jetstream": ("A4.2",),
+    "nats_roundtrip": ("A4.2", "S6.1"),
+    "valkey_ping": ("S6.2",),
+    "valkey_roundtrip": ("A4.3", "S6.2"),
+    "questdb_select": ("A4.4", "S6.3"),
+    "questdb_roundtrip": ("A4.4", "S6.3"),
+    "clickhouse_ping": ("S6.4",),
+    "clickhouse_version": ("A4.5",),
+    "clickhouse_roundtrip": ("A4.5", "S6.4"),
+    "seaweedfs_cluster": ("A4.6", "S6.5"),
+    "seaweedfs_s3": ("S6.5",),
+    "opensearch_health": ("A4.7", "S6.6"),
+    "opensearch_roundtrip": ("S6.6",),
+    "authn_health": ("S6.7",),
+    "authn_jwks": ("S6.7",),
+    "authn_tokens": ("A4.8",),
+    "opa_health": ("S6.8",),
+    "opa_decision": ("A4.9", "S6.8"),
+}
+
+TOKENS = ("A4.9", "R5.component")
+
+REFUSALS: dict[str, tuple[Row, ...]] = {
+    "nats": (
+        Row("long_message", "A message above the limit is refused.", refusals.nats_long_message),
+        Row("storage_limit", "A stream larger than JetStream's store is refused.", refusals.nats_storage_limit),
+    ),
+    "valkey": (
+        Row("protected_commands", "Clients cannot write files or load code.", refusals.valkey_protected),
+        Row("eviction", "Memory limit and eviction policy are in force.", refusals.valkey_eviction),
+    ),
+    "questdb": (
+        Row("dropped_table", "A write to a dropped table is refused.", refusals.questdb_dropped_table),
+        Row("malformed_row", "A malformed line is refused and its sender is told.", refusals.questdb_bad_row),
+    ),
+    "clickhouse": (
+        Row("dropped_table", "A write to a dropped table is refused.", refusals.clickhouse_dropped_table),
+        Row("unknown_user", "Unknown users and the image's own are refused.", refusals.clickhouse_unknown_user),
+    ),
+    "seaweedfs": (
+        Row("wrong_key", "S3 refuses writes with a wrong secret and without a key.", refusals.seaweedfs_refusals),
+    ),
+    "opensearch": (
+        Row("wildcard_delete", "Indices cannot be removed by a pattern.", refusals.opensearch_wildcard),
+        Row("wrong_type", "A value of another type than declared is refused.", refusals.opensearch_wrong_type),
+    ),
+    "authn": (
+        Row(
+            "refusals",
+            "Unknown clients, empty secrets, other grants and foreign scopes are refused.",
+            refusals.authn_refusals,
+        ),
+    ),
+    "opa": (
+        *(
+            Row(name, f"{what[0].upper()}{what[1:]} is refused.", refusals.opa_tokens(make, what), TOKENS)
+            for name, (what, make) in refusals.BAD_TOKENS.items()
+        ),
+        Row("read_only", "Nobody can load a policy over the network.", refusals.opa_read_only),
+    ),
+}
+
+NETWORK = (
+    Row(
+        "memberships",
+        "The container is on its declared networks and on no other.",
+        network.memberships,
+        ("S2.3", "A1.3"),
+    ),
+    Row(
+        "reaches",
+        "It reaches every service on its networks by Docker DNS name.",
+        network.reaches,
+        ("M4", "G3.2", "R5.network"),
+    ),
+    Row("isolated", "It reaches no service with which it shares no network.", network.isolated, ("R5.network",)),
+    Row(
+        "published",
+        "Its ports answer on the bind address and on no other.",
+        network.published,
+        ("S6.1", "S6.2", "S6.3", "S6.4", "S6.5", "S6.6", "S6.7", "S6.8", "R5.network"),
+    ),
+    Row("mtu", "Its interfaces have the MTU of their networks.", network.mtu, ("R5.network",)),
+)
+
+
+def case(kind: str, service: str, row: Row, limit_s: float = 60) -> Case:
+    """A test of one service."""
+    return Case(f"{kind}.{service}.{row.name}", kind, service, row.title, row.source, row.run, limit_s)
+
+
+def component_cases(service: Service) -> Iterator[Case]:
+    """The component tests of one service."""
+    for row in EVERY_SERVICE:
+        yield case("component", service.name, row)
+    names: dict[str, int] = {}
+    for probe in service.probes:
+        # A role may declare several probes of a type.
+        names[probe.title] = names.get(probe.title, 0) + 1
+        name = probe.title if names[probe.title] == 1 else f"{probe.title}_{names[probe.title]}"
+        source = ("A4.1", *PROBES.get(probe.TYPE, ()))
+        title = " ".join((type(probe).__doc__ or probe.title).split("\n\n")[0].split())
+        limit_s = probe.QUESTIONS * service.target.timeout_s
+        yield case("component", service.name, Row(name, title, component.probing(probe), source), limit_s)
+    row = Row("wrong_credentials", "Wrong credentials are refused.", refusals.wrong_credentials)
+    yield case("component", service.name, row)
+    for row in REFUSALS.get(service.role, ()):
+        yield case("component", service.name, row)
+
+
+def network_groups(stack: Stack) -> Iterator[Group]:
+    """The network tests, one group for each service."""
+    row = Row(
+        "subnets",
+        "The networks have their subnets, and the containers addresses in them.",
+        network.subnets,
+        ("G2.1", "G2.2", "G2.3", "G2.4"),
+    )
+    yield Group("network", "network", PLATFORM, (case("network", PLATFORM, row),))
+    for service in stack.services.values():
+        cases = [case("network", service.name, row) for row in NETWORK]
+        if service.role == "nats":
+            row = Row(
+                "latency",
+                "A round trip on the lowlatency network stays within its budget.",
+                network.lowlatency,
+                ("R5.performance", "R5.network"),
+            )
+            cases.append(case("network", service.name, row))
+        yield Group(f"network.{service.name}", "network", service.name, tuple(cases))
+
+
+def component_groups(stack: Stack) -> Iterator[Group]:
+    """The component tests, one group for each service."""
+    for service in stack.services.values():
+        yield Group(f"component.{service.name}", "component", service.name, tuple(component_cases(service)))
+
+
+def groups(stack: Stack, kinds: Sequence[str]) -> list[Group]:
+    """The groups of the kinds, in the order of KINDS."""
+    found: list[Group] = []
+    makers = {"component": component_groups, "network": network_groups}
+    for kind in (kind for kind in KINDS if kind in kinds and kind in makers):
+        found += makers[kind](stack)
+    return found
+
+
+def cases(groups: Iterable[Group]) -> list[Case]:
+    """All tests of the groups."""
+    return [case for group in groups for case in group.cases]
