@@ -6,10 +6,10 @@ The sentence of a test says what holds if it passes. `source` are numbers of mod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ansible.module_utils.validation import component, kernel, network, refusals
+from ansible.module_utils.validation import component, integration, kernel, network, refusals
 from ansible.module_utils.validation.model import KINDS, PLATFORM, Case, Group, Run
 from ansible.module_utils.validation.stack import Service, Stack
 
@@ -135,6 +135,28 @@ NETWORK = (
 )
 
 
+ORDER = ("R5.integration",)
+
+INTEGRATION = (
+    Row("token", "A client gets a token with the scope for orders, and one without.",
+        integration.step(integration.token), (*ORDER, "A4.8")),
+    Row("permitted", "An order with a token that has the scope is allowed.",
+        integration.step(integration.permitted), (*ORDER, "A4.9")),
+    Row("published", "Its fills are stored on a stream.", integration.step(integration.published), (*ORDER, "A4.2")),
+    Row("denied", "An order with a token without the scope is denied.",
+        integration.step(integration.denied), (*ORDER, "A4.9")),
+    Row("consumed", "A consumer gets the fills in their order.", integration.step(integration.consumed), ORDER),
+    Row("cached", "Its state is in the cache.", integration.step(integration.cached), (*ORDER, "A4.3")),
+    Row("recorded", "Its fills are rows of the time series.", integration.step(integration.recorded), ORDER),
+    Row("aggregated", "Its value is computed from its fills.", integration.step(integration.aggregated), ORDER),
+    Row("indexed", "It is a document of the search engine.", integration.step(integration.indexed), ORDER),
+    Row("archived", "Its confirmation is a blob.", integration.step(integration.archived), ORDER),
+    Row("found_again", "Every service finds it by its id.", integration.step(integration.found_again), (*ORDER, "M5")),
+    Row("no_trace", "The denied order is in no service.", integration.step(integration.no_trace), ORDER),
+    Row("removed", "What the order created is removed.", integration.removed, ORDER),
+)  # fmt: skip
+
+
 def case(kind: str, service: str, row: Row, limit_s: float = 60) -> Case:
     """A test of one service."""
     return Case(f"{kind}.{service}.{row.name}", kind, service, row.title, row.source, row.run, limit_s)
@@ -187,10 +209,21 @@ def component_groups(stack: Stack) -> Iterator[Group]:
         yield Group(f"component.{service.name}", "component", service.name, tuple(component_cases(service)))
 
 
+def integration_groups(_stack: Stack) -> Iterator[Group]:
+    """The way of an order, one group."""
+    yield Group(
+        "integration", "integration", PLATFORM, tuple(case("integration", PLATFORM, row) for row in INTEGRATION)
+    )
+
+
 def groups(stack: Stack, kinds: Sequence[str]) -> list[Group]:
     """The groups of the kinds, in the order of KINDS."""
     found: list[Group] = []
-    makers = {"component": component_groups, "network": network_groups}
+    makers: dict[str, Callable[[Stack], Iterator[Group]]] = {
+        "component": component_groups,
+        "integration": integration_groups,
+        "network": network_groups,
+    }
     for kind in (kind for kind in KINDS if kind in kinds and kind in makers):
         found += makers[kind](stack)
     return found
