@@ -81,11 +81,10 @@ def token(stack: Stack, order: Journey) -> Passed:
     authn = stack.of_role("authn")
     probe = authn.probe(bridge.authn.Tokens)
     secrets = probe.clients(authn.target)
-    for client, scopes in probe.scopes.items():
-        if ACTION in scopes and len(scopes) > 1:
-            break
-    else:
+    able = {client: scopes for client, scopes in probe.scopes.items() if ACTION in scopes and len(scopes) > 1}
+    if not able:
         raise SkippedError(f"no client may have {ACTION} and another scope")
+    client, scopes = next(iter(able.items()))
     for name, scope in (("with", ACTION), ("without", next(one for one in scopes if one != ACTION))):
         answer = probe.ask(authn.target, client, secrets[client], scope).expect(200).mapping()
         order.tokens[name] = str(answer["access_token"])
@@ -98,7 +97,7 @@ def permitted(stack: Stack, order: Journey) -> Passed:
     if not allowed(opa, order.tokens["with"], ACTION):
         raise FailedError(
             f"OPA denies {ACTION} to a token of authn that has this scope",
-            "the policy trade2026.authz denies everybody, expects another issuer or audience, or cannot fetch authn's keys",
+            "the policy trade2026.authz denies everybody, expects another issuer, or cannot fetch authn's keys",
             "compare the policies below config/backend with the declared ones, then run the deployment again",
         )
     return Passed(f"OPA allows {ACTION}")
@@ -253,7 +252,7 @@ def found_again(stack: Stack, order: Journey) -> Passed:
     found = dict(traces(stack, order.order))
     if missing := [name for name, count in found.items() if not count]:
         raise FailedError(f"{order.order} is not found in {', '.join(missing)}")
-    return Passed(f"found by its id in {', '.join(found)}", {name: count for name, count in found.items()})
+    return Passed(f"found by its id in {', '.join(found)}", dict(found))
 
 
 def no_trace(stack: Stack, order: Journey) -> Passed:
