@@ -33,7 +33,7 @@ class ActionModule(ServicesAction):
             "directories": [asdict(directory) for directory in service.record.directories],
             "files": self.render_files(service, describer),
             "watch": [secret.path for secret in service.record.secrets],
-            "checker": described.validate_command(service, str(args["image"]["reference"])),
+            "validate": described.validate_command(service, str(args["image"]["reference"])),
             "owners": [{"path": path, "uid": user.uid, "gid": user.gid} for path in args.get("owners") or []],
             "service": service.name,
             "run": args.get("run") or "",

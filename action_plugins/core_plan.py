@@ -70,24 +70,28 @@ class ActionModule(ServicesAction):
         owner = this_run(uuid.uuid4().hex, getpass.getuser(), run_pid()) if apply else None
         if owner:
             arguments["begin"] = vars(owner)
-        answer = self._look(arguments, task_vars)
+        answer = self._inspect(arguments, task_vars)
         plan = plan_from_dict(answer["plan"])
         result.update(
-            {key: answer[key] for key in ("plan", "text", "fingerprint", "checks", "preflight", "fragments")},
+            {
+                key: answer[key]
+                for key in ("plan", "text", "fingerprint", "preflight_checks", "preflight_failures", "fragments")
+            },
             changed=False,
             run=owner.run if owner and answer["locked"] else "",
             services={service.name: plain(service.definition) for service in found},
             records={service.name: service.record.to_dict() for service in found},
             images={service.name: service.image for service in found},
             image_wanted=images["wanted"],
-            image_plan=images["plan"],
+            image_planned=images["plan"],
             probes=[plain(described.probe_arguments(service)) for service in found],
             by_service={name: [operation.to_dict() for operation in plan.of(name)] for name in [MACHINE, *names]},
             machine=machine,
         )
         self._show(result, plan.text, bool(args.get("show", True)))
-        if answer["preflight"] and args.get("enforce", True):
-            return {"failed": True, "changed": False, "msg": str(answer["preflight"]), "checks": answer["checks"]}
+        if answer["preflight_failures"] and args.get("enforce", True):
+            # The message has every failed check; Ansible would print the passed ones above it.
+            return {"failed": True, "changed": False, "msg": str(answer["preflight_failures"])}
         return result
 
     def _describe(
@@ -148,7 +152,7 @@ class ActionModule(ServicesAction):
             for document in args.get("documents") or []
         ]
 
-    def _look(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _inspect(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The module's answer; a lock whose owner has ended is taken over, any other ends the run."""
         answer = self.call("core_plan", arguments, task_vars)
         locked = dict(answer["locked"])
@@ -173,7 +177,7 @@ class ActionModule(ServicesAction):
         try:
             content = json.loads(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise AnsibleActionFail(f"core_plan={file} cannot be read: {error}") from error
+            raise AnsibleActionFail(f"core_plan_to_apply={file} cannot be read: {error}") from error
         version = described.project_version(Path(__file__).resolve().parent.parent)
         try:
             return machine_of(content, str(task_vars["docker_host"]), described.site_of(machine), version, names)

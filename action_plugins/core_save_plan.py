@@ -48,6 +48,6 @@ class ActionModule(ActionBase):
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(json.dumps(content, indent=2) + "\n")
         except OSError as error:
-            raise AnsibleActionFail(f"core_plan_file={dest} cannot be written: {error.strerror}") from error
+            raise AnsibleActionFail(f"core_plan_to_save={dest} cannot be written: {error.strerror}") from error
         result.update(changed=False, msg=f"{dest} holds the plan until {content['expires']}", sha256=content["sha256"])
         return result

@@ -13,7 +13,7 @@ import ansible.module_utils
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
 from ansible.module_utils.deployment.model import MACHINE, Operation, table
-from ansible.module_utils.deployment.plan import needs_recreation
+from ansible.module_utils.deployment.plan import needs_recreate
 
 # Matches no host; an empty pattern would be an error.
 NOBODY = "core_services:!core_services"
@@ -75,9 +75,9 @@ def core_container_operations(operations: Operations) -> list[dict[str, str]]:
     ]
 
 
-def core_recreates(operations: Operations) -> bool:
+def core_needs_recreate(operations: Operations) -> bool:
     """Whether the container must be created again even where Compose sees the same definition."""
-    return needs_recreation(tuple(Operation(**row) for row in operations))
+    return needs_recreate(tuple(Operation(**row) for row in operations))
 
 
 def core_hosts_to_deploy(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -117,7 +117,7 @@ def core_summary(
     for entry in planned["probes"]:
         name = entry["name"]
         image, result = images.get(name) or {}, probed.get(name) or {}
-        checks = result.get("checks") or []
+        probes = result.get("probes") or []
         took = result.get("healthy_after_s")
         health = "FAILED" if name in failed else "healthy" if result.get("healthy") else "-"
         rows.append(
@@ -127,7 +127,7 @@ def core_summary(
                 str(image.get("source", "")) or "-",
                 f"{entry['address']}:{','.join(str(port) for port in entry['ports'].values())}",
                 health,
-                f"{sum(1 for check in checks if check['ok'])}/{len(checks)}" if checks else "-",
+                f"{sum(1 for probe in probes if probe['ok'])}/{len(probes)}" if probes else "-",
                 f"{took:.1f} s" if took is not None else "was running" if result.get("healthy") else "-",
             )
         )
@@ -173,7 +173,7 @@ def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[
     for host in hosts:
         planned = hostvars[host]["core_planned"]
         images = [row for rows in planned["by_service"].values() for row in rows if row["what"] == "image"]
-        if planned["by_service"][MACHINE] or (images and planned["image_plan"]["missing_tools"]):
+        if planned["by_service"][MACHINE] or (images and planned["image_planned"]["missing_tools"]):
             found.append(host)
     return found or [NOBODY]
 

@@ -61,7 +61,7 @@ message:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.checker import HELPER_LABEL
+from ansible.module_utils.core.validate_command import HELPER_LABEL
 from ansible.module_utils.shared.docker import Docker, DockerError
 
 SCRIPT = """

@@ -10,7 +10,7 @@ short_description: Look at a machine once, run the preflight checks, and plan wh
 version_added: 1.0.0
 description:
   - Looks at files, owners, secrets, networks, images, containers, ports, memory, disk and kernel settings, in one
-    module process, through the Docker SDK for Python. Nothing is changed by the look.
+    module process, through the Docker SDK for Python. The inspection changes nothing.
   - The preflight checks judge what was seen, and a pure function turns it into the plan, an ordered list of operations.
   - The action plugin of the same name describes the services and renders their templates on the controller first.
 options:
@@ -87,12 +87,12 @@ fingerprint:
   description: Service to part to a hash that changes when that part moves.
   returned: success
   type: dict
-checks:
+preflight_checks:
   description: Every preflight check with its result, and its remedy where it failed.
   returned: always
   type: list
   elements: dict
-preflight:
+preflight_failures:
   description: The failures of the preflight checks as one text; empty when all passed.
   returned: success
   type: str
@@ -107,6 +107,7 @@ locked:
   type: dict
 """
 
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -114,8 +115,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.core.checker import HELPER_LABEL
 from ansible.module_utils.core.files import STAGING, FilesError
+from ansible.module_utils.core.validate_command import HELPER_LABEL
 from ansible.module_utils.deployment import engine as docker_engine
 from ansible.module_utils.deployment.journal import Journal, JournalError, read_owner
 from ansible.module_utils.deployment.model import (
@@ -148,7 +149,7 @@ VERSION_COMMAND = ("docker", "compose", "version", "--short")
 FRAGMENTS = "@@fragments@@"
 
 
-class Look:
+class Inspection:
     """The observation of one machine, and everything that is concluded from it."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
@@ -175,7 +176,7 @@ class Look:
         self.helpers: list[tuple[str, str]] = []
 
     def run(self) -> None:
-        """Look; every process of the command line runs beside what is asked here."""
+        """Inspect the machine; the command-line processes run in parallel with the questions to the engine."""
         version = start(VERSION_COMMAND)
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
         secrets = look_at_secrets(self.secrets_root, declared, self.params["salt"])
@@ -367,7 +368,7 @@ class Look:
             }
         return found
 
-    def checks(self) -> list[Result]:
+    def preflight_checks(self) -> list[Result]:
         """The preflight checks on what was seen."""
         limits = self.params["preflight"]
         ensure = self.machine["foundation"] == "ensure"
@@ -395,6 +396,7 @@ class Look:
             *tree.check_disk(self.root, float(limits["min_free_gib"])),
             *tree.check_secrets(self.secrets_root, bool(limits["accept_readable_secrets"])),
             *host.check_memory(services, int(total[1]) * 1024 if total else 0, float(limits["memory_share"])),
+            *host.check_processors(services, os.cpu_count() or 1),
             *host.check_bounds(services),
             *host.check_map_count(services, int(Path("/proc/sys/vm/max_map_count").read_text(encoding="utf-8"))),
             *host.check_nofile(services, host.engine_nofile()),
@@ -437,20 +439,20 @@ def _network(seen: docker_engine.SeenEngine, network: DesiredNetwork) -> str:
     return found.id if found else ""
 
 
-def begin(module: AnsibleModule, look: Look, planned: Plan, before: str) -> None:
+def begin(module: AnsibleModule, inspection: Inspection, planned: Plan, before: str) -> None:
     """Take the lock for what was planned; refuse when another run finished since the look began."""
-    journal = Journal(look.root)
-    unknown = [service["name"] for service in look.services if not service["image"]["known"]]
+    journal = Journal(inspection.root)
+    unknown = [service["name"] for service in inspection.services if not service["image"]["known"]]
     journal.begin(read_owner(module.params["begin"]), planned.operations, module.params["take_over"], unknown)
     # What a killed run staged for a validate command.
-    shutil.rmtree(look.root / STAGING, ignore_errors=True)
+    shutil.rmtree(inspection.root / STAGING, ignore_errors=True)
     if journal.finished_run() != before:
         journal.finish(module.params["begin"]["run"])
         raise JournalError("another run finished while this one looked at the machine; run again")
 
 
 def main() -> None:
-    """Look, judge, plan; take the lock when asked to and there is something to do."""
+    """Inspect, check, plan; take the lock when asked to and there is something to do."""
     module = AnsibleModule(
         argument_spec={
             "machine": {"type": "dict", "required": True},
@@ -468,24 +470,24 @@ def main() -> None:
         supports_check_mode=True,
     )
     params: dict[str, Any] = module.params
-    look = Look(params)
-    journal = Journal(look.root)
+    inspection = Inspection(params)
+    journal = Journal(inspection.root)
     try:
         holder = journal.owner()
         if holder is not None and params["begin"] and holder.run != params["take_over"]:
             module.exit_json(changed=False, locked={**vars(holder), "refusal": journal.refusal(holder)})
         before = journal.finished_run()
-        look.run()
-        planned = plan(look.desired(), look.seen())
-        results = look.checks()
-        fragments = look.root / look.machine["services_dir"]
+        inspection.run()
+        planned = plan(inspection.desired(), inspection.seen())
+        results = inspection.preflight_checks()
+        fragments = inspection.root / inspection.machine["services_dir"]
         answer = {
             "changed": False,
             "plan": planned.to_dict(),
             "text": planned.text,
-            "fingerprint": look.fingerprint(),
-            "checks": [result.as_dict() for result in results],
-            "preflight": "" if all(result.ok for result in results) else report(results),
+            "fingerprint": inspection.fingerprint(),
+            "preflight_checks": [result.as_dict() for result in results],
+            "preflight_failures": "" if all(result.ok for result in results) else report(results),
             "fragments": sorted(path.stem for path in fragments.glob("[!.]*.yml")),
             "locked": {},
         }
@@ -495,10 +497,12 @@ def main() -> None:
             # Nothing is left of what the dead run had to do; its lock goes.
             journal.begin(read_owner(params["begin"]), (), params["take_over"])
             journal.finish(params["begin"]["run"])
-        if params["begin"] and planned.operations and not answer["preflight"] and not module.check_mode:
-            begin(module, look, planned, before)
-            docker_engine.remove_helpers(HELPER_LABEL, str(look.root), look.helpers)
-            journal.done(params["begin"]["run"], [("machine", f"container {name}") for name, _status in look.helpers])
+        if params["begin"] and planned.operations and not answer["preflight_failures"] and not module.check_mode:
+            begin(module, inspection, planned, before)
+            docker_engine.remove_helpers(HELPER_LABEL, str(inspection.root), inspection.helpers)
+            journal.done(
+                params["begin"]["run"], [("machine", f"container {name}") for name, _status in inspection.helpers]
+            )
             answer["locked"] = params["begin"]
     except StalePlanError as error:
         module.fail_json(msg=f"The saved plan is stale; nothing was done.\n{error}")

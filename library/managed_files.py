@@ -15,7 +15,7 @@ description:
     Secrets are read on the machine, so they pass neither through variables nor through logs; diffs show the
     placeholder.
   - Text of the form C(@@config_hash@@) becomes a hash over all other files of the call and over O(watch).
-  - When a file changes, O(checker) runs first on a staged copy. If it refuses, nothing is replaced.
+  - When a file changes, O(validate) runs first on a staged copy. If it fails, nothing is replaced.
   - Where the file system keeps no owners and modes (a Windows drive), they are not counted as a difference.
 options:
   root:
@@ -86,16 +86,16 @@ options:
     type: list
     elements: path
     default: []
-  checker:
+  validate:
     description: The service's validate command for its configuration.
     type: dict
     suboptions:
       image:
-        description: Image to run the check in. In a dry run the check is left out while the image is not there.
+        description: Image to run the command in. A dry run skips the command if the image is missing.
         type: str
         required: true
       command:
-        description: Command line of the check; exit code 0 accepts.
+        description: Command line; exit code 0 accepts.
         type: list
         elements: str
         required: true
@@ -274,7 +274,7 @@ def main() -> None:
                 },
             },
             "watch": {"type": "list", "elements": "path", "default": []},
-            "checker": {
+            "validate": {
                 "type": "dict",
                 "options": {
                     "image": {"type": "str", "required": True},
@@ -319,7 +319,7 @@ def main() -> None:
         plan = work.plan()
         done = [operation_name(change["path"], change["what"], root) for change in plan.changes]
         refuse_unplanned(done, params["expected"])
-        copies = work.carry_out(plan)
+        copies = work.apply(plan)
         if not module.check_mode:
             journal = Journal(root)
             for entry in params["owners"]:

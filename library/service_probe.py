@@ -9,13 +9,13 @@ module: service_probe
 short_description: Wait until the services of a machine are healthy, and probe them over their published ports
 version_added: 1.0.0
 description:
-  - Waits until the service's container is healthy, then puts all checks of the service to its published ports, in one
+  - Waits until the service's container is healthy, then puts all probes of the service to its published ports, in one
     call.
-  - A check that fails is put again until the deadline, unless asking again cannot help (a wrong password, another
+  - A probe that fails is put again until the deadline, unless asking again cannot help (a wrong password, another
     setting than declared) or the container has stopped, restarts in a loop or is unhealthy.
-  - A check that writes uses a name of its own (C(trade2026-probe-) and random letters) and removes what it made, also
+  - A probe that writes uses a name of its own (C(trade2026-probe-) and random letters) and removes what it made, also
     when it fails.
-  - On failure the message names the failing check, the likely cause and the remedy; the last log lines come as a field,
+  - On failure the message names the failing probe, the likely cause and the remedy; the last log lines come as a field,
     without secrets.
 options:
   services:
@@ -28,8 +28,8 @@ options:
         description: Name of the service in the results.
         type: str
         required: true
-      service:
-        description: Name of the service as people write it, for messages.
+      title:
+        description: Display name of the service, for messages.
         type: str
         required: true
       container:
@@ -41,23 +41,23 @@ options:
         type: str
         default: 127.0.0.1
       ports:
-        description: Name of a port, as the checks use it, and the port on the host.
+        description: Name of a port, as the probes use it, and the port on the host.
         type: dict
         required: true
-      deadline_s:
-        description: Seconds until the container must be healthy and every check must pass.
+      ready_timeout_s:
+        description: Seconds until the container must be healthy and every probe must pass.
         type: float
         default: 120
       timeout_s:
         description:
           - Seconds that one question to the service may take.
-          - A check that asks several is cut off after a small multiple of it. The call ends at most one such check and
-            its removal after O(services[].deadline_s).
+          - A probe that asks several is cut off after a small multiple of it. The call ends at most one such probe and
+            its removal after O(services[].ready_timeout_s).
         type: float
         default: 5
-      checks:
+      probes:
         description:
-          - What to ask. Each check has a C(type), keys of its own, and may have a C(name) for the results.
+          - What to ask. Each probe has a C(type), keys of its own, and may have a C(name) for the results.
           - Files (C(*_file)) are relative to O(secrets_root); an empty C(password_file) means no password. C(port) is a
             name in O(services[].ports), and has a default for all but C(http) and C(tcp).
           - C(http) C({port, path, method, status, headers, expect_json, expect_text, expect}), C(tcp) C({port}).
@@ -79,7 +79,7 @@ options:
         default: []
   secrets_root:
     description:
-      - Folder that files of credentials in O(services[].checks) are relative to.
+      - Folder that files of credentials in O(services[].probes) are relative to.
       - Every secret in it is masked in what the module returns. Where one cannot be read, log lines are withheld.
     type: path
     required: true
@@ -90,7 +90,7 @@ options:
   slice_s:
     description:
       - Seconds after which the module answers although a container is still starting, so that its caller can show
-        progress and call again. V(0) waits for O(services[].deadline_s).
+        progress and call again. V(0) waits for O(services[].ready_timeout_s).
     type: float
     default: 0
   root:
@@ -116,9 +116,9 @@ options:
     default: []
 attributes:
   check_mode:
-    description: The same, but for checks that write.
+    description: The same, but for probes that write.
     details:
-      - Runs only the checks that write nothing, and names the others in C(not_run).
+      - Runs only the probes that write nothing, and names the others in C(not_run).
       - A container that does not exist is not a failure, because the real run would create it. The task is skipped.
     support: partial
   diff_mode:
@@ -127,7 +127,7 @@ attributes:
 requirements:
   - jmespath for C(expect) of C(http)
   - nats-py for C(nats_roundtrip)
-  - valkey for the checks of Valkey
+  - valkey for the probes of Valkey
   - psycopg with its binary part for C(questdb_roundtrip)
   - clickhouse-driver for C(clickhouse_roundtrip)
   - minio for C(seaweedfs_s3)
@@ -141,11 +141,11 @@ EXAMPLES = r"""
     secrets_root: /srv/trade2026/secrets
     services:
       - name: valkey
-        service: Valkey
+        title: Valkey
         container: valkey
         ports: {client: 6379}
-        deadline_s: 120
-        checks:
+        ready_timeout_s: 120
+        probes:
           - {type: valkey_ping, password_file: valkey/password}
           - {type: valkey_roundtrip, password_file: valkey/password}
           - {type: valkey_config, password_file: valkey/password, expect: {appendonly: "yes", maxmemory: 2gb}}
@@ -154,7 +154,7 @@ EXAMPLES = r"""
 RETURN = r"""
 services:
   description:
-    - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(checks) and C(not_run).
+    - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(probes) and C(not_run).
     - A failed one has C(msg), C(cause), C(remedy), C(container), C(health_log) and C(log) as well; one that is still
       starting at the end of a slice has C(pending).
   returned: always
@@ -173,17 +173,17 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deployment.journal import Journal, JournalError
-from ansible.module_utils.probes.probe import probe_service
+from ansible.module_utils.probes.service import probe_service
 
 SERVICE = {
     "name": {"type": "str", "required": True},
-    "service": {"type": "str", "required": True},
+    "title": {"type": "str", "required": True},
     "container": {"type": "str", "default": ""},
     "address": {"type": "str", "default": "127.0.0.1"},
     "ports": {"type": "dict", "required": True},
-    "deadline_s": {"type": "float", "default": 120},
+    "ready_timeout_s": {"type": "float", "default": 120},
     "timeout_s": {"type": "float", "default": 5},
-    "checks": {"type": "list", "elements": "dict", "default": []},
+    "probes": {"type": "list", "elements": "dict", "default": []},
 }
 
 
@@ -217,7 +217,7 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
         answer = probe_service(params, module.check_mode, module.run_command, module.params["slice_s"])
     except BaseException as error:
         # Whatever it is must reach the report of the run, not the child's own end.
-        answer = {"failed": True, "msg": f"{service['service']} cannot be asked: {type(error).__name__}: {error}"}
+        answer = {"failed": True, "msg": f"{service['title']} cannot be asked: {type(error).__name__}: {error}"}
     try:
         with os.fdopen(writer, "w", encoding="utf-8") as pipe:
             json.dump(answer, pipe)

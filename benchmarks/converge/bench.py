@@ -15,45 +15,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-# Counts module processes: Ansible starts the interpreter once per module.
-COUNTING_INTERPRETER = """#!/bin/sh
-echo >> '{count}'
-exec '{python}' "$@"
-"""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One run: wall time and CPU time in seconds, and the number of module processes."""
-
-    wall_s: float
-    cpu_s: float
-    processes: int
-
-
-def measure(command: list[str], folder: Path, count: Path) -> Sample:
-    """Run a command and measure it; exits if the command fails."""
-    count.write_text("", encoding="utf-8")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    begin = time.perf_counter()
-    done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    wall = time.perf_counter() - begin
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Sample(wall, cpu, count.read_text(encoding="utf-8").count("\n"))
+from timing import ROOT, Sample, counting_interpreter, measure
 
 
 def row(name: str, samples: list[Sample]) -> str:
@@ -123,10 +93,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        count = folder / "count"
-        interpreter = folder / "python"
-        interpreter.write_text(COUNTING_INTERPRETER.format(count=count, python=sys.executable), encoding="utf-8")
-        interpreter.chmod(0o755)
+        count, interpreter = counting_interpreter(folder)
         counted = ["--extra-vars", f"ansible_python_interpreter={interpreter}"]
         runs = scenarios(arguments, counted, folder)
         samples: dict[str, list[Sample]] = {run.name: [] for run in runs}

@@ -175,13 +175,13 @@ def probe_arguments(service: Service) -> dict[str, Any]:
     record = service.record
     return {
         "name": service.name,
-        "service": record.title,
+        "title": record.title,
         "container": record.container,
         "address": record.address,
         "ports": {port.name: port.host for port in record.ports},
-        "deadline_s": record.ready_timeout_s,
+        "ready_timeout_s": record.ready_timeout_s,
         "timeout_s": float(record.probe_timeout_s),
-        "checks": probes_for(record.probes, str(service.image.get("version", ""))),
+        "probes": probes_for(record.probes, str(service.image.get("version", ""))),
     }
 
 
@@ -193,6 +193,7 @@ def preflight_of(service: Service) -> dict[str, Any]:
         "container": record.container,
         "ports": [port.host for port in record.ports],
         "memory": record.limits.memory_bytes,
+        "cpus": record.limits.cpus,
         "nofile": int(record.ulimits.get("nofile", 0)),
         "max_map_count": int(record.host_requirements.get("max_map_count", 0)),
         "unauthenticated": record.unauthenticated,

@@ -17,7 +17,7 @@ def make_directories(path: Path, mode: int = 0o755) -> None:
         folder.chmod(mode)
 
 
-def keep_copy(path: Path, root: Path, now: datetime | None = None) -> Path:
+def back_up(path: Path, root: Path, now: datetime | None = None) -> Path:
     """Copy `path` with its owner and mode to `ROOT/.trade2026/replaced/TIME/…` before it is replaced."""
     moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%fZ")
     inside = path.relative_to(root) if path.is_relative_to(root) else Path(*path.parts[1:])

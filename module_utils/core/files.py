@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.core import atomic, placeholders
-from ansible.module_utils.core.checker import run_checker
+from ansible.module_utils.core.validate_command import run_validate_command
 from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.shared.fs import write_file
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
@@ -20,7 +20,7 @@ from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 STAGING = Path(".trade2026/staging")
 DIFFERS = "differs from the declared text"
 # Stands for a secret that does not exist yet, in a dry run only.
-UNBORN_SECRET = "created-by-the-real-run"
+PENDING_SECRET = "created-by-the-real-run"
 
 
 class FilesError(Exception):
@@ -54,7 +54,7 @@ class Plan:
 
 
 class ManagedFiles:
-    """The declared files of one call. `plan` only reads; `carry_out` follows the plan."""
+    """The declared files of one call. `plan` only reads; `apply` follows the plan."""
 
     def __init__(self, params: Mapping[str, Any], docker: Docker | None, dry: bool) -> None:
         self.root = Path(params["root"])
@@ -65,7 +65,7 @@ class ManagedFiles:
         self.directories: list[dict[str, Any]] = list(params.get("directories") or [])
         self.files: list[dict[str, Any]] = list(params.get("files") or [])
         self.watch: list[str] = list(params.get("watch") or [])
-        self.checker: dict[str, Any] | None = params.get("checker")
+        self.validate: dict[str, Any] | None = params.get("validate")
         # Secrets that this run will create or replace: their present text is not the one that will be written.
         self.pending_secrets: frozenset[str] = frozenset(params.get("pending_secrets") or ())
         self.docker = docker
@@ -77,11 +77,11 @@ class ManagedFiles:
             raise FilesError(f"a file mentions the secret {path}, and `secrets_root` is not set")
         file = self.secrets_root / path
         if self.dry and path in self.pending_secrets:
-            return UNBORN_SECRET
+            return PENDING_SECRET
         if file.exists():
             return file.read_text(encoding="utf-8").strip()
         if self.dry:
-            return UNBORN_SECRET
+            return PENDING_SECRET
         raise FilesError(f"{file}: no such secret. Declare it under `secrets` of the service, or write it there.")
 
     def plan(self) -> Plan:
@@ -99,10 +99,10 @@ class ManagedFiles:
                 plan.texts[target.dest] = target.data.decode()
         return plan
 
-    def carry_out(self, plan: Plan) -> list[str]:
+    def apply(self, plan: Plan) -> list[str]:
         """Check the staged configuration, then write; returns the copies kept of replaced files."""
         if plan.writes:
-            self._check(plan)
+            self._validate(plan)
         if self.dry:
             return []
         for path, ownership in plan.directories:
@@ -112,7 +112,7 @@ class ManagedFiles:
         for target in plan.writes:
             atomic.make_directories(target.path.parent)
             if target.path.exists():
-                copies.append(str(atomic.keep_copy(target.path, self.root)))
+                copies.append(str(atomic.back_up(target.path, self.root)))
             write_file(target.path, target.data, target.ownership)
         # A file system that keeps no owners shows the difference again afterwards; then it was no change.
         kept = {str(path) for path, ownership in plan.reowned if ownership.apply(path)}
@@ -200,33 +200,35 @@ class ManagedFiles:
         lines = [line if line in declared else "(not shown: this file holds secrets)" for line in text.splitlines()]
         return "".join(f"{line}\n" for line in lines)
 
-    def _can_check(self) -> bool:
+    def _can_validate(self) -> bool:
         """Whether a dry run has the image and the secrets that the command needs; Docker creates missing folders."""
-        checker = self.checker or {}
-        secrets = [mount["source"] for mount in checker["mounts"] if mount["kind"] == "secret"]
+        validate = self.validate or {}
+        secrets = [mount["source"] for mount in validate["mounts"] if mount["kind"] == "secret"]
         if not all(((self.secrets_root or self.root) / source).is_dir() for source in secrets):
             return False
-        return self.docker is not None and bool(self.docker.inspect("image", checker["image"]))
+        return self.docker is not None and bool(self.docker.inspect("image", validate["image"]))
 
-    def _check(self, plan: Plan) -> None:
+    def _validate(self, plan: Plan) -> None:
         """Run the service's validate command on a copy of the new configuration."""
-        if self.checker is None or self.docker is None:
+        if self.validate is None or self.docker is None:
             return
-        if self.dry and not self._can_check():
+        if self.dry and not self._can_validate():
             return
         # Below the folder that root alone may enter; a dry run on a machine with nothing has the temporary directory.
         place = self.root / STAGING
         if not self.dry:
             atomic.make_directories(place, 0o700)
         with tempfile.TemporaryDirectory(prefix="staged-", dir=place if place.is_dir() else None) as staged:
-            refusal = run_checker(self.docker, self.checker, self.root, self.secrets_root, Path(staged), plan.targets)
+            refusal = run_validate_command(
+                self.docker, self.validate, self.root, self.secrets_root, Path(staged), plan.targets
+            )
         if refusal:
             written = ", ".join(str(target.path) for target in plan.writes)
             for target in plan.targets:
                 refusal = self._masked(refusal.encode(), target)
             raise FilesError(
-                f"the service's own checker refuses the new configuration ({written}); the live files are untouched. "
-                f"It said: {refusal}"
+                f"the validate command rejected the new configuration ({written}); the live files are unchanged. "
+                f"Its output: {refusal}"
             )
 
 

@@ -81,7 +81,7 @@ def scrypt_hash(secret: str) -> str:
     return f"scrypt${n}${r}${p}${_base64url(salt)}${_base64url(digest)}"
 
 
-def verifies(secret: str, stored: str) -> bool:
+def matches_hash(secret: str, stored: str) -> bool:
     """Whether `stored` is a hash of `secret`."""
     try:
         _kind, n, r, p, salt, digest = stored.split("$")
@@ -154,7 +154,7 @@ class SecretStore:
     @staticmethod
     def _still_valid(secret: str, stored: Any) -> bool:
         known = stored if isinstance(stored, list) else [stored] if stored else []
-        return any(verifies(secret, item) for item in known)
+        return any(matches_hash(secret, item) for item in known)
 
     def _object(self, path: str) -> dict[str, Any]:
         text = self._read(path)
@@ -183,7 +183,7 @@ class SecretStore:
             file.parent.mkdir(mode=0o750, exist_ok=True)
             Ownership(0 if os.geteuid() == 0 else None, entry["gid"], 0o750).apply(file.parent)
         if existed:
-            atomic.keep_copy(file, self.root)
+            atomic.back_up(file, self.root)
         write_file(file, text.encode(), self._ownership(entry))
 
     def _own(self, entry: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.core.files import FilesError, ManagedFiles
-from ansible.module_utils.core.secret_store import verifies
+from ansible.module_utils.core.secret_store import matches_hash
 from ansible.module_utils.deployment.model import SeenFile, SeenOwners, SeenSecret, digest
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
@@ -188,7 +188,7 @@ def _clients(root: Path, entry: Mapping[str, Any], salt: str) -> list[SeenSecret
 
 def _verified(secret: str, stored: Any) -> bool:
     known = stored if isinstance(stored, list) else [stored] if stored else []
-    return any(verifies(secret, str(item)) for item in known)
+    return any(matches_hash(secret, str(item)) for item in known)
 
 
 def _object(file: Path) -> dict[str, Any]:

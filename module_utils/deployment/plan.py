@@ -43,7 +43,7 @@ def plan(desired: DesiredMachine, seen: Seen) -> Plan:
     return Plan(tuple(operations), tuple(unpredictable))
 
 
-def needs_recreation(operations: tuple[Operation, ...]) -> bool:
+def needs_recreate(operations: tuple[Operation, ...]) -> bool:
     """Whether the container must be created again even where Compose sees no reason for it.
 
     One that was paused counts as unhealthy for a while after it goes on, for its checks failed meanwhile.
@@ -84,7 +84,8 @@ def _service(want: DesiredService, have: SeenService, desired: DesiredMachine, s
     operations = []
     if not want.image_id:
         action = {"pull": "fetch", "recipe": "build", "build": "build"}.get(want.image_kind, "fetch")
-        operations.append(Operation(want.name, "image", action, "", want.image, f"not here; {want.image_from}"))
+        cause = "it is not present" if want.image_known else "its sources are migrated first, and decide its tag"
+        operations.append(Operation(want.name, "image", action, "", want.image, f"{cause}; {want.image_from}"))
     operations += [_file(want.name, file) for file in have.files]
     for owners in have.owners:
         operations.append(

@@ -119,6 +119,20 @@ def check_memory(services: Sequence[Mapping[str, Any]], total_bytes: int, share:
     ]
 
 
+def check_processors(services: Sequence[Mapping[str, Any]], available: int) -> list[Result]:
+    """No service may take more processors than the machine has: Docker refuses to create such a container."""
+    results = [
+        failed(
+            f"processors of {service['name']}",
+            f"its limit is {service['cpus']:g}, the machine has {available}; Docker would refuse the container",
+            f"set {service['name']}_cpu_limit to at most {available}, or a smaller core_size",
+        )
+        for service in services
+        if float(service["cpus"]) > available
+    ]
+    return results or [passed("processors", f"no service may take more than the machine's {available}")]
+
+
 def check_bounds(services: Sequence[Mapping[str, Any]]) -> list[Result]:
     """Variables that contradict each other: one that must not exceed another does."""
     results = [

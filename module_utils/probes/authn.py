@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of authn: an OAuth 2.0 issuer for client credentials (RFC 6749 §4.4, RFC 8414, RFC 9068)."""
+"""Probes of authn: an OAuth 2.0 issuer for client credentials (RFC 6749 §4.4, RFC 8414, RFC 9068)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target
-from ansible.module_utils.probes.compare import demand
+from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target
+from ansible.module_utils.probes.compare import raise_on_mismatch
 
 JWKS_PATH = "/.well-known/jwks.json"
 METADATA_PATH = "/.well-known/oauth-authorization-server"
@@ -26,7 +26,7 @@ ALGORITHM = "RS256"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health(Check):
+class Health(Probe):
     """The server says that it is up."""
 
     TYPE: ClassVar[str] = "authn_health"
@@ -39,7 +39,7 @@ class Health(Check):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Jwks(Check):
+class Jwks(Probe):
     """The published keys are public RSA keys of 2048 bits or more, each with an id of its own."""
 
     TYPE: ClassVar[str] = "authn_jwks"
@@ -49,12 +49,12 @@ class Jwks(Check):
         """Ask for the key set."""
         keys = _key_set(target, self.port)
         if problems := key_problems(keys):
-            raise CheckError(f"{JWKS_PATH}: {'; '.join(problems)}", Kind.ANSWER)
+            raise ProbeError(f"{JWKS_PATH}: {'; '.join(problems)}", Kind.ANSWER)
         return f"{len(keys)} public key{'s' if len(keys) > 1 else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metadata(Check):
+class Metadata(Probe):
     """The metadata name the issuer, and where clients get tokens and keys."""
 
     TYPE: ClassVar[str] = "authn_metadata"
@@ -66,7 +66,7 @@ class Metadata(Check):
         path = urlsplit(self.issuer).path.rstrip("/") if "://" in self.issuer else ""
         document = web.ask(target, self.port, METADATA_PATH + path).expect(200).mapping()
         if document.get("issuer") != self.issuer:
-            demand([f"the issuer is {document.get('issuer')!r}, not {self.issuer!r}"])
+            raise_on_mismatch([f"the issuer is {document.get('issuer')!r}, not {self.issuer!r}"])
         endpoints = {name: document.get(name) for name in ("token_endpoint", "jwks_uri")}
         wrong = [f"{name} is {value!r}" for name, value in endpoints.items() if not _is_url(value)]
         if "client_credentials" not in (document.get("grant_types_supported") or []):
@@ -74,13 +74,13 @@ class Metadata(Check):
         if not isinstance(document.get("response_types_supported"), list):
             wrong.append("response_types_supported is missing")
         if wrong:
-            raise CheckError(f"{METADATA_PATH}: {'; '.join(wrong)}")
+            raise ProbeError(f"{METADATA_PATH}: {'; '.join(wrong)}")
         return f"the issuer is {self.issuer}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenCheck(Check):
-    """What the checks have in common that ask for a token."""
+class TokenProbe(Probe):
+    """What the probes have in common that ask for a token."""
 
     port: str = "http"
     path: str = "/token"
@@ -88,14 +88,14 @@ class TokenCheck(Check):
     clients_file: str
 
     def clients(self, target: Target) -> dict[str, str]:
-        """Client -> secret; raises CheckError."""
+        """Client -> secret; raises ProbeError."""
         try:
             clients = json.loads(target.secret(self.clients_file))
         except ValueError:
             clients = None
         if isinstance(clients, dict) and clients and all(isinstance(secret, str) for secret in clients.values()):
             return clients
-        raise CheckError(f"{self.clients_file} is not a JSON object of clients and their secrets", Kind.SETUP)
+        raise ProbeError(f"{self.clients_file} is not a JSON object of clients and their secrets", Kind.CONFIG)
 
     def ask(self, target: Target, client: str, secret: str, scope: str) -> web.Answer:
         """Ask for a token with client_secret_basic."""
@@ -110,12 +110,12 @@ class TokenCheck(Check):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tokens(TokenCheck):
+class Tokens(TokenProbe):
     """Every client gets a token, signed by a published key, with the claims that RFC 9068 asks for."""
 
     TYPE: ClassVar[str] = "authn_tokens"
     LIBRARY: ClassVar[tuple[str, str] | None] = ("joserfc.jwt", "joserfc")
-    QUESTIONS: ClassVar[int] = 6
+    REQUESTS: ClassVar[int] = 6
     issuer: str
     audience: str
     # Client -> its scopes. Empty: every client of the file, with the scopes that it gets by default.
@@ -125,18 +125,18 @@ class Tokens(TokenCheck):
         """One token for each client."""
         clients = self.clients(target)
         if missing := sorted(set(self.scopes) - set(clients)):
-            raise CheckError(f"{self.clients_file} has no secret for {', '.join(missing)}", Kind.SETUP)
+            raise ProbeError(f"{self.clients_file} has no secret for {', '.join(missing)}", Kind.CONFIG)
         keys = _key_set(target, self.port)
         wanted = self.scopes or {client: [] for client in clients}
         for client, scopes in wanted.items():
             answer = self.ask(target, client, clients[client], " ".join(scopes))
             if answer.status in (400, 401):
                 error = _error(answer)
-                kind = Kind.PASSWORD if error == "invalid_client" else Kind.EXPECTATION
-                raise CheckError(f"{client} gets no token: {answer.status} {error}", kind)
+                kind = Kind.AUTH if error == "invalid_client" else Kind.MISMATCH
+                raise ProbeError(f"{client} gets no token: {answer.status} {error}", kind)
             problems = self._problems(answer.expect(200), keys, client, scopes)
             if problems:
-                raise CheckError(f"the token of {client}: {'; '.join(problems)}", Kind.EXPECTATION)
+                raise ProbeError(f"the token of {client}: {'; '.join(problems)}", Kind.MISMATCH)
         return f"{len(wanted)} clients got a token that verifies"
 
     def _problems(self, answer: web.Answer, keys: list[dict[str, Any]], client: str, scopes: list[str]) -> list[str]:
@@ -162,11 +162,11 @@ class Tokens(TokenCheck):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Refusals(TokenCheck):
+class Refusals(TokenProbe):
     """A wrong secret, and a scope that a client may not have, are refused in the way that RFC 6749 §5.2 says."""
 
     TYPE: ClassVar[str] = "authn_refusals"
-    QUESTIONS: ClassVar[int] = 2
+    REQUESTS: ClassVar[int] = 2
 
     def run(self, target: Target) -> str:
         """Ask twice for what must not be given."""
@@ -181,11 +181,11 @@ class Refusals(TokenCheck):
     def _must_refuse(answer: web.Answer, what: str, status: int, error: str) -> None:
         # The answer is not quoted: when it is not a refusal, it holds a token.
         if answer.status == 200:
-            raise CheckError(f"{what} gets a token", Kind.OPEN)
+            raise ProbeError(f"{what} gets a token", Kind.UNEXPECTED_ACCESS)
         if answer.status != status or _error(answer) != error:
-            raise CheckError(f"{what} gets {answer.status} {_error(answer)}, not {status} {error}")
+            raise ProbeError(f"{what} gets {answer.status} {_error(answer)}, not {status} {error}")
         if status == 401 and not answer.headers.get("www-authenticate", "").lower().startswith("basic"):
-            raise CheckError(f"{what} is refused without saying how to authenticate (WWW-Authenticate)")
+            raise ProbeError(f"{what} is refused without saying how to authenticate (WWW-Authenticate)")
 
 
 def key_problems(keys: list[dict[str, Any]]) -> list[str]:
@@ -231,7 +231,7 @@ def claim_problems(
 def _key_set(target: Target, port: str) -> list[dict[str, Any]]:
     keys = web.ask(target, port, JWKS_PATH).expect(200).mapping().get("keys")
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
-        raise CheckError(f"{JWKS_PATH} is no key set")
+        raise ProbeError(f"{JWKS_PATH} is no key set")
     return keys
 
 
@@ -248,4 +248,4 @@ def _is_url(value: Any) -> bool:
     return isinstance(value, str) and urlsplit(value).scheme in ("http", "https") and bool(urlsplit(value).netloc)
 
 
-CHECKS: tuple[type[Check], ...] = (Health, Jwks, Metadata, Tokens, Refusals)
+PROBES: tuple[type[Probe], ...] = (Health, Jwks, Metadata, Tokens, Refusals)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible.module_utils.probes.check import Kind
+from ansible.module_utils.probes.base import Kind
 from ansible.module_utils.probes.container import Container
 
 # 128 + SIGKILL: what a process killed by the kernel ends with.
@@ -157,19 +157,19 @@ TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
 )
 
 BY_KIND = {
-    Kind.PASSWORD: Cause(
+    Kind.AUTH: Cause(
         "the service runs with other credentials than those under the secrets root",
         "run the deployment again so that it reads them, or put the right ones into the file that the check names",
     ),
-    Kind.OPEN: Cause(
+    Kind.UNEXPECTED_ACCESS: Cause(
         "the service lets in whom it should not",
         "close its port until authentication is on, then run the deployment again",
     ),
-    Kind.EXPECTATION: Cause(
+    Kind.MISMATCH: Cause(
         "it runs with an older configuration, or something changed it",
         "run the deployment again; if it persists, compare the rendered configuration with the declared value",
     ),
-    Kind.SETUP: Cause("the check cannot be asked", "mend what the message names"),
+    Kind.CONFIG: Cause("the check cannot be asked", "mend what the message names"),
 }
 
 NOBODY = Cause(
@@ -207,7 +207,7 @@ def likely_cause(
     heard = [*(container.health_log if container else ()), *log]
     if container and container.status == "running" and container.health == "healthy":
         # What a healthy service logged at its start explains no connection that is refused now.
-        heard = [] if kind in (Kind.REFUSED, Kind.SILENCE) else heard
+        heard = [] if kind in (Kind.REFUSED, Kind.TIMEOUT) else heard
     # What was answered just now counts more than a line of the log, which may be about something else.
     for evidence in (told, heard):
         for pattern, cause in _COMPILED:
@@ -217,7 +217,7 @@ def likely_cause(
         return MEMORY
     if kind is Kind.REFUSED:
         return _refused(container.name) if container else NOBODY
-    if kind is Kind.SILENCE:
+    if kind is Kind.TIMEOUT:
         return SILENT
     return SLOW if starting else UNKNOWN
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of ClickHouse over HTTP and its native protocol, for releases from 2018 on."""
+"""Probes of ClickHouse over HTTP and its native protocol, for releases from 2018 on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, making, removing, unreachable
-from ansible.module_utils.probes.compare import demand, same_version
+from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, creating, removing, unreachable
+from ansible.module_utils.probes.compare import raise_on_mismatch, same_version
 
 # Codes of exceptions that mean that the credentials are wrong: unknown user, wrong password, required password,
 # not enough privileges, authentication failed.
@@ -20,7 +20,7 @@ SYNC_SINCE = 21
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ping(Check):
+class Ping(Probe):
     """The server answers /ping."""
 
     TYPE: ClassVar[str] = "clickhouse_ping"
@@ -30,13 +30,13 @@ class Ping(Check):
         """Ask /ping, which needs no user."""
         answer = web.ask(target, self.port, "/ping").expect(200)
         if answer.text.strip() != "Ok.":
-            raise CheckError(f"{answer.what} does not answer Ok., but {answer.excerpt}")
+            raise ProbeError(f"{answer.what} does not answer Ok., but {answer.excerpt}")
         return "/ping answers Ok."
 
 
 @dataclass(frozen=True, kw_only=True)
-class QueryCheck(Check):
-    """What all checks have in common that run a query."""
+class QueryProbe(Probe):
+    """What all probes have in common that run a query."""
 
     port: str = "http"
     user: str = "default"
@@ -51,13 +51,13 @@ class QueryCheck(Check):
         if answer.status != 200:
             code = int(answer.headers.get("x-clickhouse-exception-code") or _code(answer.text))
             if code in REFUSALS or answer.status in (401, 403):
-                raise CheckError(f"{answer.what} refuses the user {self.user!r}: {answer.excerpt}", Kind.PASSWORD)
-            raise CheckError(f"{text.split(' FORMAT')[0]!r} fails: {answer.excerpt}")
+                raise ProbeError(f"{answer.what} refuses the user {self.user!r}: {answer.excerpt}", Kind.AUTH)
+            raise ProbeError(f"{text.split(' FORMAT')[0]!r} fails: {answer.excerpt}")
         return answer.text.strip()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Version(QueryCheck):
+class Version(QueryProbe):
     """The server's version is the declared one, or a release of that line."""
 
     TYPE: ClassVar[str] = "clickhouse_version"
@@ -67,12 +67,12 @@ class Version(QueryCheck):
         """SELECT version()."""
         actual = self.query(target, "SELECT version()")
         if self.expect and not same_version(self.expect, actual):
-            demand([f"the version is {actual}, not {self.expect}"])
+            raise_on_mismatch([f"the version is {actual}, not {self.expect}"])
         return f"version {actual}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Database(QueryCheck):
+class Database(QueryProbe):
     """A database is there."""
 
     TYPE: ClassVar[str] = "clickhouse_database"
@@ -82,18 +82,18 @@ class Database(QueryCheck):
         """SHOW DATABASES, and look for it."""
         names = self.query(target, "SHOW DATABASES").splitlines()
         if self.database not in names:
-            raise CheckError(f"the database {self.database} is not there, only {', '.join(names)}", Kind.EXPECTATION)
+            raise ProbeError(f"the database {self.database} is not there, only {', '.join(names)}", Kind.MISMATCH)
         return f"the database {self.database} is there"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoundTrip(QueryCheck):
+class RoundTrip(QueryProbe):
     """A MergeTree table is written and read over both protocols, each reading what the other wrote, and dropped."""
 
     TYPE: ClassVar[str] = "clickhouse_roundtrip"
     WRITES: ClassVar[bool] = True
     LIBRARY: ClassVar[tuple[str, str] | None] = ("clickhouse_driver", "clickhouse-driver")
-    QUESTIONS: ClassVar[int] = 6
+    REQUESTS: ClassVar[int] = 6
     database: str
     native_port: str = "native"
 
@@ -105,7 +105,7 @@ class RoundTrip(QueryCheck):
         rows = {"HTTP": secrets.randbelow(2**40), "the native protocol": secrets.randbelow(2**40)}
         http, native = rows.values()
         with removing(f"the table {table}", lambda: self.query(target, drop), f"run {drop}", 2 * target.timeout_s):
-            with making():
+            with creating():
                 self.query(
                     target, f"CREATE TABLE IF NOT EXISTS {table} (value UInt64) ENGINE = MergeTree() ORDER BY value"
                 )
@@ -118,7 +118,7 @@ class RoundTrip(QueryCheck):
             }
         for protocol, values in read.items():
             if values != sorted(rows.values()):
-                raise CheckError(
+                raise ProbeError(
                     f"over {protocol} {len(values)} of the 2 rows written over both protocols were read back"
                 )
         return "a table was written and read over HTTP and the native protocol, and dropped"
@@ -137,8 +137,8 @@ class RoundTrip(QueryCheck):
         try:
             return client.execute(query, rows)
         except errors.ServerException as error:
-            kind = Kind.PASSWORD if error.code in REFUSALS else Kind.ANSWER
-            raise CheckError(f"{what}: {_first_line(str(error.message))}", kind) from error
+            kind = Kind.AUTH if error.code in REFUSALS else Kind.ANSWER
+            raise ProbeError(f"{what}: {_first_line(str(error.message))}", kind) from error
         except errors.SocketTimeoutError as error:
             raise unreachable(what, TimeoutError(), target.timeout_s) from error
         except (errors.Error, OSError, EOFError) as error:
@@ -157,4 +157,4 @@ def _code(text: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-CHECKS: tuple[type[Check], ...] = (Ping, Version, Database, RoundTrip)
+PROBES: tuple[type[Probe], ...] = (Ping, Version, Database, RoundTrip)

@@ -7,17 +7,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible.module_utils.probes.check import CheckError, Kind
+from ansible.module_utils.probes.base import Kind, ProbeError
 from ansible.module_utils.shared.sizes import parse_size
 
 SIZE = re.compile(r"\d+ *[kmgt]?b?")
 VERSION = re.compile(r"\d+(?:\.\d+)*")
 
 
-def plain(value: object) -> str:
+def normalize(value: object) -> str:
     """A setting in one spelling: sizes as bytes, booleans as yes and no, blanks and case alike.
 
-    >>> plain("2gb"), plain(2147483648), plain(True)
+    >>> normalize("2gb"), normalize(2147483648), normalize(True)
     ('2147483648', '2147483648', 'yes')
     """
     if isinstance(value, bool):
@@ -64,12 +64,12 @@ def subset_differences(expected: Any, actual: Any, where: str = "") -> list[str]
             place = f"{where}.{key}" if where else str(key)
             found += subset_differences(value, actual[key], place) if key in actual else [f"{place} is missing"]
         return found
-    if expected == actual or plain(expected) == plain(actual):
+    if expected == actual or normalize(expected) == normalize(actual):
         return []
     return [f"{where or 'the answer'} is {actual!r}, not {expected!r}"]
 
 
-def demand(differences: list[str]) -> None:
-    """Raise CheckError when settings differ from what was declared."""
+def raise_on_mismatch(differences: list[str]) -> None:
+    """Raise ProbeError when settings differ from what was declared."""
     if differences:
-        raise CheckError(f"it runs with other settings than declared: {'; '.join(differences)}", Kind.EXPECTATION)
+        raise ProbeError(f"it runs with other settings than declared: {'; '.join(differences)}", Kind.MISMATCH)

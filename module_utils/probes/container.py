@@ -102,7 +102,7 @@ def first_success(log: Sequence[Mapping[str, Any]], started_at: str) -> str:
     return ""
 
 
-def judge(container: Container, restarts_before: int) -> tuple[Phase, str]:
+def classify(container: Container, restarts_before: int) -> tuple[Phase, str]:
     """Whether to go on waiting, and what is the matter. `restarts_before` is the count when waiting began."""
     if container.status == "restarting" and container.restarts >= LOOP_RESTARTS:
         return Phase.FAILED, f"restarts in a loop ({container.restarts} times, last with {_exit(container)})"

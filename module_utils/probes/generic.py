@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks that fit any service: an HTTP question, and whether a port accepts connections."""
+"""Probes that fit any service: an HTTP question, and whether a port accepts connections."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, unreachable
+from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, unreachable
 from ansible.module_utils.probes.compare import subset_differences
 
 
 def query_difference(expect: Mapping[str, Any], content: Any) -> str:
-    """How the answer to a JMESPath query differs from what is expected; empty when it does not. Raises CheckError."""
+    """How the answer to a JMESPath query differs from what is expected; empty when it does not. Raises ProbeError."""
     try:
         import jmespath
         from jmespath.exceptions import JMESPathError
     except ImportError as error:
-        raise CheckError(f"the Python package jmespath is missing: {error}", Kind.SETUP) from None
+        raise ProbeError(f"the Python package jmespath is missing: {error}", Kind.CONFIG) from None
     unknown = sorted(set(expect) - {"query", "equals"})
     if unknown or len(expect) != 2:
-        raise CheckError(f"expect needs `query` and `equals` and nothing else, not {', '.join(expect)}", Kind.SETUP)
+        raise ProbeError(f"expect needs `query` and `equals` and nothing else, not {', '.join(expect)}", Kind.CONFIG)
     try:
         found = jmespath.search(str(expect["query"]), content)
     except JMESPathError as error:
-        raise CheckError(f"expect.query {expect['query']!r} is not a JMESPath query: {error}", Kind.SETUP) from None
+        raise ProbeError(f"expect.query {expect['query']!r} is not a JMESPath query: {error}", Kind.CONFIG) from None
     if found == expect["equals"]:
         return ""
     return f"{expect['query']} is {found!r}, {expect['equals']!r} is expected"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Http(Check):
+class Http(Probe):
     """One request gets the declared status and, where declared, the declared content."""
 
     TYPE: ClassVar[str] = "http"
@@ -52,16 +52,16 @@ class Http(Check):
         """Ask once and compare."""
         answer = web.ask(target, self.port, self.path, method=self.method, headers=self.headers).expect(*self.status)
         if self.expect_text and self.expect_text not in answer.text:
-            raise CheckError(f"{answer.what} does not answer {self.expect_text!r}, but {answer.excerpt}")
+            raise ProbeError(f"{answer.what} does not answer {self.expect_text!r}, but {answer.excerpt}")
         if self.expect_json and (differences := subset_differences(self.expect_json, answer.json())):
-            raise CheckError(f"{answer.what}: {'; '.join(differences)}")
+            raise ProbeError(f"{answer.what}: {'; '.join(differences)}")
         if self.expect and (difference := query_difference(self.expect, answer.json())):
-            raise CheckError(f"{answer.what}: {difference}")
+            raise ProbeError(f"{answer.what}: {difference}")
         return f"{self.method} {self.path} answers {answer.status}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tcp(Check):
+class Tcp(Probe):
     """A port accepts connections. Docker accepts them too while nobody listens inside: ask something where you can."""
 
     TYPE: ClassVar[str] = "tcp"
@@ -77,4 +77,4 @@ class Tcp(Check):
         return f"port {number} accepts connections"
 
 
-CHECKS: tuple[type[Check], ...] = (Http, Tcp)
+PROBES: tuple[type[Probe], ...] = (Http, Tcp)

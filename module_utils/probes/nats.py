@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of NATS: its monitoring pages, and JetStream with a real client."""
+"""Probes of NATS: its monitoring pages, and JetStream with a real client."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, unreachable
-from ansible.module_utils.probes.compare import demand, lookup, same_version, subset_differences
+from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, unreachable
+from ansible.module_utils.probes.compare import lookup, raise_on_mismatch, same_version, subset_differences
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -21,7 +21,7 @@ STREAM_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health(Check):
+class Health(Probe):
     """The server says that it is ready, and JetStream with it."""
 
     TYPE: ClassVar[str] = "nats_health"
@@ -31,12 +31,12 @@ class Health(Check):
         """Ask /healthz."""
         answer = web.ask(target, self.port, "/healthz?js-enabled-only=true").expect(200)
         if (status := answer.mapping().get("status")) != "ok":
-            raise CheckError(f"{answer.what} says {status!r}, not 'ok'")
+            raise ProbeError(f"{answer.what} says {status!r}, not 'ok'")
         return "/healthz says ok"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Varz(Check):
+class Varz(Probe):
     """The server runs the declared version with the declared settings.
 
     A key of `expect` is a dotted path in /varz, or a key of its jetstream.config.
@@ -55,7 +55,7 @@ class Varz(Check):
         differences = [] if not version or same_version(version, actual) else [f"version is {actual}, not {version}"]
         for key, value in expected.items():
             differences += self._difference(document, key, value)
-        demand(differences)
+        raise_on_mismatch(differences)
         return f"version {actual}, {len(expected)} settings as declared"
 
     @staticmethod
@@ -69,7 +69,7 @@ class Varz(Check):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JetStream(Check):
+class JetStream(Probe):
     """JetStream is on; /healthz is right also where it is off."""
 
     TYPE: ClassVar[str] = "nats_jetstream"
@@ -79,18 +79,18 @@ class JetStream(Check):
         """Ask /jsz."""
         document = web.ask(target, self.port, "/jsz").expect(200).mapping()
         if document.get("disabled"):
-            raise CheckError("JetStream is off", Kind.EXPECTATION)
+            raise ProbeError("JetStream is off", Kind.MISMATCH)
         return f"JetStream is on, {document.get('streams', 0)} streams"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoundTrip(Check):
+class RoundTrip(Probe):
     """A message to a stream on file storage is acknowledged and read back; the stream is removed."""
 
     TYPE: ClassVar[str] = "nats_roundtrip"
     WRITES: ClassVar[bool] = True
     LIBRARY: ClassVar[tuple[str, str] | None] = ("nats", "nats-py")
-    QUESTIONS: ClassVar[int] = 4
+    REQUESTS: ClassVar[int] = 4
     port: str = "client"
     user: str = ""
     password_file: str = ""
@@ -117,7 +117,7 @@ class RoundTrip(Check):
         except (Error, NoServersError, OSError) as error:
             cause = seen[-1] if seen else error
             if "authorization" in f"{error} {cause}".lower():
-                raise CheckError(f"{server} refuses {_who(self.user)}: {cause}", Kind.PASSWORD) from error
+                raise ProbeError(f"{server} refuses {_who(self.user)}: {cause}", Kind.AUTH) from error
             raise unreachable(server, cause, target.timeout_s) from error
         try:
             return await self._exchange(client, target)
@@ -142,12 +142,12 @@ class RoundTrip(Check):
         except (Error, TimeoutError) as error:
             silent = isinstance(error, TimeoutError)
             text = f"no answer within {target.timeout_s:g} s" if silent else str(error)
-            kind = Kind.SILENCE if silent else Kind.ANSWER
-            raise CheckError(f"JetStream did not take a stream and a message: {text}{left}", kind) from error
+            kind = Kind.TIMEOUT if silent else Kind.ANSWER
+            raise ProbeError(f"JetStream did not take a stream and a message: {text}{left}", kind) from error
         if message.data != payload:
-            raise CheckError(f"JetStream gave back another message than it acknowledged{left}")
+            raise ProbeError(f"JetStream gave back another message than it acknowledged{left}")
         if left:
-            raise CheckError(left.removeprefix("; and "))
+            raise ProbeError(left.removeprefix("; and "))
         return "a message was stored, acknowledged and read back"
 
     @staticmethod
@@ -173,4 +173,4 @@ def _who(user: str) -> str:
     return f"the user {user!r}" if user else "a client without a user"
 
 
-CHECKS: tuple[type[Check], ...] = (Health, Varz, JetStream, RoundTrip)
+PROBES: tuple[type[Probe], ...] = (Health, Varz, JetStream, RoundTrip)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of OPA over its REST API."""
+"""Probes of OPA over its REST API."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target
+from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target
 
 PACKAGE = re.compile(r"^\s*package\s+([\w.\[\]\"]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health(Check):
+class Health(Probe):
     """The server is up and its bundles and plugins, if any, are active."""
 
     TYPE: ClassVar[str] = "opa_health"
@@ -28,7 +28,7 @@ class Health(Check):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Policies(Check):
+class Policies(Probe):
     """The policies are loaded, each named by its package, its id, or the end of its id (a file name)."""
 
     TYPE: ClassVar[str] = "opa_policies"
@@ -42,15 +42,15 @@ class Policies(Check):
         packages = [found for policy in policies for found in PACKAGE.findall(str(policy.get("raw", "")))]
         missing = [name for name in self.expect if name not in packages and not any(_is(id_, name) for id_ in ids)]
         if missing:
-            raise CheckError(
+            raise ProbeError(
                 f"not loaded: {', '.join(missing)}. Loaded are the packages {', '.join(packages) or '(none)'}.",
-                Kind.EXPECTATION,
+                Kind.MISMATCH,
             )
         return f"{len(ids)} policies are loaded"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Decision(Check):
+class Decision(Probe):
     """A decision comes out as declared."""
 
     TYPE: ClassVar[str] = "opa_decision"
@@ -64,10 +64,10 @@ class Decision(Check):
         answer = web.ask_json(target, self.port, f"/v1/data/{self.path.strip('/')}", {"input": self.input}).expect(200)
         document = answer.mapping()
         if "result" not in document:
-            raise CheckError(f"{self.path} is undefined: no loaded policy defines it", Kind.EXPECTATION)
+            raise ProbeError(f"{self.path} is undefined: no loaded policy defines it", Kind.MISMATCH)
         if document["result"] != self.expect:
-            raise CheckError(
-                f"{self.path} is {json.dumps(document['result'])}, not {json.dumps(self.expect)}", Kind.EXPECTATION
+            raise ProbeError(
+                f"{self.path} is {json.dumps(document['result'])}, not {json.dumps(self.expect)}", Kind.MISMATCH
             )
         return f"{self.path} is {json.dumps(self.expect)}"
 
@@ -76,4 +76,4 @@ def _is(identifier: str, name: str) -> bool:
     return identifier == name or identifier.endswith(f"/{name}")
 
 
-CHECKS: tuple[type[Check], ...] = (Health, Policies, Decision)
+PROBES: tuple[type[Probe], ...] = (Health, Policies, Decision)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of OpenSearch over HTTP."""
+"""Probes of OpenSearch over HTTP."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Target, making, removing
+from ansible.module_utils.probes.base import Probe, ProbeError, Target, creating, removing
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenSearchCheck(Check):
-    """What all checks of OpenSearch have in common."""
+class OpenSearchProbe(Probe):
+    """What all probes of OpenSearch have in common."""
 
     port: str = "http"
     user: str = ""
@@ -28,7 +28,7 @@ class OpenSearchCheck(Check):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health(OpenSearchCheck):
+class Health(OpenSearchProbe):
     """The cluster has its nodes and a status that is good enough."""
 
     TYPE: ClassVar[str] = "opensearch_health"
@@ -39,9 +39,9 @@ class Health(OpenSearchCheck):
         """Ask /_cluster/health."""
         state = self.ask(target, "/_cluster/health").expect(200).mapping()
         if state.get("number_of_nodes") != self.nodes:
-            raise CheckError(f"the cluster has {state.get('number_of_nodes')} nodes, not {self.nodes}")
+            raise ProbeError(f"the cluster has {state.get('number_of_nodes')} nodes, not {self.nodes}")
         if state.get("status") not in self.status:
-            raise CheckError(
+            raise ProbeError(
                 f"the cluster is {state.get('status')}, not {' or '.join(self.status)}: "
                 f"{state.get('unassigned_shards')} shards are not assigned"
             )
@@ -49,12 +49,12 @@ class Health(OpenSearchCheck):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoundTrip(OpenSearchCheck):
+class RoundTrip(OpenSearchProbe):
     """A document is indexed and found; its index is removed."""
 
     TYPE: ClassVar[str] = "opensearch_roundtrip"
     WRITES: ClassVar[bool] = True
-    QUESTIONS: ClassVar[int] = 6
+    REQUESTS: ClassVar[int] = 6
 
     def run(self, target: Target) -> str:
         """Create, index, search, delete."""
@@ -63,7 +63,7 @@ class RoundTrip(OpenSearchCheck):
         with removing(f"the index {index}", lambda: self._remove(target, index), by_hand, 2 * target.timeout_s):
             # Hidden: a search of a live client over all indices does not meet it. No replica: one node stays green.
             settings = {"settings": {"index": {"number_of_shards": 1, "number_of_replicas": 0, "hidden": True}}}
-            with making():
+            with creating():
                 created = self.ask(target, f"/{index}", "PUT", settings)
                 if not (created.status == 400 and "resource_already_exists" in created.text):
                     created.expect(200)
@@ -71,11 +71,11 @@ class RoundTrip(OpenSearchCheck):
             found = self.ask(target, f"/{index}/_search", "POST", {"query": {"match": {"word": word}}}).expect(200)
             hits = found.mapping().get("hits", {}).get("hits", [])
             if [hit.get("_source") for hit in hits] != [{"word": word}]:
-                raise CheckError(f"the document is not found: {found.excerpt}")
+                raise ProbeError(f"the document is not found: {found.excerpt}")
         return "a document was indexed, found and removed"
 
     def _remove(self, target: Target, index: str) -> None:
         self.ask(target, f"/{index}", "DELETE").expect(200, 404)
 
 
-CHECKS: tuple[type[Check], ...] = (Health, RoundTrip)
+PROBES: tuple[type[Probe], ...] = (Health, RoundTrip)

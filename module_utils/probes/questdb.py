@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of QuestDB over HTTP, the InfluxDB line protocol and the PostgreSQL wire protocol."""
+"""Probes of QuestDB over HTTP, the InfluxDB line protocol and the PostgreSQL wire protocol."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, removing, unreachable
+from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, removing, unreachable
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -26,7 +26,7 @@ IDLE = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Select(Check):
+class Select(Probe):
     """`SELECT 1` is answered over HTTP."""
 
     TYPE: ClassVar[str] = "questdb_select"
@@ -39,12 +39,12 @@ class Select(Check):
         headers = web.basic(self.user, target.secret(self.password_file))
         answer = web.ask(target, self.port, "/exec?query=" + quote("SELECT 1"), headers=headers).expect(200)
         if answer.mapping().get("dataset") != [[1]]:
-            raise CheckError(f"{answer.what} does not answer SELECT 1 with 1: {answer.excerpt}")
+            raise ProbeError(f"{answer.what} does not answer SELECT 1 with 1: {answer.excerpt}")
         return "SELECT 1 gives 1"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoundTrip(Check):
+class RoundTrip(Probe):
     """A row written over the line protocol is read over the PostgreSQL protocol; its table is removed.
 
     The line protocol goes over TCP where that port is published, else over HTTP.
@@ -53,7 +53,7 @@ class RoundTrip(Check):
     TYPE: ClassVar[str] = "questdb_roundtrip"
     WRITES: ClassVar[bool] = True
     LIBRARY: ClassVar[tuple[str, str] | None] = ("psycopg", "psycopg[binary]")
-    QUESTIONS: ClassVar[int] = 6
+    REQUESTS: ClassVar[int] = 6
     pg_port: str = "pg"
     ilp_port: str = "ilp"
     http_port: str = "http"
@@ -74,11 +74,11 @@ class RoundTrip(Check):
         except psycopg.Error as error:
             text = " ".join(str(error).split())
             if "invalid username/password" in text or "authentication" in text:
-                raise CheckError(f"{what} refuses the user {self.user!r}: {text}", Kind.PASSWORD) from error
+                raise ProbeError(f"{what} refuses the user {self.user!r}: {text}", Kind.AUTH) from error
             if "refused" in text:
-                raise CheckError(f"{what}: the connection is refused", Kind.REFUSED) from error
-            kind = Kind.SILENCE if isinstance(error, psycopg.OperationalError) else Kind.ANSWER
-            raise CheckError(f"{what}: {text}", kind) from error
+                raise ProbeError(f"{what}: the connection is refused", Kind.REFUSED) from error
+            kind = Kind.TIMEOUT if isinstance(error, psycopg.OperationalError) else Kind.ANSWER
+            raise ProbeError(f"{what}: {text}", kind) from error
 
     def _connect(self, target: Target) -> Connection[Any]:
         import psycopg
@@ -120,7 +120,7 @@ class RoundTrip(Check):
             query = f'SELECT count() FROM "{table}" WHERE value = {value}'
             while (row := connection.execute(query).fetchone()) != (1,):
                 if time.monotonic() > until:
-                    raise CheckError(f"a row written over {over} is not there after {target.timeout_s:g} s, but {row}")
+                    raise ProbeError(f"a row written over {over} is not there after {target.timeout_s:g} s, but {row}")
                 time.sleep(POLL_S)
         return f"a row written over {over} was read over the PostgreSQL protocol"
 
@@ -139,4 +139,4 @@ class RoundTrip(Check):
         return "TCP"
 
 
-CHECKS: tuple[type[Check], ...] = (Select, RoundTrip)
+PROBES: tuple[type[Probe], ...] = (Select, RoundTrip)

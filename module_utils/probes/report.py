@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Say why a service is not proved: the failing check, the likely cause, what to do, and the log without secrets.
+"""Say why a service failed verification: the failing probe, the likely cause, what to do, and the log without secrets.
 
 Imported only on failure, so that a service that holds does not pay for it.
 """
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.probes.base import Kind
 from ansible.module_utils.probes.causes import Cause, likely_cause
-from ansible.module_utils.probes.check import Kind
 from ansible.module_utils.probes.container import Container, Phase
 from ansible.module_utils.probes.masking import Masker
-from ansible.module_utils.probes.proof import Proof, Wait
+from ansible.module_utils.probes.runner import RunResult, Wait
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Failure:
     starting: bool = False
 
 
-def of_wait(wait: Wait, name: str, deadline_s: float) -> Failure:
+def of_wait(wait: Wait, name: str, ready_timeout_s: float) -> Failure:
     """The container called `name` did not get healthy."""
     container, cause = wait.container, None
     starting = wait.phase is Phase.STARTING
@@ -38,26 +38,26 @@ def of_wait(wait: Wait, name: str, deadline_s: float) -> Failure:
         cause = Cause("it was never deployed, or somebody removed it", "run the deployment")
     elif container.status == "paused":
         cause = Cause("somebody paused it", f"`docker unpause {name}`")
-    why = f"{wait.why} after {deadline_s:g} s" if starting else wait.why
+    why = f"{wait.why} after {ready_timeout_s:g} s" if starting else wait.why
     return Failure(f"container {name}", why, container, cause, starting=starting)
 
 
-def of_proof(proof: Proof, name: str) -> Failure:
-    """A check does not hold, or the container called `name` ended meanwhile."""
-    if proof.stopped:
-        return Failure(f"container {name}", proof.stopped, proof.container)
-    first = proof.first_failure
+def of_run(run: RunResult, name: str) -> Failure:
+    """A probe does not hold, or the container called `name` ended meanwhile."""
+    if run.stopped:
+        return Failure(f"container {name}", run.stopped, run.container)
+    first = run.first_failure
     why = first.message
-    if others := [outcome.name for outcome in proof.failures if outcome is not first]:
+    if others := [result.name for result in run.failures if result is not first]:
         why += f" (also failing: {', '.join(others)})"
     cause = None
-    if proof.unpublished and proof.container:
-        published = ", ".join(map(str, sorted(proof.container.host_ports)))
+    if run.unpublished and run.container:
+        published = ", ".join(map(str, sorted(run.container.host_ports)))
         cause = Cause(
-            f"the container publishes {published}, not {', '.join(map(str, proof.unpublished))}",
+            f"the container publishes {published}, not {', '.join(map(str, run.unpublished))}",
             "run the deployment again, so that the container is made anew with the declared ports",
         )
-    return Failure(first.name, why, proof.container, cause, first.kind)
+    return Failure(first.name, why, run.container, cause, first.kind)
 
 
 def answer(
@@ -72,7 +72,7 @@ def answer(
     shown: dict[str, Any] = masker.tree(
         {
             **result,
-            "msg": f"{service} is not proved: {failure.failing}: {failure.why.rstrip('.')}. "
+            "msg": f"{service} failed verification: {failure.failing}: {failure.why.rstrip('.')}. "
             f"Likely cause: {cause.what}. Do: {cause.remedy}.",
             "cause": cause.what,
             "remedy": cause.remedy,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of SeaweedFS: master, volume servers, filer, and S3 with a real client."""
+"""Probes of SeaweedFS: master, volume servers, filer, and S3 with a real client."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ansible.module_utils.probes import web
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, making, removing, unreachable
+from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, creating, removing, unreachable
 
 if TYPE_CHECKING:
     from minio import Minio
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cluster(Check):
+class Cluster(Probe):
     """The masters have a leader."""
 
     TYPE: ClassVar[str] = "seaweedfs_cluster"
@@ -29,12 +29,12 @@ class Cluster(Check):
         state = web.ask(target, self.port, "/cluster/status").expect(200).mapping()
         leader = state.get("Leader")
         if not leader:
-            raise CheckError("the masters have no leader")
+            raise ProbeError("the masters have no leader")
         return f"the leader is {leader}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Volumes(Check):
+class Volumes(Probe):
     """There is a volume server, and room for another volume."""
 
     TYPE: ClassVar[str] = "seaweedfs_volumes"
@@ -50,14 +50,14 @@ class Volumes(Check):
             for node in rack.get("DataNodes") or []
         ]
         if not nodes:
-            raise CheckError("the master knows no volume server")
+            raise ProbeError("the master knows no volume server")
         if (free := int(topology.get("Free") or 0)) <= 0:
-            raise CheckError(f"no volume server has room: {topology.get('Max')} volumes, none free")
+            raise ProbeError(f"no volume server has room: {topology.get('Max')} volumes, none free")
         return f"{len(nodes)} volume server{'s' if len(nodes) > 1 else ''}, room for {free} volumes"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filer(Check):
+class Filer(Probe):
     """The filer reads its store."""
 
     TYPE: ClassVar[str] = "seaweedfs_filer"
@@ -67,12 +67,12 @@ class Filer(Check):
         """List / as JSON, one entry."""
         answer = web.ask(target, self.port, "/?limit=1", headers={"Accept": "application/json"}).expect(200)
         if "Path" not in answer.mapping():
-            raise CheckError(f"{answer.what} does not list a directory: {answer.excerpt}")
+            raise ProbeError(f"{answer.what} does not list a directory: {answer.excerpt}")
         return "the filer lists /"
 
 
 @dataclass(frozen=True, kw_only=True)
-class S3(Check):
+class S3(Probe):
     """An object is written, read and removed with the key; a wrong secret, an unknown key and no key are refused.
 
     Without `bucket` a bucket is made for the purpose and removed.
@@ -81,7 +81,7 @@ class S3(Check):
     TYPE: ClassVar[str] = "seaweedfs_s3"
     WRITES: ClassVar[bool] = True
     LIBRARY: ClassVar[tuple[str, str] | None] = ("minio", "minio")
-    QUESTIONS: ClassVar[int] = 8
+    REQUESTS: ClassVar[int] = 8
     port: str = "s3"
     access_key: str
     secret_file: str
@@ -95,7 +95,7 @@ class S3(Check):
         else:
             bucket, limit_s = target.unique(), 2 * target.timeout_s
             with removing(f"the bucket {bucket}", _quietly(lambda: client.remove_bucket(bucket)), "remove it", limit_s):
-                with making(), self._telling(target):
+                with creating(), self._telling(target):
                     self._make_bucket(client, bucket)
                 self._object(target, client, bucket)
         return "an object was written, read and removed; wrong keys and no key are refused"
@@ -107,7 +107,7 @@ class S3(Check):
         with removing(f"the object {place}", remove, "remove it", target.timeout_s), self._telling(target):
             client.put_object(bucket, name, io.BytesIO(content), len(content))
             if self._read(client, bucket, name) != content:
-                raise CheckError(f"the object {place} does not read back as it was written")
+                raise ProbeError(f"the object {place} does not read back as it was written")
             for who, key, secret in (
                 ("a wrong secret", self.access_key, secrets.token_hex(16)),
                 ("an unknown key", target.unique(), secrets.token_hex(16)),
@@ -117,7 +117,7 @@ class S3(Check):
 
     @contextlib.contextmanager
     def _telling(self, target: Target) -> Iterator[None]:
-        """Turn the library's errors into CheckError."""
+        """Turn the library's errors into ProbeError."""
         from minio.error import MinioException, S3Error
         from urllib3.exceptions import HTTPError
 
@@ -125,10 +125,10 @@ class S3(Check):
         try:
             yield
         except S3Error as error:
-            kind = Kind.PASSWORD if _refused(error) else Kind.ANSWER
-            raise CheckError(f"{what} answers {error.code}: {error.message}", kind) from error
+            kind = Kind.AUTH if _refused(error) else Kind.ANSWER
+            raise ProbeError(f"{what} answers {error.code}: {error.message}", kind) from error
         except MinioException as error:
-            raise CheckError(f"{what}: {error}") from error
+            raise ProbeError(f"{what}: {error}") from error
         except HTTPError as error:
             raise unreachable(what, error, target.timeout_s) from error
 
@@ -141,7 +141,7 @@ class S3(Check):
             if _refused(error):
                 return
             raise
-        raise CheckError(f"{who} reads an object: S3 is open to everybody who reaches it", Kind.OPEN)
+        raise ProbeError(f"{who} reads an object: S3 is open to everybody who reaches it", Kind.UNEXPECTED_ACCESS)
 
     def _client(self, target: Target, key: str, secret: str) -> Minio:
         import urllib3
@@ -195,4 +195,4 @@ def _quietly(remove: Callable[[], None]) -> Callable[[], None]:
     return removed
 
 
-CHECKS: tuple[type[Check], ...] = (Cluster, Volumes, Filer, S3)
+PROBES: tuple[type[Probe], ...] = (Cluster, Volumes, Filer, S3)

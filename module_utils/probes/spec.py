@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turn the checks that a role declares into checks that can be asked, or say what is wrong with each."""
+"""Turn the probes that a role declares into probes that can be asked, or say what is wrong with each."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.probes.check import Check, nearest
+from ansible.module_utils.probes.base import Probe, nearest
 
 AREAS = ("authn", "clickhouse", "generic", "nats", "opa", "opensearch", "questdb", "seaweedfs", "valkey")
 
 
 class SpecError(ValueError):
-    """A check is declared wrongly; the text names every fault."""
+    """A probe is declared wrongly; the text names every fault."""
 
 
-def parse_checks(declared: Sequence[Mapping[str, Any]]) -> list[Check]:
-    """The checks; raises SpecError with everything that is wrong."""
-    checks, problems = [], []
+def parse_probes(declared: Sequence[Mapping[str, Any]]) -> list[Probe]:
+    """The probes; raises SpecError with everything that is wrong."""
+    probes, problems = [], []
     for number, keys in enumerate(declared, 1):
         try:
-            checks.append(_parse(keys))
+            probes.append(_parse(keys))
         except SpecError as error:
-            problems.append(f"check {number}: {error}")
+            problems.append(f"probe {number}: {error}")
     if problems:
         raise SpecError("; ".join(problems))
-    return checks
+    return probes
 
 
-def types_of(area: str) -> dict[str, type[Check]]:
-    """Type -> class of one service's checks.
+def types_of(area: str) -> dict[str, type[Probe]]:
+    """Type -> class of one service's probes.
 
     Only what is asked for is imported, for a module compiles each file anew. The statements are written out, for
     Ansible finds the files to ship by reading them.
@@ -39,57 +39,57 @@ def types_of(area: str) -> dict[str, type[Check]]:
         case "authn":
             from ansible.module_utils.probes import authn
 
-            return _by_type(authn.CHECKS)
+            return _by_type(authn.PROBES)
         case "clickhouse":
             from ansible.module_utils.probes import clickhouse
 
-            return _by_type(clickhouse.CHECKS)
+            return _by_type(clickhouse.PROBES)
         case "nats":
             from ansible.module_utils.probes import nats
 
-            return _by_type(nats.CHECKS)
+            return _by_type(nats.PROBES)
         case "opa":
             from ansible.module_utils.probes import opa
 
-            return _by_type(opa.CHECKS)
+            return _by_type(opa.PROBES)
         case "opensearch":
             from ansible.module_utils.probes import opensearch
 
-            return _by_type(opensearch.CHECKS)
+            return _by_type(opensearch.PROBES)
         case "questdb":
             from ansible.module_utils.probes import questdb
 
-            return _by_type(questdb.CHECKS)
+            return _by_type(questdb.PROBES)
         case "seaweedfs":
             from ansible.module_utils.probes import seaweedfs
 
-            return _by_type(seaweedfs.CHECKS)
+            return _by_type(seaweedfs.PROBES)
         case "valkey":
             from ansible.module_utils.probes import valkey
 
-            return _by_type(valkey.CHECKS)
+            return _by_type(valkey.PROBES)
         case _:
             from ansible.module_utils.probes import generic
 
-            return _by_type(generic.CHECKS)
+            return _by_type(generic.PROBES)
 
 
-def _by_type(checks: Sequence[type[Check]]) -> dict[str, type[Check]]:
-    return {check.TYPE: check for check in checks}
+def _by_type(probes: Sequence[type[Probe]]) -> dict[str, type[Probe]]:
+    return {probe.TYPE: probe for probe in probes}
 
 
-def all_types() -> dict[str, type[Check]]:
-    """Type -> class of every check."""
-    return {name: check for area in AREAS for name, check in types_of(area).items()}
+def all_types() -> dict[str, type[Probe]]:
+    """Type -> class of every probe."""
+    return {name: probe for area in AREAS for name, probe in types_of(area).items()}
 
 
-def _parse(keys: Mapping[str, Any]) -> Check:
+def _parse(keys: Mapping[str, Any]) -> Probe:
     name = str(keys.get("type") or "")
     area = name.partition("_")[0]
-    check = types_of(area).get(name)
-    if check is None:
-        raise SpecError(_unknown("check type", name, all_types()) if name else "it has no `type`")
-    fields = {field.name: field for field in dataclasses.fields(check)}
+    probe = types_of(area).get(name)
+    if probe is None:
+        raise SpecError(_unknown("probe type", name, all_types()) if name else "it has no `type`")
+    fields = {field.name: field for field in dataclasses.fields(probe)}
     given = {str(key): value for key, value in keys.items() if key != "type"}
     problems = [_unknown(f"key of {name}", key, fields) for key in given if key not in fields]
     problems += [
@@ -106,7 +106,7 @@ def _parse(keys: Mapping[str, Any]) -> Check:
                 problems.append(f"{name}: {key}={value!r} is not {WANTED[str(fields[key].type)]}")
     if problems:
         raise SpecError("; ".join(problems))
-    return check(**values)
+    return probe(**values)
 
 
 def _unknown(what: str, word: str, known: Mapping[str, Any]) -> str:

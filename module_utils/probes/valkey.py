@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of Valkey over its own protocol."""
+"""Probes of Valkey over its own protocol."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, removing, unreachable
-from ansible.module_utils.probes.compare import demand, plain
+from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, removing, unreachable
+from ansible.module_utils.probes.compare import normalize, raise_on_mismatch
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValkeyCheck(Check):
-    """What all checks of Valkey have in common."""
+class ValkeyProbe(Probe):
+    """What all probes of Valkey have in common."""
 
     LIBRARY: ClassVar[tuple[str, str] | None] = ("valkey", "valkey")
     port: str = "client"
@@ -24,7 +24,7 @@ class ValkeyCheck(Check):
 
     @contextlib.contextmanager
     def client(self, target: Target) -> Iterator[Any]:
-        """A connection, whose errors in the body become CheckError.
+        """A connection, whose errors in the body become ProbeError.
 
         Untyped: the library's types are those of its synchronous and its asynchronous client at once.
         """
@@ -44,10 +44,10 @@ class ValkeyCheck(Check):
             # The class for a password that nobody asked for is a plain ResponseError.
             refusals = (valkey.exceptions.AuthenticationError, valkey.exceptions.NoPermissionError)
             if isinstance(error, refusals) or "without any password" in text:
-                raise CheckError(f"{what} refuses {self._who} ({text})", Kind.PASSWORD) from error
+                raise ProbeError(f"{what} refuses {self._who} ({text})", Kind.AUTH) from error
             if isinstance(error, valkey.exceptions.ConnectionError | valkey.exceptions.TimeoutError):
                 raise unreachable(what, error, target.timeout_s) from error
-            raise CheckError(f"{what} answers: {text}") from error
+            raise ProbeError(f"{what} answers: {text}") from error
         finally:
             client.close()
 
@@ -57,7 +57,7 @@ class ValkeyCheck(Check):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ping(ValkeyCheck):
+class Ping(ValkeyProbe):
     """PING is answered."""
 
     TYPE: ClassVar[str] = "valkey_ping"
@@ -66,17 +66,17 @@ class Ping(ValkeyCheck):
         """Send PING."""
         with self.client(target) as client:
             if client.ping() is not True:
-                raise CheckError("PING is not answered with PONG")
+                raise ProbeError("PING is not answered with PONG")
         return "PING is answered"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RoundTrip(ValkeyCheck):
+class RoundTrip(ValkeyProbe):
     """A key is written, read and removed; it would expire by itself."""
 
     TYPE: ClassVar[str] = "valkey_roundtrip"
     WRITES: ClassVar[bool] = True
-    QUESTIONS: ClassVar[int] = 3
+    REQUESTS: ClassVar[int] = 3
     ttl_s: int = 30
 
     def run(self, target: Target) -> str:
@@ -87,14 +87,14 @@ class RoundTrip(ValkeyCheck):
             with removing(f"the key {key}", lambda: client.delete(key), expiry, target.timeout_s):
                 client.set(key, value, ex=self.ttl_s)
                 if client.get(key) != value:
-                    raise CheckError(f"the key {key} does not read back as it was written")
+                    raise ProbeError(f"the key {key} does not read back as it was written")
             if client.exists(key):
-                raise CheckError(f"the key {key} is still there after DEL")
+                raise ProbeError(f"the key {key} is still there after DEL")
         return "a key was written, read and removed"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(ValkeyCheck):
+class Config(ValkeyProbe):
     """The server runs with the declared settings; sizes compare in any unit."""
 
     TYPE: ClassVar[str] = "valkey_config"
@@ -108,14 +108,14 @@ class Config(ValkeyCheck):
         for name, value in self.expect.items():
             if name not in actual:
                 differences.append(f"{name} is no setting of this version")
-            elif plain(actual[name]) != plain(value):
+            elif normalize(actual[name]) != normalize(value):
                 differences.append(f"{name} is {actual[name]!r}, not {value!r}")
-        demand(differences)
+        raise_on_mismatch(differences)
         return f"{len(self.expect)} settings as declared"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Persistence(ValkeyCheck):
+class Persistence(ValkeyProbe):
     """The append-only file is on, and the last writes to disk succeeded."""
 
     TYPE: ClassVar[str] = "valkey_persistence"
@@ -125,16 +125,16 @@ class Persistence(ValkeyCheck):
         """INFO persistence."""
         with self.client(target) as client:
             state: dict[str, Any] = client.info("persistence")
-        if plain(state.get("loading")) != "0":
-            raise CheckError("it still loads its data")
-        if plain(state.get("aof_enabled")) != str(int(self.aof)):
-            raise CheckError(f"the append-only file is {'off' if self.aof else 'on'}", Kind.EXPECTATION)
+        if normalize(state.get("loading")) != "0":
+            raise ProbeError("it still loads its data")
+        if normalize(state.get("aof_enabled")) != str(int(self.aof)):
+            raise ProbeError(f"the append-only file is {'off' if self.aof else 'on'}", Kind.MISMATCH)
         writes = ["rdb_last_bgsave_status"]
         if self.aof:
             writes += ["aof_last_write_status", "aof_last_bgrewrite_status"]
         if wrong := [f"{name} is {state.get(name)!r}" for name in writes if state.get(name) != "ok"]:
-            raise CheckError(f"it cannot write to its data directory: {', '.join(wrong)}")
+            raise ProbeError(f"it cannot write to its data directory: {', '.join(wrong)}")
         return f"append-only file {'on' if self.aof else 'off'}, last writes ok"
 
 
-CHECKS: tuple[type[Check], ...] = (Ping, RoundTrip, Config, Persistence)
+PROBES: tuple[type[Probe], ...] = (Ping, RoundTrip, Config, Persistence)

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ansible.module_utils.probes.check import CheckError, Kind, Target, unreachable
+from ansible.module_utils.probes.base import Kind, ProbeError, Target, unreachable
 
 # Bytes of an answer that are looked at. The largest real one, /varz of NATS or a list of policies, is far below.
 BODY_LIMIT = 8 * 1024 * 1024
@@ -41,26 +41,26 @@ class Answer:
         return (line[:EXCERPT] + "…" if len(line) > EXCERPT else line) or "an empty body"
 
     def json(self) -> Any:
-        """The body as JSON; raises CheckError."""
+        """The body as JSON; raises ProbeError."""
         try:
             return json.loads(self.body)
         except ValueError:
-            raise CheckError(f"{self.what} answers something that is not JSON: {self.excerpt}") from None
+            raise ProbeError(f"{self.what} answers something that is not JSON: {self.excerpt}") from None
 
     def mapping(self) -> dict[str, Any]:
-        """The body as a JSON object; raises CheckError."""
+        """The body as a JSON object; raises ProbeError."""
         document = self.json()
         if not isinstance(document, dict):
-            raise CheckError(f"{self.what} answers JSON that is not an object: {self.excerpt}")
+            raise ProbeError(f"{self.what} answers JSON that is not an object: {self.excerpt}")
         return document
 
     def expect(self, *statuses: int) -> Answer:
-        """Itself when its status is one of `statuses`; raises CheckError."""
+        """Itself when its status is one of `statuses`; raises ProbeError."""
         if self.status in statuses:
             return self
         wanted = " or ".join(map(str, statuses))
-        kind = Kind.PASSWORD if self.status in (401, 403) else Kind.ANSWER
-        raise CheckError(f"{self.what} answers {self.status}, not {wanted}: {self.excerpt}", kind)
+        kind = Kind.AUTH if self.status in (401, 403) else Kind.ANSWER
+        raise ProbeError(f"{self.what} answers {self.status}, not {wanted}: {self.excerpt}", kind)
 
 
 def ask(
@@ -72,7 +72,7 @@ def ask(
     body: bytes | str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Send one request to the port called `port`; raises CheckError when no whole answer comes."""
+    """Send one request to the port called `port`; raises ProbeError when no whole answer comes."""
     number = target.port(port)
     # The query is left out of messages: it is long, and the path already says which question it was.
     what = f"{method} {path.partition('?')[0]} on {target.address}:{number}"
@@ -87,13 +87,13 @@ def ask(
     except OSError as error:
         raise unreachable(what, error, target.timeout_s) from error
     except http.client.HTTPException as error:
-        raise CheckError(f"{what}: the answer is not HTTP, or is cut ({type(error).__name__})", Kind.SILENCE) from error
+        raise ProbeError(f"{what}: the answer is not HTTP, or is cut ({type(error).__name__})", Kind.TIMEOUT) from error
     finally:
         connection.close()
     if missing:
-        raise CheckError(f"{what}: the answer is cut, {missing} bytes are missing", Kind.SILENCE)
+        raise ProbeError(f"{what}: the answer is cut, {missing} bytes are missing", Kind.TIMEOUT)
     if len(read) > BODY_LIMIT:
-        raise CheckError(f"{what} answers more than {BODY_LIMIT} bytes")
+        raise ProbeError(f"{what} answers more than {BODY_LIMIT} bytes")
     return Answer(what, response.status, {name.lower(): value for name, value in response.getheaders()}, read)
 
 

@@ -62,7 +62,7 @@ def test_a_rejected_configuration_does_not_replace_the_live_one(deployed: Site) 
     run = deployed.play("--limit", "nats", nats_write_deadline="9999999999999h")
     assert_readable(run)
     assert run.failed_hosts == {"nats"}
-    assert "the service's own checker refuses the new configuration" in run.output
+    assert "the validate command rejected the new configuration" in run.output
     assert "write_deadline" in run.output
     assert listing(deployed.root / "config") == files
     assert deployed.started() == started
@@ -81,7 +81,7 @@ def test_a_service_that_does_not_start_fails_alone_with_its_log_and_cause(deploy
     assert restored.code == 0, restored.errors
     assert_readable(run)
     assert run.failed_hosts == {"valkey"}
-    for fact in ("Valkey is not proved", "Do:"):
+    for fact in ("Valkey failed verification", "Do:"):
         assert fact in run.output, fact
     # The failed service is the machine's primary; the summary is printed all the same.
     assert re.search(r"^ *opa .* healthy +5/5", run.output, re.MULTILINE)

@@ -218,7 +218,7 @@ def _wait(until: Callable[[], bool], process: subprocess.Popen[str], seconds: fl
 
 
 def save(site: Site, file: Path) -> Run:
-    run = site.play(*ONLY, playbook="playbooks/plan.yml", core_plan_file=str(file))
+    run = site.play(*ONLY, playbook="playbooks/plan.yml", core_plan_to_save=str(file))
     assert run.code == 0, run.errors
     return run
 
@@ -231,13 +231,13 @@ def test_a_saved_plan_is_done_exactly_and_once(small: Site, tmp_path: Path) -> N
     planned = {(row["service"], row["what"]) for row in content["machines"]["localhost"]["operations"]}
     assert {service for service, _what in planned} == {"nats", "valkey"}
 
-    run = small.play(*ONLY, core_plan=str(tmp_path / "plan.json"))
+    run = small.play(*ONLY, core_plan_to_apply=str(tmp_path / "plan.json"))
     assert run.code == 0, run.errors
     journal = (small.root / ".trade2026/journal/previous.jsonl").read_text(encoding="utf-8")
     entries = [json.loads(line) for line in journal.splitlines()]
     assert {(row["service"], row["what"]) for row in entries if row["event"] == "done"} == planned
 
-    stale = small.play(*ONLY, core_plan=str(tmp_path / "plan.json"))
+    stale = small.play(*ONLY, core_plan_to_apply=str(tmp_path / "plan.json"))
     assert stale.code != 0
     assert "The saved plan is stale" in stale.output
     assert "valkey: " in stale.output
@@ -278,7 +278,7 @@ def test_a_stale_plan_is_refused_with_what_moved(
     save(small, tmp_path / "plan.json")
     happens(small)
     before = small.started()
-    run = small.play(*ONLY, core_plan=str(tmp_path / "plan.json"))
+    run = small.play(*ONLY, core_plan_to_apply=str(tmp_path / "plan.json"))
     assert run.code != 0
     assert says in run.output
     assert small.started() == before
@@ -286,7 +286,7 @@ def test_a_stale_plan_is_refused_with_what_moved(
 
 def test_a_plan_for_other_variables_is_refused(small: Site, tmp_path: Path) -> None:
     save(small, tmp_path / "plan.json")
-    run = small.play(*ONLY, core_plan=str(tmp_path / "plan.json"), valkey_maxmemory="1gb")
+    run = small.play(*ONLY, core_plan_to_apply=str(tmp_path / "plan.json"), valkey_maxmemory="1gb")
     assert run.code != 0
     assert "valkey: its variables, templates or definition changed" in run.output
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.core.files import UNBORN_SECRET, FilesError, ManagedFiles
+from ansible.module_utils.core.files import PENDING_SECRET, FilesError, ManagedFiles
 from ansible.module_utils.shared.docker import Docker
 
 
@@ -35,7 +35,7 @@ def work(
 
 def run(managed: ManagedFiles) -> tuple[Any, list[str]]:
     plan = managed.plan()
-    return plan, managed.carry_out(plan)
+    return plan, managed.apply(plan)
 
 
 def secret(root: Path, path: str, value: str) -> None:
@@ -45,7 +45,7 @@ def secret(root: Path, path: str, value: str) -> None:
 
 
 CONF = {"dest": "config/a.conf", "content": "one\n", "mode": "0640"}
-CHECKER = {
+VALIDATE = {
     "image": "x",
     "command": ["check"],
     "entrypoint": None,
@@ -117,7 +117,7 @@ def test_a_missing_secret_is_predicted_in_a_dry_run_and_an_error_in_a_real_one(t
     entry = {"dest": "c.conf", "content": "@@secret:no/such@@", "mode": "0640"}
     plan, _ = run(work(tmp_path, [entry], dry=True))
     assert plan.changes
-    assert UNBORN_SECRET not in repr(plan.diff)
+    assert PENDING_SECRET not in repr(plan.diff)
     with pytest.raises(FilesError, match="no/such: no such secret"):
         work(tmp_path, [entry]).plan()
 
@@ -145,49 +145,51 @@ def test_the_configuration_hash_follows_every_file_and_watched_secret(tmp_path: 
 
 
 def test_a_refused_configuration_leaves_the_live_file_alone(tmp_path: Path) -> None:
-    run(work(tmp_path, [CONF], checker=CHECKER))
+    run(work(tmp_path, [CONF], validate=VALIDATE))
     docker = FakeDocker(code=1, err="line 1: no such setting")
     with pytest.raises(FilesError, match="no such setting"):
-        run(work(tmp_path, [{**CONF, "content": "broken\n"}], docker=docker, checker=CHECKER))
+        run(work(tmp_path, [{**CONF, "content": "broken\n"}], docker=docker, validate=VALIDATE))
     assert (tmp_path / "config/a.conf").read_text() == "one\n"
     assert not list(tmp_path.rglob("*broken*"))
 
 
-def test_what_a_checker_says_is_masked(tmp_path: Path) -> None:
+def test_what_the_validate_command_says_is_masked(tmp_path: Path) -> None:
     secret(tmp_path, "p", "hunter2-hunter2")
     docker = FakeDocker(code=1, err="bad value hunter2-hunter2")
     entry = {"dest": "config/a.conf", "content": "@@secret:p@@", "mode": "0640"}
     with pytest.raises(FilesError) as caught:
-        run(work(tmp_path, [entry], docker=docker, checker=CHECKER))
+        run(work(tmp_path, [entry], docker=docker, validate=VALIDATE))
     assert "hunter2" not in str(caught.value)
     assert "@@secret:p@@" in str(caught.value)
 
 
-def test_the_checker_runs_only_when_something_changes_and_in_a_dry_run_only_with_the_image(tmp_path: Path) -> None:
+def test_the_validate_command_runs_only_for_changes_and_in_a_dry_run_only_with_the_image(
+    tmp_path: Path,
+) -> None:
     absent = FakeDocker(image_there=False)
-    run(work(tmp_path, [CONF], dry=True, docker=absent, checker=CHECKER))
+    run(work(tmp_path, [CONF], dry=True, docker=absent, validate=VALIDATE))
     assert not [call for call in absent.calls if "run" in call]
     first = FakeDocker()
-    run(work(tmp_path, [CONF], docker=first, checker=CHECKER))
+    run(work(tmp_path, [CONF], docker=first, validate=VALIDATE))
     assert len([call for call in first.calls if "run" in call]) == 1
     second = FakeDocker()
-    run(work(tmp_path, [CONF], docker=second, checker=CHECKER))
+    run(work(tmp_path, [CONF], docker=second, validate=VALIDATE))
     assert second.calls == []
 
 
-def test_a_dry_run_without_the_secrets_runs_no_checker(tmp_path: Path) -> None:
+def test_a_dry_run_without_the_secrets_skips_the_validate_command(tmp_path: Path) -> None:
     mounts = [{"source": "v", "target": "/secrets", "kind": "secret"}]
     docker = FakeDocker()
-    run(work(tmp_path, [CONF], dry=True, docker=docker, checker={**CHECKER, "mounts": mounts}))
+    run(work(tmp_path, [CONF], dry=True, docker=docker, validate={**VALIDATE, "mounts": mounts}))
     assert docker.calls == []
     (tmp_path / "secrets/v").mkdir(parents=True)
-    run(work(tmp_path, [CONF], dry=True, docker=docker, checker={**CHECKER, "mounts": mounts}))
+    run(work(tmp_path, [CONF], dry=True, docker=docker, validate={**VALIDATE, "mounts": mounts}))
     assert [call for call in docker.calls if "run" in call]
 
 
-def test_a_checker_that_hangs_is_said_to(tmp_path: Path) -> None:
+def test_a_validate_command_that_hangs_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FilesError, match="nothing within 5 s"):
-        run(work(tmp_path, [CONF], docker=FakeDocker(code=124), checker=CHECKER))
+        run(work(tmp_path, [CONF], docker=FakeDocker(code=124), validate=VALIDATE))
 
 
 @pytest.mark.parametrize("blocker", ["config", "config/a.conf"])

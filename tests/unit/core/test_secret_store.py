@@ -10,7 +10,7 @@ from typing import Any
 
 import jwt
 import pytest
-from ansible.module_utils.core.secret_store import SecretError, SecretStore, verifies
+from ansible.module_utils.core.secret_store import SecretError, SecretStore, matches_hash
 
 PASSWORD = {"path": "valkey/password", "kind": "password", "gid": 0}
 KEYS = {"path": "authn/jwks.json", "kind": "jwks", "gid": 0}
@@ -89,8 +89,8 @@ def test_clients_get_a_secret_each_and_the_server_only_hashes(tmp_path: Path) ->
     assert set(plain) == set(hashes) == {"srv:oms", "srv:risk"}
     for name, secret in plain.items():
         assert secret not in json.dumps(hashes)
-        assert verifies(secret, hashes[name])
-        assert not verifies(secret + "x", hashes[name])
+        assert matches_hash(secret, hashes[name])
+        assert not matches_hash(secret + "x", hashes[name])
     assert stat.S_IMODE((tmp_path / "authn-clients.json").stat().st_mode) == 0o600
     assert not ensure(tmp_path, CLIENTS).changed
 

@@ -30,7 +30,7 @@ from ansible.module_utils.deployment.plan import (
     LIVE_FILES,
     PROJECT_LABEL,
     SERVICE_LABEL,
-    needs_recreation,
+    needs_recreate,
     plan,
 )
 
@@ -111,7 +111,7 @@ def test_a_machine_with_nothing() -> None:
         "machine: create directory data: none -> as declared (it does not exist)",
         "machine: create network trade2026-backend: none -> 172.21.0.0/16 (it does not exist)",
         "machine: create secret valkey/password: none -> present (it does not exist)",
-        "valkey: fetch image: none -> valkey:8 (not here; valkey/valkey:8)",
+        "valkey: fetch image: none -> valkey:8 (it is not present; valkey/valkey:8)",
         f"valkey: write file {CONFIG}: none -> as declared (it does not exist)",
         "valkey: start container: absent -> running (there is none, restarts)",
     ]
@@ -171,7 +171,7 @@ def test_each_difference_of_a_container_is_one_operation(container: SeenContaine
     assert len(found.operations) == 1, found.text
     assert found.text.startswith(f"valkey: {line} (")
     assert found.operations[0].restarts
-    assert needs_recreation(found.operations) is recreates
+    assert needs_recreate(found.operations) is recreates
 
 
 def test_a_network_that_was_pruned_is_created_and_its_containers_are_recreated() -> None:

@@ -34,6 +34,7 @@ def service(name: str, *ports: int, **more: Any) -> dict[str, Any]:
         "container": name,
         "ports": list(ports),
         "memory": 2**30,
+        "cpus": 1.5,
         "nofile": 1024,
         "max_map_count": 0,
         "bounds": [],
@@ -47,6 +48,14 @@ def one(results: list[Result]) -> Result:
     result = results[0]
     assert result.ok or result.remedy
     return result
+
+
+def test_a_service_with_more_processors_than_the_machine_is_refused() -> None:
+    assert one(host.check_processors([service("a", cpus=2.0)], 2)).ok
+    too_many = one(host.check_processors([service("a", cpus=2.0), service("b", cpus=2.5)], 2))
+    assert not too_many.ok
+    assert too_many.name == "processors of b"
+    assert "b_cpu_limit" in too_many.remedy
 
 
 def test_a_complete_tree_passes_and_a_gap_is_named(tmp_path: Path) -> None:

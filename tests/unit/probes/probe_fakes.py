@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ansible.module_utils.probes.check import Target
+from ansible.module_utils.probes.base import Target
 
 # (status, body) or (status, body, headers); a body that is not bytes or text is sent as JSON.
 Reply = tuple[Any, ...]
@@ -188,7 +188,7 @@ class Resp:
 
 
 class FakeClock:
-    """Time passes only while somebody sleeps; `now` and `sleep` are those of `proof.Clock`."""
+    """Time passes only while somebody sleeps; `now` and `sleep` are those of `runner.Clock`."""
 
     def __init__(self) -> None:
         self.time = 1000.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all checks stand on: secrets by file, HTTP, the limit on time, comparison, and removal of what a check makes."""
+"""What all probes stand on: secrets by file, HTTP, the limit on time, comparison, and removal of what a probe makes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.probes import web as http
-from ansible.module_utils.probes.check import CheckError, Kind, notes, removing
-from ansible.module_utils.probes.compare import plain, same_version, subset_differences
+from ansible.module_utils.probes.base import Kind, ProbeError, notes, removing
+from ansible.module_utils.probes.compare import normalize, same_version, subset_differences
 from ansible.module_utils.probes.generic import Http, Tcp
 from ansible.module_utils.probes.limit import LimitReached, limited
 from hypothesis import given
@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from probe_fakes import Web, closed_port, serve_socket, target
 
 
-def failure(call: Callable[[], object]) -> CheckError:
-    with pytest.raises(CheckError) as caught:
+def failure(call: Callable[[], object]) -> ProbeError:
+    with pytest.raises(ProbeError) as caught:
         call()
     return caught.value
 
@@ -38,7 +38,7 @@ def test_a_secret_that_is_not_there_is_named(tmp_path: Path, file: str) -> None:
     root.mkdir()
     (tmp_path / "outside").write_text("x")
     error = failure(lambda: target(root).secret(file))
-    assert error.kind is Kind.SETUP
+    assert error.kind is Kind.CONFIG
     assert file in error.message
 
 
@@ -51,7 +51,7 @@ def test_an_unknown_port_names_the_nearest(tmp_path: Path) -> None:
     [("2gb", 2 * 2**30), ("2g", 2 * 10**9), ("64 MB", "67108864"), (True, "yes"), ("False", "no"), ("A  b", "a b")],
 )
 def test_settings_compare_in_any_spelling(left: object, right: object) -> None:
-    assert plain(left) == plain(right)
+    assert normalize(left) == normalize(right)
 
 
 @given(
@@ -59,7 +59,7 @@ def test_settings_compare_in_any_spelling(left: object, right: object) -> None:
     st.sampled_from([("kb", 2**10), ("mb", 2**20), ("gb", 2**30), ("k", 1000)]),
 )
 def test_a_size_with_a_unit_is_so_many_bytes(count: int, unit: tuple[str, int]) -> None:
-    assert plain(f"{count}{unit[0]}") == plain(count * unit[1])
+    assert normalize(f"{count}{unit[0]}") == normalize(count * unit[1])
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_an_answer_that_is_cut_or_foreign_is_said_so(tmp_path: Path, says: bytes
 
     with serve_socket(talk) as port:
         error = failure(lambda: http.ask(target(tmp_path, http=port), "http", "/"))
-    assert error.kind is Kind.SILENCE
+    assert error.kind is Kind.TIMEOUT
     assert "cut" in error.message
 
 
@@ -202,7 +202,7 @@ def test_removal_that_hangs_is_cut_off() -> None:
 def test_http_check_compares_status_text_and_json(tmp_path: Path, web: Web) -> None:
     web.routes["POST /state"] = lambda request: (201, {"state": "up", "token": request.headers.get("x-token")})
     where = target(tmp_path, http=web.port)
-    check = Http(
+    probe = Http(
         port="http",
         path="/state",
         method="POST",
@@ -210,7 +210,7 @@ def test_http_check_compares_status_text_and_json(tmp_path: Path, web: Web) -> N
         headers={"X-Token": "t"},
         expect_json={"token": "t"},
     )
-    assert check.run(where) == "POST /state answers 201"
+    assert probe.run(where) == "POST /state answers 201"
     assert "answers 201, not 200" in failure(lambda: Http(port="http", path="/state", method="POST").run(where)).message
     wrong = Http(port="http", path="/state", method="POST", status=[201], expect_json={"state": "down"})
     assert "state is 'up', not 'down'" in failure(lambda: wrong.run(where)).message

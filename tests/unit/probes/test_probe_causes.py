@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible.module_utils.probes.base import Kind
 from ansible.module_utils.probes.causes import likely_cause
-from ansible.module_utils.probes.check import Kind
 from ansible.module_utils.probes.container import Container
 
 RUNNING = Container("x", "running", "healthy", 0, False, "", 0, "")
@@ -85,10 +85,10 @@ def test_what_was_answered_counts_more_than_the_log() -> None:
 @pytest.mark.parametrize(
     ("kind", "cause"),
     [
-        (Kind.PASSWORD, "other credentials"),
-        (Kind.EXPECTATION, "older configuration"),
-        (Kind.OPEN, "lets in"),
-        (Kind.SILENCE, "nobody answers"),
+        (Kind.AUTH, "other credentials"),
+        (Kind.MISMATCH, "older configuration"),
+        (Kind.UNEXPECTED_ACCESS, "lets in"),
+        (Kind.TIMEOUT, "nobody answers"),
         (Kind.REFUSED, "not published"),
     ],
 )
@@ -101,7 +101,7 @@ def test_refused_without_a_container_and_slow_start() -> None:
     assert "too slowly" in likely_cause(None, "x", replace(RUNNING, health="starting"), [], starting=True).what
 
 
-@pytest.mark.parametrize(("kind", "cause"), [(Kind.REFUSED, "not published"), (Kind.SILENCE, "nobody answers")])
+@pytest.mark.parametrize(("kind", "cause"), [(Kind.REFUSED, "not published"), (Kind.TIMEOUT, "nobody answers")])
 def test_a_healthy_services_log_does_not_outrank_what_the_probe_saw(kind: Kind, cause: str) -> None:
     line = "max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]"
     assert cause in likely_cause(kind, "the connection is refused", RUNNING, [line]).what

@@ -9,8 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible.module_utils.probes.container import Container, Phase, inspect, judge, last_lines, parse, seconds_between
-from ansible.module_utils.probes.proof import wait_healthy
+from ansible.module_utils.probes.container import (
+    Container,
+    Phase,
+    classify,
+    inspect,
+    last_lines,
+    parse,
+    seconds_between,
+)
+from ansible.module_utils.probes.runner import wait_healthy
 from ansible.module_utils.shared.docker import Docker, DockerError
 from probe_fakes import FakeClock
 
@@ -57,14 +65,14 @@ def test_an_inspected_container_is_read() -> None:
         ({"health": "starting", "restarts": 3}, Phase.FAILED, "restarts in a loop (3 times while"),
     ],
 )
-def test_each_state_is_judged(change: dict[str, Any], phase: Phase, says: str) -> None:
-    judged, why = judge(replace(RUNNING, **change), 0)
-    assert judged is phase
+def test_each_state_is_classified(change: dict[str, Any], phase: Phase, says: str) -> None:
+    classified, why = classify(replace(RUNNING, **change), 0)
+    assert classified is phase
     assert says in why
 
 
 def test_restarts_of_long_ago_do_not_count() -> None:
-    assert judge(replace(RUNNING, restarts=7), 7)[0] is Phase.HEALTHY
+    assert classify(replace(RUNNING, restarts=7), 7)[0] is Phase.HEALTHY
 
 
 class FakeDocker:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.probes.check import CheckError
+from ansible.module_utils.probes.base import ProbeError
 from ansible.module_utils.probes.generic import query_difference
 
 ANSWER = {"nodes": [{"status": "green", "shards": 3}], "count": 1}
@@ -34,5 +34,5 @@ def test_a_difference_is_named_with_both_values() -> None:
     ],
 )
 def test_a_wrong_declaration_is_named(expect: dict[str, Any], says: str) -> None:
-    with pytest.raises(CheckError, match=says):
+    with pytest.raises(ProbeError, match=says):
         query_difference(expect, ANSWER)

@@ -55,12 +55,12 @@ def probe(tmp_path: Path, resp: tuple[Resp, int], capsys: pytest.CaptureFixture[
     def call(check_mode: bool = False, slice_s: float = 0, **changes: Any) -> dict[str, Any]:
         service = {
             "name": "valkey",
-            "service": "Valkey",
+            "title": "Valkey",
             "container": "valkey",
             "ports": {"client": port},
-            "deadline_s": 1,
+            "ready_timeout_s": 1,
             "timeout_s": 1,
-            "checks": [
+            "probes": [
                 {"type": "valkey_ping", "password_file": "valkey/password"},
                 {"type": "valkey_roundtrip", "password_file": "valkey/password"},
             ],
@@ -92,7 +92,7 @@ def test_a_service_that_holds_is_proved(docker: Path, probe: Answer, resp: tuple
     answer = probe()
     assert (answer["healthy"], answer["healthy_after_s"]) == (True, None)
     assert answer["started_at"] == "2026-01-01T00:00:00.5Z"
-    assert [(check["name"], check["ok"], check["attempts"]) for check in answer["checks"]] == [
+    assert [(probe["name"], probe["ok"], probe["attempts"]) for probe in answer["probes"]] == [
         ("valkey_ping", True, 1),
         ("valkey_roundtrip", True, 1),
     ]
@@ -105,7 +105,7 @@ def test_a_dry_run_writes_nothing_and_says_what_it_left_out(
 ) -> None:
     container(docker, resp[1])
     answer = probe(check_mode=True)
-    assert [check["name"] for check in answer["checks"]] == ["valkey_ping"]
+    assert [probe["name"] for probe in answer["probes"]] == ["valkey_ping"]
     assert answer["not_run"] == ["valkey_roundtrip"]
     assert resp[0].expiries == []
 
@@ -114,7 +114,7 @@ def test_a_dry_run_does_not_mind_a_container_that_does_not_exist_yet(docker: Pat
     answer = probe(check_mode=True)
     assert answer["skipped"] is True
     assert "does not exist yet" in answer["msg"]
-    assert "Valkey is not proved: container valkey: does not exist" in probe()["msg"]
+    assert "Valkey failed verification: container valkey: does not exist" in probe()["msg"]
 
 
 def test_a_stopped_container_fails_with_its_log_and_cause(docker: Path, probe: Answer, resp: tuple[Resp, int]) -> None:
@@ -122,20 +122,20 @@ def test_a_stopped_container_fails_with_its_log_and_cause(docker: Path, probe: A
     answer = probe()
     assert answer["failed"] is True
     assert answer["msg"].startswith(
-        "Valkey is not proved: container valkey: has stopped with exit code 1. Likely cause: the disk is full. Do: "
+        "Valkey failed verification: container valkey: has stopped with exit code 1. Likely cause: the disk is full. "
     )
     assert answer["log"] == ["starting", "open ********: No space left on device"]
     assert answer["container"]["status"] == "exited"
-    assert (answer["cause"], answer["healthy"], answer["checks"]) == ("the disk is full", False, [])
+    assert (answer["cause"], answer["healthy"], answer["probes"]) == ("the disk is full", False, [])
 
 
 def test_a_failing_check_is_named_with_the_others(docker: Path, probe: Answer, resp: tuple[Resp, int]) -> None:
     container(docker, resp[1])
     resp[0].broken["SET"] = "MISCONF Errors writing to the AOF file: No space left on device"
     answer = probe()
-    assert "Valkey is not proved: valkey_roundtrip: " in answer["msg"]
+    assert "Valkey failed verification: valkey_roundtrip: " in answer["msg"]
     assert "the disk is full" in answer["cause"]
-    assert [check["ok"] for check in answer["checks"]] == [True, False]
+    assert [probe["ok"] for probe in answer["probes"]] == [True, False]
     assert answer["healthy"] is True
 
 
@@ -172,7 +172,7 @@ def test_a_container_that_never_gets_healthy_fails_at_the_deadline(
 
 def test_a_slice_ends_with_what_is_waited_for(docker: Path, probe: Answer, resp: tuple[Resp, int]) -> None:
     container(docker, resp[1], health="starting")
-    answer = probe(slice_s=0.3, deadline_s=60)
+    answer = probe(slice_s=0.3, ready_timeout_s=60)
     assert answer["pending"] == "is not healthy yet (starting)"
     assert "failed" not in answer
 
@@ -181,8 +181,8 @@ def test_a_slice_ends_with_what_is_waited_for(docker: Path, probe: Answer, resp:
     ("changes", "says"),
     [
         (
-            {"checks": [{"type": "valkey_pong"}]},
-            "declared wrongly: check 1: 'valkey_pong' is no check type (do you mean",
+            {"probes": [{"type": "valkey_pong"}]},
+            "declared wrongly: probe 1: 'valkey_pong' is no probe type (do you mean",
         ),
         ({"ports": {"client": "many"}}, "client='many' is not a port"),
         ({"timeout_s": 0}, "seconds above 0"),

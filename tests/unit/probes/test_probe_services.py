@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each service's checks against a small server that answers as the service does: right passes, each fault is named.
+"""Each service's probes against a small server that answers as the service does: right passes, each fault is named.
 
 NATS, the PostgreSQL wire and ClickHouse's native protocol are left to the integration tests, which ask the services.
 """
@@ -16,15 +16,15 @@ from urllib.parse import parse_qs, unquote_plus
 
 import pytest
 from ansible.module_utils.probes import authn, clickhouse, nats, opa, opensearch, questdb, seaweedfs, valkey
-from ansible.module_utils.probes.check import Check, CheckError, Kind, Target, notes
+from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, notes
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from probe_fakes import Reply, Request, Resp, Web, closed_port, target
 
 
-def failure(check: Check, where: Target) -> CheckError:
-    with pytest.raises(CheckError) as caught:
-        check.run(where)
+def failure(probe: Probe, where: Target) -> ProbeError:
+    with pytest.raises(ProbeError) as caught:
+        probe.run(where)
     return caught.value
 
 
@@ -32,29 +32,29 @@ def failure(check: Check, where: Target) -> CheckError:
 
 
 @pytest.mark.parametrize(
-    "check",
+    "probe",
     [
         valkey.Ping(password_file="password"),
         valkey.RoundTrip(password_file="password"),
         valkey.Config(password_file="password", expect={"appendonly": True, "maxmemory": "2gb"}),
         valkey.Persistence(password_file="password"),
     ],
-    ids=lambda check: check.TYPE,
+    ids=lambda probe: probe.TYPE,
 )
 def test_valkey_that_runs_as_declared_passes_and_asks_for_its_password(
-    check: Check, resp: tuple[Resp, int], tmp_path: Path
+    probe: Probe, resp: tuple[Resp, int], tmp_path: Path
 ) -> None:
     server, port = resp
     server.password = "right"
     where = target(tmp_path, client=port)
     (tmp_path / "password").write_text("right\n")
-    assert check.run(where)
+    assert probe.run(where)
     assert server.data == {}
     (tmp_path / "password").write_text("not-this-one\n")
-    error = failure(check, where)
-    assert error.kind is Kind.PASSWORD
+    error = failure(probe, where)
+    assert error.kind is Kind.AUTH
     assert "not-this-one" not in error.message
-    assert failure(replace(check, password_file=""), where).kind is Kind.PASSWORD
+    assert failure(replace(probe, password_file=""), where).kind is Kind.AUTH
 
 
 def test_valkey_keys_expire_by_themselves(resp: tuple[Resp, int], tmp_path: Path) -> None:
@@ -71,9 +71,9 @@ def test_valkey_key_is_removed_when_reading_fails(resp: tuple[Resp, int], tmp_pa
 
 
 def test_valkey_with_another_configuration_names_each_setting(resp: tuple[Resp, int], tmp_path: Path) -> None:
-    check = valkey.Config(expect={"maxmemory": "1gb", "appendonly": "yes", "nonsense": 1})
-    error = failure(check, target(tmp_path, client=resp[1]))
-    assert error.kind is Kind.EXPECTATION
+    probe = valkey.Config(expect={"maxmemory": "1gb", "appendonly": "yes", "nonsense": 1})
+    error = failure(probe, target(tmp_path, client=resp[1]))
+    assert error.kind is Kind.MISMATCH
     assert "maxmemory is '2147483648', not '1gb'; nonsense is no setting of this version" in error.message
 
 
@@ -122,7 +122,7 @@ def test_nats_with_another_configuration_names_each_setting(web: Web, tmp_path: 
     error = failure(
         nats.Varz(expect={"version": "2.11", "max_payload": 1, "gone": 1}), target(tmp_path, monitor=web.port)
     )
-    assert error.kind is Kind.EXPECTATION
+    assert error.kind is Kind.MISMATCH
     for part in ("version is 2.10.26, not 2.11", "max_payload is 1048576, not 1", "gone is not in /varz"):
         assert part in error.message
 
@@ -147,7 +147,7 @@ def test_questdb_select_gives_one_and_sends_credentials(web: Web, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("reply", "kind"),
-    [((200, {"dataset": []}), Kind.ANSWER), ((200, "<html>"), Kind.ANSWER), ((401, "no"), Kind.PASSWORD)],
+    [((200, {"dataset": []}), Kind.ANSWER), ((200, "<html>"), Kind.ANSWER), ((401, "no"), Kind.AUTH)],
 )
 def test_questdb_that_answers_wrongly_is_found(web: Web, tmp_path: Path, reply: Reply, kind: Kind) -> None:
     web.routes["GET /exec"] = reply
@@ -186,8 +186,8 @@ def test_clickhouse_that_runs_as_declared_passes(clickhouse_where: Target, web: 
 
 
 def test_clickhouse_faults_are_told_apart(clickhouse_where: Target) -> None:
-    assert failure(clickhouse.Version(), clickhouse_where).kind is Kind.PASSWORD
-    assert failure(clickhouse.Version(expect="24.9", **CREDENTIALS), clickhouse_where).kind is Kind.EXPECTATION
+    assert failure(clickhouse.Version(), clickhouse_where).kind is Kind.AUTH
+    assert failure(clickhouse.Version(expect="24.9", **CREDENTIALS), clickhouse_where).kind is Kind.MISMATCH
     error = failure(clickhouse.Database(database="gone", **CREDENTIALS), clickhouse_where)
     assert "gone is not there, only default, trade2026" in error.message
 
@@ -198,7 +198,7 @@ def test_clickhouse_of_today_names_the_code_in_a_header(web: Web, tmp_path: Path
         "Code: 516. DB::Exception: default: Authentication failed",
         {"X-ClickHouse-Exception-Code": "516"},
     )
-    assert failure(clickhouse.Version(), target(tmp_path, http=web.port)).kind is Kind.PASSWORD
+    assert failure(clickhouse.Version(), target(tmp_path, http=web.port)).kind is Kind.AUTH
 
 
 # --- SeaweedFS
@@ -220,7 +220,7 @@ def test_seaweedfs_that_runs_passes(web: Web, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "path", "answer", "says"),
+    ("probe", "path", "answer", "says"),
     [
         (seaweedfs.Cluster(), "/cluster/status", {"IsLeader": False}, "no leader"),
         (seaweedfs.Volumes(), "/dir/status", {"Topology": {"DataCenters": None}}, "no volume server"),
@@ -228,9 +228,9 @@ def test_seaweedfs_that_runs_passes(web: Web, tmp_path: Path) -> None:
         (seaweedfs.Filer(), "/", {"error": "x"}, "does not list"),
     ],
 )
-def test_seaweedfs_faults_are_named(web: Web, tmp_path: Path, check: Check, path: str, answer: Any, says: str) -> None:
+def test_seaweedfs_faults_are_named(web: Web, tmp_path: Path, probe: Probe, path: str, answer: Any, says: str) -> None:
     web.routes[f"GET {path}"] = (200, answer)
-    assert says in failure(check, target(tmp_path, master=web.port, filer=web.port)).message
+    assert says in failure(probe, target(tmp_path, master=web.port, filer=web.port)).message
 
 
 class Bucket:
@@ -266,8 +266,8 @@ def test_seaweedfs_s3_leaves_nothing_behind(web: Web, tmp_path: Path, bucket: st
     (tmp_path / "s3").write_text("secret-of-trade")
     store = Bucket()
     web.routes = dict.fromkeys(("GET", "PUT", "DELETE"), store)
-    check = seaweedfs.S3(access_key="trade", secret_file="s3", bucket=bucket)
-    assert "no key are refused" in check.run(target(tmp_path, s3=web.port))
+    probe = seaweedfs.S3(access_key="trade", secret_file="s3", bucket=bucket)
+    assert "no key are refused" in probe.run(target(tmp_path, s3=web.port))
     assert store.things == {}
     assert store.gets == 4
 
@@ -277,7 +277,7 @@ def test_seaweedfs_s3_open_to_everybody_is_found_and_cleaned(web: Web, tmp_path:
     store = Bucket(trusts="everybody")
     web.routes = dict.fromkeys(("GET", "PUT", "DELETE"), store)
     error = failure(seaweedfs.S3(access_key="trade", secret_file="s3"), target(tmp_path, s3=web.port))
-    assert error.kind is Kind.OPEN
+    assert error.kind is Kind.UNEXPECTED_ACCESS
     assert store.things == {}
 
 
@@ -285,7 +285,7 @@ def test_seaweedfs_s3_with_an_unknown_key_is_a_matter_of_credentials(web: Web, t
     (tmp_path / "s3").write_text("secret-of-trade")
     web.routes = dict.fromkeys(("GET", "PUT", "DELETE"), Bucket())
     error = failure(seaweedfs.S3(access_key="nobody", secret_file="s3"), target(tmp_path, s3=web.port))
-    assert (error.kind, notes(error)) == (Kind.PASSWORD, [])
+    assert (error.kind, notes(error)) == (Kind.AUTH, [])
 
 
 # --- OpenSearch
@@ -350,7 +350,7 @@ def test_opensearch_index_of_an_earlier_attempt_is_used_and_removed(web: Web, tm
 def test_opensearch_that_refuses_to_make_an_index_is_not_said_to_keep_one(web: Web, tmp_path: Path) -> None:
     web.routes = {"PUT": (403, {"error": "no permissions"}), "DELETE": (403, {"error": "no permissions"})}
     error = failure(opensearch.RoundTrip(), target(tmp_path, http=web.port))
-    assert (error.kind, notes(error)) == (Kind.PASSWORD, [])
+    assert (error.kind, notes(error)) == (Kind.AUTH, [])
     assert [request.method for request in web.requests] == ["PUT"]
 
 
@@ -403,7 +403,7 @@ def test_opa_faults_are_named(opa_where: Target) -> None:
 KEY = RSAKey.generate_key(2048, {"kid": "k1", "use": "sig", "alg": "RS256"})
 OTHER_KEY = RSAKey.generate_key(2048, {"kid": "k1"})
 CLIENTS = {"srv:oms": "s3cret+%:/", "srv:risk": "other"}
-SCOPES = {"srv:oms": ["orders:submit", "fills:read"], "srv:risk": ["risk:check"]}
+SCOPES = {"srv:oms": ["orders:submit", "fills:read"], "srv:risk": ["risk:probe"]}
 
 
 class Issuer:
@@ -505,7 +505,7 @@ def test_authn_token_of_another_type_is_found(authn_where: Target, issuer: Issue
 def test_authn_that_does_not_know_a_client_is_a_matter_of_credentials(authn_where: Target) -> None:
     (authn_where.secrets_root / "clients.json").write_text(json.dumps({**CLIENTS, "srv:oms": "rotated"}))
     error = failure(TOKENS, authn_where)
-    assert (error.kind, error.message) == (Kind.PASSWORD, "srv:oms gets no token: 401 invalid_client")
+    assert (error.kind, error.message) == (Kind.AUTH, "srv:oms gets no token: 401 invalid_client")
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "nonsense", '{"a": 1}'])
@@ -522,7 +522,7 @@ def test_authn_client_without_a_secret_is_named(authn_where: Target) -> None:
 def test_authn_that_lets_in_everybody_is_found_and_its_token_not_shown(authn_where: Target, issuer: Issuer) -> None:
     issuer.credulous = True
     error = failure(authn.Refusals(clients_file="clients.json"), authn_where)
-    assert (error.kind, error.message) == (Kind.OPEN, "a wrong secret gets a token")
+    assert (error.kind, error.message) == (Kind.UNEXPECTED_ACCESS, "a wrong secret gets a token")
 
 
 @pytest.mark.parametrize(
@@ -548,7 +548,7 @@ def test_authn_keys_that_must_not_be_published_so_are_found(
 def test_authn_metadata_lie_before_the_path_of_the_issuer(authn_where: Target, web: Web) -> None:
     web.routes["GET /.well-known/oauth-authorization-server/auth"] = (200, {**METADATA, "issuer": "http://me/auth"})
     assert authn.Metadata(issuer="http://me/auth").run(authn_where)
-    assert failure(authn.Metadata(issuer="authn"), authn_where).kind is Kind.EXPECTATION
+    assert failure(authn.Metadata(issuer="authn"), authn_where).kind is Kind.MISMATCH
 
 
 def test_authn_metadata_that_lack_something_are_found(authn_where: Target, web: Web) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks as roles declare them are read, and what is wrong with one is named with what was meant."""
+"""Probes as roles declare them are read, and what is wrong with one is named with what was meant."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.probes.check import Check
-from ansible.module_utils.probes.spec import COERCE, WANTED, SpecError, all_types, parse_checks
+from ansible.module_utils.probes.base import Probe
+from ansible.module_utils.probes.spec import COERCE, WANTED, SpecError, all_types, parse_probes
 
 ROLES = Path(__file__).parents[3] / "roles"
 
 
-def problems(*checks: dict[str, Any]) -> str:
+def problems(*probes: dict[str, Any]) -> str:
     with pytest.raises(SpecError) as caught:
-        parse_checks(checks)
+        parse_probes(probes)
     return str(caught.value)
 
 
 def test_numbers_and_switches_may_come_as_text() -> None:
-    (http, health, persistence) = parse_checks(
+    (http, health, persistence) = parse_probes(
         [
             {"type": "http", "port": "http", "status": "204"},
             {"type": "opensearch_health", "nodes": "3", "status": "green"},
@@ -35,7 +35,7 @@ def test_numbers_and_switches_may_come_as_text() -> None:
 
 
 def test_a_wrong_type_names_the_nearest() -> None:
-    assert problems({"type": "valkey_pong"}) == "check 1: 'valkey_pong' is no check type (do you mean 'valkey_ping'?)"
+    assert problems({"type": "valkey_pong"}) == "probe 1: 'valkey_pong' is no probe type (do you mean 'valkey_ping'?)"
 
 
 def test_an_unknown_type_lists_what_there_is() -> None:
@@ -44,9 +44,9 @@ def test_an_unknown_type_lists_what_there_is() -> None:
 
 def test_all_problems_are_told_at_once() -> None:
     text = problems({"type": "opa_decision", "pth": "a"}, {}, {"type": "opensearch_health", "nodes": "many"})
-    assert "check 1: 'pth' is no key of opa_decision (do you mean 'path'?); opa_decision needs the key 'path'" in text
-    assert "check 2: it has no `type`" in text
-    assert "check 3: opensearch_health: nodes='many' is not a whole number" in text
+    assert "probe 1: 'pth' is no key of opa_decision (do you mean 'path'?); opa_decision needs the key 'path'" in text
+    assert "probe 2: it has no `type`" in text
+    assert "probe 3: opensearch_health: nodes='many' is not a whole number" in text
 
 
 @pytest.mark.parametrize(
@@ -57,17 +57,17 @@ def test_a_value_of_the_wrong_kind_is_refused(key: str, value: Any) -> None:
     assert f"{key}={value!r} is not a" in problems({"type": "http", "port": "http", key: value})
 
 
-@pytest.mark.parametrize("check", all_types().values(), ids=lambda check: check.TYPE)
-def test_every_type_is_complete(check: type[Check]) -> None:
-    assert check.__doc__
-    assert check.run is not Check.run
-    for field in dataclasses.fields(check):
+@pytest.mark.parametrize("probe", all_types().values(), ids=lambda probe: probe.TYPE)
+def test_every_type_is_complete(probe: type[Probe]) -> None:
+    assert probe.__doc__
+    assert probe.run is not Probe.run
+    for field in dataclasses.fields(probe):
         assert str(field.type) in COERCE
         assert str(field.type) in WANTED or field.type == "Any"
 
 
 def declared_checks(document: Any, prefixes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Every mapping in a role's variables that is a check."""
+    """Every mapping in a role's variables that is a probe."""
     if isinstance(document, dict):
         if str(document.get("type", "")).startswith(prefixes):
             yield document

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from ansible.module_utils.probes.check import Target
-from ansible.module_utils.probes.container import Container, Phase, inspect, judge, last_lines, seconds_between
-from ansible.module_utils.probes.proof import Clock, Proof, Wait, missing_libraries, prove, wait_healthy
-from ansible.module_utils.probes.spec import SpecError, parse_checks
+from ansible.module_utils.probes.base import Target
+from ansible.module_utils.probes.container import Container, Phase, classify, inspect, last_lines, seconds_between
+from ansible.module_utils.probes.runner import Clock, RunResult, Wait, missing_libraries, run_probes, wait_healthy
+from ansible.module_utils.probes.spec import SpecError, parse_probes
 from ansible.module_utils.shared.docker import Docker, DockerError
 
 
@@ -64,17 +64,17 @@ def probe_service(
         target = Target(
             params["address"], read_ports(params["ports"]), Path(params["secrets_root"]), params["timeout_s"]
         )
-        if params["timeout_s"] <= 0 or params["deadline_s"] <= 0:
-            raise ValueError("timeout_s and deadline_s are seconds above 0")
-        Probe(recorder, target, clock or Clock(), slice_s).run()
+        if params["timeout_s"] <= 0 or params["ready_timeout_s"] <= 0:
+            raise ValueError("timeout_s and ready_timeout_s are seconds above 0")
+        ServiceProber(recorder, target, clock or Clock(), slice_s).run()
     except Answered as answered:
         return answered.answer
     except (ValueError, DockerError) as error:
-        return {**blank_result(), "failed": True, "msg": f"{params['service']} cannot be asked: {error}"}
+        return {**blank_result(), "failed": True, "msg": f"{params['title']} cannot be asked: {error}"}
 
 
-class Probe:
-    """One call of the module: the wait, the proof, and the report."""
+class ServiceProber:
+    """One call of the module: the wait, the run, and the report."""
 
     def __init__(self, module: Module, target: Target, clock: Clock, slice_s: float = 0) -> None:
         self.module = module
@@ -82,34 +82,34 @@ class Probe:
         self.target = target
         self.clock = clock
         self.docker = Docker(module.run_command)
-        self.until = clock.now() + self.params["deadline_s"]
+        self.until = clock.now() + self.params["ready_timeout_s"]
         # When to answer that the container is still starting, so that a caller can show progress and ask again.
-        self.pause = clock.now() + slice_s if slice_s and slice_s < self.params["deadline_s"] else self.until
+        self.pause = clock.now() + slice_s if slice_s and slice_s < self.params["ready_timeout_s"] else self.until
         self.result = blank_result()
 
     def run(self) -> NoReturn:
         """Wait, ask, answer."""
         try:
-            checks = parse_checks(self.params["checks"])
+            probes = parse_probes(self.params["probes"])
         except SpecError as error:
             self.module.fail_json(
-                msg=f"the checks of {self.params['service']} are declared wrongly: {error}", **self.result
+                msg=f"the probes of {self.params['title']} are declared wrongly: {error}", **self.result
             )
-        left_out = [check for check in checks if check.WRITES and self.module.check_mode]
-        checks = [check for check in checks if check not in left_out]
-        if missing := missing_libraries(checks):
+        left_out = [probe for probe in probes if probe.WRITES and self.module.check_mode]
+        probes = [probe for probe in probes if probe not in left_out]
+        if missing := missing_libraries(probes):
             self.module.fail_json(
-                msg=f"{self.params['service']} cannot be asked: {'; '.join(missing)}. "
+                msg=f"{self.params['title']} cannot be asked: {'; '.join(missing)}. "
                 "Do: run `make setup`, or install it there.",
                 **self.result,
             )
         if self.params["container"]:
             self.wait()
-        proof = prove(checks, self.target, self.until, self.look, self.clock)
-        self.result["checks"] = [outcome.as_dict() for outcome in proof.outcomes]
-        if proof.failures:
-            self.fail(proof)
-        self.module.exit_json(**{**self.result, "healthy": True}, not_run=[check.title for check in left_out])
+        run = run_probes(probes, self.target, self.until, self.look, self.clock)
+        self.result["probes"] = [result.as_dict() for result in run.results]
+        if run.failures:
+            self.fail(run)
+        self.module.exit_json(**{**self.result, "healthy": True}, not_run=[probe.title for probe in left_out])
 
     def wait(self) -> None:
         """Wait for the container; does not return when it does not get healthy."""
@@ -141,22 +141,22 @@ class Probe:
         container = inspect(self.docker, self.params["container"])
         if container is None:
             return None, "was removed while it was asked"
-        phase, why = judge(container, container.restarts)
+        phase, why = classify(container, container.restarts)
         return container, why if phase is Phase.FAILED else ""
 
-    def fail(self, seen: Wait | Proof) -> NoReturn:
+    def fail(self, seen: Wait | RunResult) -> NoReturn:
         """Answer with all that helps to find the fault, and no secret."""
         from ansible.module_utils.probes import report
 
         name = self.params["container"]
         if isinstance(seen, Wait):
-            failure = report.of_wait(seen, name, self.params["deadline_s"])
+            failure = report.of_wait(seen, name, self.params["ready_timeout_s"])
         else:
-            failure = report.of_proof(seen, name)
+            failure = report.of_run(seen, name)
             self.result["healthy"] = bool(name) and not seen.stopped
         log = last_lines(self.docker, name, self.params["log_lines"]) if failure.container else []
         self.module.fail_json(
-            **report.answer(self.params["service"], failure, log, self.result, self.target.secrets_root)
+            **report.answer(self.params["title"], failure, log, self.result, self.target.secrets_root)
         )
 
 
@@ -168,7 +168,7 @@ def blank_result() -> dict[str, Any]:
         "healthy_after_s": None,
         "started_at": "",
         "waited_s": 0.0,
-        "checks": [],
+        "probes": [],
     }
 
 

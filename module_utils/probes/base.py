@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a check is, what it asks, and how it fails.
+"""What a probe is, what it asks, and how it fails.
 
-A check is a frozen dataclass: its fields are the keys that a role may write beside `type`, its class says whether it
+A probe is a frozen dataclass: its fields are the keys that a role may write beside `type`, its class says whether it
 writes, which library it needs and for how many questions it may take time.
 """
 
@@ -23,30 +23,30 @@ PREFIX = "trade2026-probe"
 
 
 class Kind(enum.Enum):
-    """Why a check failed, as far as it matters for what to do."""
+    """Why a probe failed, as far as it matters for what to do."""
 
-    ANSWER = "answer"  # an answer came, and it is not the right one
-    SILENCE = "silence"  # no answer in time, or the connection was cut
-    REFUSED = "refused"  # nothing listens
-    PASSWORD = "password"  # the credentials were not accepted
-    OPEN = "open"  # what had to be refused was accepted
-    EXPECTATION = "expectation"  # the service runs with other settings than declared
-    SETUP = "setup"  # the check cannot be asked at all: library, secret or port missing
+    ANSWER = "answer"  # an answer came, but not the expected one
+    TIMEOUT = "timeout"  # no answer in time, or the connection was cut
+    REFUSED = "refused"  # nothing listens on the port
+    AUTH = "auth"  # the credentials were rejected
+    UNEXPECTED_ACCESS = "unexpected_access"  # the service accepted what it had to reject
+    MISMATCH = "mismatch"  # the service runs with other settings than declared
+    CONFIG = "config"  # the probe cannot run: a library, a secret or a port is missing
 
 
 # Asking again does not change these.
-FINAL = frozenset({Kind.PASSWORD, Kind.EXPECTATION, Kind.SETUP})
+FINAL = frozenset({Kind.AUTH, Kind.MISMATCH, Kind.CONFIG})
 
 
-class CheckError(Exception):
-    """A check failed; the text is fit for people and holds no secret of ours."""
+class ProbeError(Exception):
+    """A probe failed; the text is fit for people and holds no secret of ours."""
 
     def __init__(self, message: str, kind: Kind = Kind.ANSWER) -> None:
         super().__init__(message)
         self.message = message
         self.kind = kind
         # False when the service refused to make what would have to be removed.
-        self.made = True
+        self.created = True
 
 
 @dataclass(frozen=True)
@@ -70,30 +70,30 @@ class Target:
         return f"{PREFIX}-{self.token}".replace("-", separator)
 
     def port(self, name: str) -> int:
-        """Published host port of the port called `name`; raises CheckError when there is none."""
+        """Published host port of the port called `name`; raises ProbeError when there is none."""
         if name in self.ports:
             return self.ports[name]
-        raise CheckError(
+        raise ProbeError(
             f"no port is called {name!r}{nearest(name, self.ports)}. Published are: {', '.join(self.ports) or 'none'}.",
-            Kind.SETUP,
+            Kind.CONFIG,
         )
 
     def secret(self, file: str) -> str:
-        """Text of a file under the secrets root without its line end; "" for no file. Raises CheckError."""
+        """Text of a file under the secrets root without its line end; "" for no file. Raises ProbeError."""
         if not file:
             return ""
         path = self.secrets_root / file
         if not path.resolve().is_relative_to(self.secrets_root.resolve()):
-            raise CheckError(f"{file} does not lie under {self.secrets_root}", Kind.SETUP)
+            raise ProbeError(f"{file} does not lie under {self.secrets_root}", Kind.CONFIG)
         try:
             return path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", "") or "it is not text"
-            raise CheckError(f"the secret {path} cannot be read: {why}", Kind.SETUP) from None
+            raise ProbeError(f"the secret {path} cannot be read: {why}", Kind.CONFIG) from None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check(abc.ABC):
+class Probe(abc.ABC):
     """One question, or a few, put to a service. Subclasses add their keys as fields."""
 
     TYPE: ClassVar[str]
@@ -102,7 +102,7 @@ class Check(abc.ABC):
     # (module, PyPI package) of the client library; it is imported before the clock starts.
     LIBRARY: ClassVar[tuple[str, str] | None] = None
     # How many of the target's timeouts it may take in all.
-    QUESTIONS: ClassVar[int] = 1
+    REQUESTS: ClassVar[int] = 1
 
     # What to call it in the results; its type when empty.
     name: str = ""
@@ -114,7 +114,7 @@ class Check(abc.ABC):
 
     @abc.abstractmethod
     def run(self, target: Target) -> str:
-        """Ask, and return what was seen in a few words; raises CheckError."""
+        """Ask, and return what was seen in a few words; raises ProbeError."""
 
 
 def nearest(word: str, known: Collection[str]) -> str:
@@ -126,19 +126,19 @@ def nearest(word: str, known: Collection[str]) -> str:
     return f" (do you mean {found[0]!r}?)" if found else ""
 
 
-def unreachable(what: str, error: BaseException, timeout_s: float) -> CheckError:
+def unreachable(what: str, error: BaseException, timeout_s: float) -> ProbeError:
     """The failure for a connection that did not come about, or was cut."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ConnectionRefusedError):
-            return CheckError(f"{what}: the connection is refused", Kind.REFUSED)
+            return ProbeError(f"{what}: the connection is refused", Kind.REFUSED)
         if isinstance(seen, TimeoutError):
-            return CheckError(f"{what}: no answer within {timeout_s:g} s", Kind.SILENCE)
+            return ProbeError(f"{what}: no answer within {timeout_s:g} s", Kind.TIMEOUT)
         if isinstance(seen, ConnectionError):
             # What Docker's proxy does when it has accepted a client and finds nobody in the container.
-            return CheckError(f"{what}: the connection is cut without a whole answer", Kind.SILENCE)
+            return ProbeError(f"{what}: the connection is cut without a whole answer", Kind.TIMEOUT)
         seen = seen.__cause__ or seen.__context__
-    return CheckError(f"{what}: {error}", Kind.SILENCE)
+    return ProbeError(f"{what}: {error}", Kind.TIMEOUT)
 
 
 @contextlib.contextmanager
@@ -151,22 +151,22 @@ def removing(what: str, remove: Callable[[], object], by_hand: str, timeout_s: f
     try:
         yield
     except BaseException as error:
-        if isinstance(error, CheckError) and not error.made:
+        if isinstance(error, ProbeError) and not error.created:
             raise
         if left := _leftover(what, remove, by_hand, timeout_s):
             error.add_note(left)
         raise
     if left := _leftover(what, remove, by_hand, timeout_s):
-        raise CheckError(left, Kind.SILENCE)
+        raise ProbeError(left, Kind.TIMEOUT)
 
 
 @contextlib.contextmanager
-def making() -> Iterator[None]:
+def creating() -> Iterator[None]:
     """Inside `removing`: when the service answers the body with a refusal, there is nothing to remove."""
     try:
         yield
-    except CheckError as error:
-        error.made = error.kind is Kind.SILENCE
+    except ProbeError as error:
+        error.created = error.kind is Kind.TIMEOUT
         raise
 
 

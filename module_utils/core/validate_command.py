@@ -24,18 +24,18 @@ class StagedFile(Protocol):
     data: bytes
 
 
-def run_checker(
+def run_validate_command(
     docker: Docker,
-    checker: Mapping[str, Any],
+    validate: Mapping[str, Any],
     root: Path,
     secrets_root: Path | None,
     staged: Path,
     files: Iterable[StagedFile],
 ) -> str:
     """Empty if the validate command accepts the files, else its output."""
-    group = int(str(checker["user"]).partition(":")[2] or 0)
+    group = int(str(validate["user"]).partition(":")[2] or 0)
     volumes = []
-    for number, mount in enumerate(checker["mounts"]):
+    for number, mount in enumerate(validate["mounts"]):
         if mount["kind"] == "secret":
             source = (secrets_root or root) / mount["source"]
         else:
@@ -57,20 +57,20 @@ def run_checker(
         "--cap-drop",
         "ALL",
     ]
-    command += ["--security-opt", "no-new-privileges", "--user", str(checker["user"])]
-    for path in checker["tmpfs"]:
+    command += ["--security-opt", "no-new-privileges", "--user", str(validate["user"])]
+    for path in validate["tmpfs"]:
         command += ["--tmpfs", path]
-    for name, value in checker["environment"].items():
+    for name, value in validate["environment"].items():
         command += ["--env", f"{name}={value}"]
-    if checker["entrypoint"] is not None:
-        command += ["--entrypoint", checker["entrypoint"]]
+    if validate["entrypoint"] is not None:
+        command += ["--entrypoint", validate["entrypoint"]]
     code, out, err = docker.attempt(
-        *command, *volumes, checker["image"], *checker["command"], timeout_s=checker["timeout_s"]
+        *command, *volumes, validate["image"], *validate["command"], timeout_s=validate["timeout_s"]
     )
     if code == 0:
         return ""
     if code == 124:
-        return f"nothing within {checker['timeout_s']} s"
+        return f"nothing within {validate['timeout_s']} s"
     said = [line for line in (err + "\n" + out).splitlines() if line.strip()]
     return f"exit code {code}: " + "\n".join(said[:OUTPUT_LINES])
 

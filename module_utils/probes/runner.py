@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible.module_utils.probes.check import FINAL, Check, CheckError, Kind, Target, notes
-from ansible.module_utils.probes.container import Container, Phase, inspect, judge
+from ansible.module_utils.probes.base import FINAL, Kind, Probe, ProbeError, Target, notes
+from ansible.module_utils.probes.container import Container, Phase, classify, inspect
 from ansible.module_utils.probes.limit import LimitReached, limited
 from ansible.module_utils.shared.docker import Docker
 
@@ -35,8 +35,8 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """How a check ended; `latency_ms` is the last attempt's."""
+class ProbeResult:
+    """How a probe ended; `latency_ms` is the last attempt's."""
 
     name: str
     ok: bool
@@ -66,33 +66,33 @@ class Wait:
 
 
 @dataclass(frozen=True)
-class Proof:
-    """How the checks ended. `stopped` is what ended the container meanwhile, else empty."""
+class RunResult:
+    """How the probes ended. `stopped` is what ended the container meanwhile, else empty."""
 
-    outcomes: list[Outcome]
+    results: list[ProbeResult]
     container: Container | None
     stopped: str = ""
     unpublished: list[int] = field(default_factory=list)
 
     @property
-    def failures(self) -> list[Outcome]:
-        """Checks that do not hold."""
-        return [outcome for outcome in self.outcomes if not outcome.ok]
+    def failures(self) -> list[ProbeResult]:
+        """Probes that do not hold."""
+        return [result for result in self.results if not result.ok]
 
     @property
-    def first_failure(self) -> Outcome:
+    def first_failure(self) -> ProbeResult:
         """The one to report first: what asking again cannot mend tells more than what followed from it."""
-        return min(self.failures, key=lambda outcome: outcome.kind not in FINAL)
+        return min(self.failures, key=lambda result: result.kind not in FINAL)
 
 
-def missing_libraries(checks: Sequence[Check]) -> list[str]:
-    """Import what the checks need; a sentence for each library that is not there."""
+def missing_libraries(probes: Sequence[Probe]) -> list[str]:
+    """Import what the probes need; a sentence for each library that is not there."""
     problems = []
-    for module, package in dict.fromkeys(check.LIBRARY for check in checks if check.LIBRARY):
+    for module, package in dict.fromkeys(probe.LIBRARY for probe in probes if probe.LIBRARY):
         try:
             importlib.import_module(module)
         except ImportError as error:
-            users = ", ".join(sorted({check.TYPE for check in checks if (module, package) == check.LIBRARY}))
+            users = ", ".join(sorted({probe.TYPE for probe in probes if (module, package) == probe.LIBRARY}))
             problems.append(f"the Python package {package} is missing for {sys.executable} ({users}): {error}")
     return problems
 
@@ -105,7 +105,7 @@ def wait_healthy(docker: Docker, name: str, until: float, clock: Clock) -> Wait:
         if container is None:
             return Wait(Phase.FAILED, "does not exist", None)
         restarts = container.restarts if restarts is None else restarts
-        phase, why = judge(container, restarts)
+        phase, why = classify(container, restarts)
         left = until - clock.now()
         if phase is not Phase.STARTING or left <= 0:
             return Wait(phase, why, container)
@@ -113,62 +113,62 @@ def wait_healthy(docker: Docker, name: str, until: float, clock: Clock) -> Wait:
         pause = min(pause * 1.5, LAST_LOOK_S)
 
 
-def ask(check: Check, target: Target, attempts: int, limit_s: float, clock: Clock) -> Outcome:
-    """Put one check once, for at most `limit_s` seconds."""
+def run_probe(probe: Probe, target: Target, attempts: int, limit_s: float, clock: Clock) -> ProbeResult:
+    """Put one probe once, for at most `limit_s` seconds."""
     begun = clock.now()
     kind: Kind | None
     try:
         with limited(limit_s):
-            message, kind = check.run(target), None
-    except CheckError as failure:
+            message, kind = probe.run(target), None
+    except ProbeError as failure:
         message, kind = "; and ".join([failure.message, *notes(failure)]), failure.kind
     except LimitReached as reached:
-        message, kind = "; and ".join([f"no answer within {limit_s:g} s", *notes(reached)]), Kind.SILENCE
-    # A client library met something that it does not expect; whatever it is, the check did not hold.
+        message, kind = "; and ".join([f"no answer within {limit_s:g} s", *notes(reached)]), Kind.TIMEOUT
+    # A client library met something that it does not expect; whatever it is, the probe did not hold.
     except Exception as error:
         message, kind = "; and ".join([f"{type(error).__name__}: {error}", *notes(error)]), Kind.ANSWER
     if len(message) > MESSAGE_LENGTH:
         message = f"{message[:MESSAGE_LENGTH]}…"
-    return Outcome(check.title, kind is None, round((clock.now() - begun) * 1000, 1), message, attempts, kind)
+    return ProbeResult(probe.title, kind is None, round((clock.now() - begun) * 1000, 1), message, attempts, kind)
 
 
-def prove(
-    checks: Sequence[Check],
+def run_probes(
+    probes: Sequence[Probe],
     target: Target,
     until: float,
     look: Callable[[], tuple[Container | None, str]],
     clock: Clock,
-) -> Proof:
-    """Put all checks, and those that fail again until the time `until`, unless asking again cannot help.
+) -> RunResult:
+    """Put all probes, and those that fail again until the time `until`, unless asking again cannot help.
 
-    Every check is put at least once, so that the result names all that is wrong. `look` tells the container's present
+    Every probe is put at least once, so that the result names all that is wrong. `look` tells the container's present
     state, and what ended it where it has ended.
     """
-    outcomes: list[Outcome | None] = [None] * len(checks)
+    results: list[ProbeResult | None] = [None] * len(probes)
     pause, refused_since = FIRST_PAUSE_S, None
     while True:
-        for place, check in enumerate(checks):
-            before = outcomes[place]
+        for place, probe in enumerate(probes):
+            before = results[place]
             if before is None or not before.ok:
-                limit_s = check.QUESTIONS * target.timeout_s
+                limit_s = probe.REQUESTS * target.timeout_s
                 limit_s = min(limit_s, max(target.timeout_s, until - clock.now()))
-                outcomes[place] = ask(check, target, before.attempts + 1 if before else 1, limit_s, clock)
-        done = [outcome for outcome in outcomes if outcome]
-        kinds = {outcome.kind for outcome in done if not outcome.ok}
+                results[place] = run_probe(probe, target, before.attempts + 1 if before else 1, limit_s, clock)
+        done = [result for result in results if result]
+        kinds = {result.kind for result in done if not result.ok}
         if not kinds:
-            return Proof(done, None)
+            return RunResult(done, None)
         container, stopped = look()
         unpublished = _unpublished(target, container) if Kind.REFUSED in kinds else []
         if stopped or unpublished or kinds & FINAL:
-            return Proof(done, container, stopped, unpublished)
+            return RunResult(done, container, stopped, unpublished)
         if Kind.REFUSED in kinds and container:
             refused_since = clock.now() if refused_since is None else refused_since
             if clock.now() - refused_since >= REFUSED_GRACE_S:
-                return Proof(done, container)
+                return RunResult(done, container)
         else:
             refused_since = None
         if clock.now() + pause >= until:
-            return Proof(done, container)
+            return RunResult(done, container)
         clock.sleep(pause)
         pause = min(pause * 2, LAST_PAUSE_S)
 
