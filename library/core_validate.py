@@ -215,6 +215,7 @@ def main() -> None:
         "performance": stack.performance,
         "durability": stack.durability,
         "floor": stack.floor,
+        "findings": stack.findings,
     }
     if not left:
         answer |= document.facts(stack)

@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 from ansible.module_utils.probes import authn, clickhouse, nats, opa, opensearch, questdb, seaweedfs, valkey, web
+from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, notes
 from ansible.module_utils.probes.causes import likely_cause
-from ansible.module_utils.probes.check import Check as Probe
-from ansible.module_utils.probes.check import CheckError as ProbeError
-from ansible.module_utils.probes.check import Kind, Target, notes
-from ansible.module_utils.probes.container import Container, Phase, inspect, judge, last_lines, parse, seconds_between
+from ansible.module_utils.probes.container import (
+    Container,
+    Phase,
+    classify,
+    inspect,
+    last_lines,
+    parse,
+    seconds_between,
+)
 from ansible.module_utils.probes.limit import LimitReached, limited
 from ansible.module_utils.probes.masking import Masker
-from ansible.module_utils.probes.proof import missing_libraries
-from ansible.module_utils.probes.spec import parse_checks as parse_probes
+from ansible.module_utils.probes.runner import missing_libraries
+from ansible.module_utils.probes.spec import parse_probes
 
 __all__ = [
     "Container",
@@ -24,9 +30,9 @@ __all__ = [
     "ProbeError",
     "Target",
     "authn",
+    "classify",
     "clickhouse",
     "inspect",
-    "judge",
     "last_lines",
     "likely_cause",
     "limited",
@@ -44,5 +50,5 @@ __all__ = [
     "web",
 ]
 
-WRONG_CREDENTIALS = Kind.PASSWORD
-NO_ANSWER = Kind.SILENCE
+WRONG_CREDENTIALS = Kind.AUTH
+NO_ANSWER = Kind.TIMEOUT

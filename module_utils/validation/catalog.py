@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ansible.module_utils.validation import component, integration, kernel, network, refusals
+from ansible.module_utils.validation import component, integration, kernel, network, performance, persistence, refusals
 from ansible.module_utils.validation.model import KINDS, PLATFORM, Case, Group, Run
 from ansible.module_utils.validation.stack import Service, Stack
 
@@ -136,6 +136,7 @@ NETWORK = (
 
 
 ORDER = ("R5.integration",)
+RECORDS = ("R5.persistence",)
 
 INTEGRATION = (
     Row("token", "A client gets a token with the scope for orders, and one without.",
@@ -173,7 +174,7 @@ def component_cases(service: Service) -> Iterator[Case]:
         name = probe.title if names[probe.title] == 1 else f"{probe.title}_{names[probe.title]}"
         source = ("A4.1", *PROBES.get(probe.TYPE, ()))
         title = " ".join((type(probe).__doc__ or probe.title).split("\n\n")[0].split())
-        limit_s = probe.QUESTIONS * service.target.timeout_s
+        limit_s = probe.REQUESTS * service.target.timeout_s
         yield case("component", service.name, Row(name, title, component.probing(probe), source), limit_s)
     row = Row("wrong_credentials", "Wrong credentials are refused.", refusals.wrong_credentials)
     yield case("component", service.name, row)
@@ -216,11 +217,57 @@ def integration_groups(_stack: Stack) -> Iterator[Group]:
     )
 
 
+def persistence_groups(stack: Stack) -> Iterator[Group]:
+    """Records that are stored and read, and one group for each interruption that the site consents to."""
+    services = persistence.stateful(stack)
+    for service in services:
+        row = Row("stored", "Acknowledged records are read back intact, in order.", persistence.stored, RECORDS)
+        yield Group(
+            f"persistence.{service.name}", "persistence", service.name, (case("persistence", service.name, row, 120),)
+        )
+    faults = persistence.FAULTS if stack.settings.disruptive else ()
+    if stack.settings.disruptive and stack.settings.engine_restart:
+        faults = (*faults, persistence.ENGINE)
+    for fault in faults:
+        cases = []
+        for place, service in enumerate(services):
+            title = f"No record that was acknowledged is lost by {fault.sentence}."
+            row = Row(fault.name, title, persistence.interrupted(fault, place == 0), RECORDS)
+            cases.append(case("persistence", service.name, row, 900 if place == 0 else 400))
+        what = "every container of this machine" if fault is persistence.ENGINE else "all services of the deployment"
+        yield Group(
+            f"persistence.{fault.name}",
+            "persistence",
+            PLATFORM,
+            tuple(cases),
+            f"This interrupts {what} for one to three minutes: {fault.sentence}.",
+        )
+
+
+def performance_groups(stack: Stack) -> Iterator[Group]:
+    """A load on each service."""
+    for service in stack.services.values():
+        rows = [
+            Row(
+                operation.name,
+                f"99 % stay within the budget ({operation.sentence}).",
+                performance.loaded(operation),
+                ("R5.performance",),
+            )
+            for operation in performance.OPERATIONS.get(service.role, ())
+        ]
+        if rows:
+            cases = tuple(case("performance", service.name, row, 120) for row in rows)
+            yield Group(f"performance.{service.name}", "performance", service.name, cases)
+
+
 def groups(stack: Stack, kinds: Sequence[str]) -> list[Group]:
     """The groups of the kinds, in the order of KINDS."""
     found: list[Group] = []
     makers: dict[str, Callable[[Stack], Iterator[Group]]] = {
         "component": component_groups,
+        "performance": performance_groups,
+        "persistence": persistence_groups,
         "integration": integration_groups,
         "network": network_groups,
     }

@@ -61,7 +61,7 @@ def jetstream(service: Service) -> Iterator[JetStream]:
 @contextlib.contextmanager
 def questdb(service: Service) -> Iterator[Any]:
     """A connection over the PostgreSQL protocol."""
-    connection = service.probe(bridge.questdb.RoundTrip)._connect(service.target)
+    connection = service.probe(bridge.questdb.RoundTrip).connect(service.target)
     try:
         yield connection
     finally:
@@ -89,7 +89,7 @@ def clickhouse(service: Service) -> Iterator[Any]:
 def s3(service: Service, key: str, secret: str) -> Minio:
     """An S3 client with a key; without one it is anonymous."""
     probe = service.probe(bridge.seaweedfs.S3)
-    return probe._client(service.target, key, secret)
+    return probe.client(service.target, key, secret)
 
 
 def declared_s3(service: Service) -> Minio:

@@ -90,7 +90,7 @@ def assemble(run: Mapping[str, Any], slices: Sequence[Mapping[str, Any]], more: 
         "networks": last["networks"],
         "tests": [result for answer in slices for result in answer["tests"]],
         "floor": {key: value for answer in slices for key, value in answer["floor"].items()},
-        "host_findings": last["host_findings"],
+        "host_findings": [*last["host_findings"], *(row for answer in slices for row in answer["findings"])],
         **more,
     }
     for key in MEASUREMENTS:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ansible.module_utils.shared.docker import Docker
-from ansible.module_utils.validation.bridge import Container, Phase, Probe, Target, judge, parse, parse_probes
+from ansible.module_utils.validation.bridge import Container, Phase, Probe, Target, classify, parse, parse_probes
 from ansible.module_utils.validation.model import PLATFORM, FailedError, SkippedError
 
 P = TypeVar("P", bound=Probe)
@@ -76,7 +76,7 @@ class Service:
         """Whether the container is healthy, and what is wrong."""
         if self.seen is None:
             return Phase.FAILED, "does not exist"
-        return judge(self.seen, self.seen.restarts)
+        return classify(self.seen, self.seen.restarts)
 
     def probe(self, kind: type[P]) -> P:
         """The declared probe of a type; raises SkippedError if the role declares none."""
@@ -121,6 +121,8 @@ class Settings:
     # Operation → milliseconds for its 99th percentile.
     budgets: Mapping[str, float] = field(default_factory=dict)
     noise_percent: float = 100
+    # Folder of earlier reports.
+    reports: Path | None = None
 
 
 @dataclass
@@ -136,6 +138,7 @@ class Stack:
     performance: list[dict[str, Any]] = field(default_factory=list)
     durability: list[dict[str, Any]] = field(default_factory=list)
     floor: dict[str, dict[str, Any]] = field(default_factory=dict)
+    findings: list[dict[str, str]] = field(default_factory=list)
 
     def of_role(self, role: str) -> Service:
         """The service of a role; raises SkippedError if this run has none."""
@@ -191,6 +194,7 @@ def build_stack(params: Mapping[str, Any], run: Callable[..., tuple[int, str, st
         records=params["records"],
         budgets={key: float(value) for key, value in params["budgets"].items()},
         noise_percent=params["noise_percent"],
+        reports=Path(params["reports"]) if params["reports"] else None,
     )
     services = {}
     for entry in params["services"]:
@@ -204,6 +208,6 @@ def build_stack(params: Mapping[str, Any], run: Callable[..., tuple[int, str, st
             float(probing["timeout_s"]),
         )
         services[record["name"]] = Service(
-            record["name"], record, entry["image"], target, tuple(parse_probes(probing["checks"])), docker
+            record["name"], record, entry["image"], target, tuple(parse_probes(probing["probes"])), docker
         )
     return Stack(settings, services, docker)
