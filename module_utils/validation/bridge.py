@@ -18,7 +18,7 @@ from ansible.module_utils.probes.container import (
 from ansible.module_utils.probes.limit import LimitReached, limited
 from ansible.module_utils.probes.masking import Masker
 from ansible.module_utils.probes.runner import missing_libraries
-from ansible.module_utils.probes.spec import parse_probes
+from ansible.module_utils.probes.spec import all_types, parse_probes
 
 __all__ = [
     "Container",
@@ -29,6 +29,7 @@ __all__ = [
     "Probe",
     "ProbeError",
     "Target",
+    "all_types",
     "authn",
     "classify",
     "clickhouse",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ansible.module_utils.validation import component, integration, kernel, network, performance, persistence, refusals
+from ansible.module_utils.validation.bridge import Probe, all_types
 from ansible.module_utils.validation.model import KINDS, PLATFORM, Case, Group, Run
 from ansible.module_utils.validation.stack import Service, Stack
 
@@ -111,6 +112,22 @@ REFUSALS: dict[str, tuple[Row, ...]] = {
     ),
 }
 
+WRONG = Row("wrong_credentials", "Wrong credentials are refused.", refusals.wrong_credentials)
+
+SUBNETS = Row(
+    "subnets",
+    "The networks have their subnets, and the containers addresses in them.",
+    network.subnets,
+    ("G2.1", "G2.2", "G2.3", "G2.4"),
+)
+
+LATENCY = Row(
+    "latency",
+    "A round trip on the lowlatency network stays within its budget.",
+    network.lowlatency,
+    ("R5.performance", "R5.network"),
+)
+
 NETWORK = (
     Row(
         "memberships",
@@ -137,6 +154,9 @@ NETWORK = (
 
 ORDER = ("R5.integration",)
 RECORDS = ("R5.persistence",)
+LOAD = ("R5.performance",)
+STORED = "Acknowledged records are read back intact, in order."
+LOST = "No record that was acknowledged is lost by"
 
 INTEGRATION = (
     Row("token", "A client gets a token with the scope for orders, and one without.",
@@ -173,34 +193,21 @@ def component_cases(service: Service) -> Iterator[Case]:
         names[probe.title] = names.get(probe.title, 0) + 1
         name = probe.title if names[probe.title] == 1 else f"{probe.title}_{names[probe.title]}"
         source = ("A4.1", *PROBES.get(probe.TYPE, ()))
-        title = " ".join((type(probe).__doc__ or probe.title).split("\n\n")[0].split())
         limit_s = probe.REQUESTS * service.target.timeout_s
-        yield case("component", service.name, Row(name, title, component.probing(probe), source), limit_s)
-    row = Row("wrong_credentials", "Wrong credentials are refused.", refusals.wrong_credentials)
-    yield case("component", service.name, row)
+        row = Row(name, _sentence(type(probe)), component.probing(probe), source)
+        yield case("component", service.name, row, limit_s)
+    yield case("component", service.name, WRONG)
     for row in REFUSALS.get(service.role, ()):
         yield case("component", service.name, row)
 
 
 def network_groups(stack: Stack) -> Iterator[Group]:
     """The network tests, one group for each service."""
-    row = Row(
-        "subnets",
-        "The networks have their subnets, and the containers addresses in them.",
-        network.subnets,
-        ("G2.1", "G2.2", "G2.3", "G2.4"),
-    )
-    yield Group("network", "network", PLATFORM, (case("network", PLATFORM, row),))
+    yield Group("network", "network", PLATFORM, (case("network", PLATFORM, SUBNETS),))
     for service in stack.services.values():
         cases = [case("network", service.name, row) for row in NETWORK]
         if service.role == "nats":
-            row = Row(
-                "latency",
-                "A round trip on the lowlatency network stays within its budget.",
-                network.lowlatency,
-                ("R5.performance", "R5.network"),
-            )
-            cases.append(case("network", service.name, row))
+            cases.append(case("network", service.name, LATENCY))
         yield Group(f"network.{service.name}", "network", service.name, tuple(cases))
 
 
@@ -221,7 +228,7 @@ def persistence_groups(stack: Stack) -> Iterator[Group]:
     """Records that are stored and read, and one group for each interruption that the site consents to."""
     services = persistence.stateful(stack)
     for service in services:
-        row = Row("stored", "Acknowledged records are read back intact, in order.", persistence.stored, RECORDS)
+        row = Row("stored", STORED, persistence.stored, RECORDS)
         yield Group(
             f"persistence.{service.name}", "persistence", service.name, (case("persistence", service.name, row, 120),)
         )
@@ -231,7 +238,7 @@ def persistence_groups(stack: Stack) -> Iterator[Group]:
     for fault in faults:
         cases = []
         for place, service in enumerate(services):
-            title = f"No record that was acknowledged is lost by {fault.sentence}."
+            title = f"{LOST} {fault.sentence}."
             row = Row(fault.name, title, persistence.interrupted(fault, place == 0), RECORDS)
             cases.append(case("persistence", service.name, row, 900 if place == 0 else 400))
         what = "every container of this machine" if fault is persistence.ENGINE else "all services of the deployment"
@@ -252,7 +259,7 @@ def performance_groups(stack: Stack) -> Iterator[Group]:
                 operation.name,
                 f"99 % stay within the budget ({operation.sentence}).",
                 performance.loaded(operation),
-                ("R5.performance",),
+                LOAD,
             )
             for operation in performance.OPERATIONS.get(service.role, ())
         ]
@@ -279,3 +286,36 @@ def groups(stack: Stack, kinds: Sequence[str]) -> list[Group]:
 def cases(groups: Iterable[Group]) -> list[Case]:
     """All tests of the groups."""
     return [case for group in groups for case in group.cases]
+
+
+def declared() -> list[tuple[str, str, tuple[str, ...]]]:
+    """Id, sentence and criteria of every test that a deployment of all services has; `*` stands for each service."""
+    found = [(f"component.*.{row.name}", row.title, row.source) for row in EVERY_SERVICE]
+    found += [
+        (f"component.{name.partition('_')[0]}.{name}", _sentence(probe), ("A4.1", *PROBES.get(name, ())))
+        for name, probe in all_types().items()
+        if name.partition("_")[0] in REFUSALS
+    ]
+    found += [
+        (f"component.{role}.{row.name}", row.title, row.source) for role, rows in REFUSALS.items() for row in rows
+    ]
+    found += [(f"integration.{PLATFORM}.{row.name}", row.title, row.source) for row in INTEGRATION]
+    found += [
+        (f"performance.{role}.{operation.name}", f"99 % stay within the budget ({operation.sentence}).", LOAD)
+        for role, operations in performance.OPERATIONS.items()
+        for operation in operations
+    ]
+    found.append(("persistence.*.stored", STORED, RECORDS))
+    found += [
+        (f"persistence.*.{fault.name}", f"{LOST} {fault.sentence}.", RECORDS)
+        for fault in (*persistence.FAULTS, persistence.ENGINE)
+    ]
+    found += [(f"network.{PLATFORM}.{row.name}", row.title, row.source) for row in (SUBNETS,)]
+    found += [(f"network.*.{row.name}", row.title, row.source) for row in NETWORK]
+    found.append((f"network.nats.{LATENCY.name}", LATENCY.title, LATENCY.source))
+    found.append((f"component.*.{WRONG.name}", WRONG.title, WRONG.source))
+    return sorted(found)
+
+
+def _sentence(probe: type[Probe]) -> str:
+    return " ".join((probe.__doc__ or probe.TYPE).split("\n\n")[0].split())

@@ -63,6 +63,8 @@ def interrupted(fault: Fault, first: bool) -> Callable[[Stack, Service], Passed]
     def run(stack: Stack, service: Service) -> Passed:
         if first:
             interruption(stack, fault)
+        elif f"interrupted {fault.name}" not in stack.shared:
+            raise SkippedError(f"{fault.sentence} failed")
         problem: dict[str, str] = stack.shared[f"problems {fault.name}"]
         if service.name in problem:
             raise FailedError(problem[service.name])
@@ -112,10 +114,17 @@ def interruption(stack: Stack, fault: Fault) -> None:
         # Whatever a library raises: the other services are tested all the same.
         except Exception as error:
             problems[service.name] = f"the records cannot be stored: {' '.join(str(error).split())[:300]}"
-    fault.interrupt(stack, list(stack.services.values()))
+    try:
+        fault.interrupt(stack, list(stack.services.values()))
+    except FailedError:
+        for service in ready:
+            with contextlib.suppress(Exception):
+                store_of(stack, service, fault.name).remove()
+        raise
     # Those without data have to be back as well.
     for service in stack.services.values():
         service.wait_healthy(READY_S)
+    stack.shared[f"interrupted {fault.name}"] = True
 
 
 @contextlib.contextmanager
@@ -142,9 +151,11 @@ def restart(stack: Stack, services: list[Service]) -> None:
 def kill(stack: Stack, services: list[Service]) -> None:
     """Kill every container's processes, right after the last acknowledgement, and start it again."""
     names = [service.container for service in services]
-    stack.docker.call("kill", "--signal", "KILL", *names)
+    killed, _out, problem = stack.docker.attempt("kill", "--signal", "KILL", *names, timeout_s=60)
     # The engine does not restart a container that was killed by its API.
-    stack.docker.call("start", *names)
+    started, _out, other = stack.docker.attempt("start", *names, timeout_s=120)
+    if killed or started:
+        raise FailedError(f"the containers cannot be killed and started: {' '.join((problem + other).split())[-300:]}")
 
 
 def down(stack: Stack, _services: list[Service]) -> None:

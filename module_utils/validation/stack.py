@@ -15,6 +15,9 @@ from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.validation.bridge import Container, Phase, Probe, Target, classify, parse, parse_probes
 from ansible.module_utils.validation.model import PLATFORM, FailedError, SkippedError
 
+# Seconds after which a container that has stopped, or does not exist, will not come back by itself.
+STOPPED_S = 20.0
+
 P = TypeVar("P", bound=Probe)
 
 
@@ -91,15 +94,15 @@ class Service:
 
     def wait_healthy(self, seconds: float) -> None:
         """Wait until the container is healthy; raises FailedError."""
-        limit = time.monotonic() + seconds
+        begun = time.monotonic()
         while True:
             self.refresh()
             phase, why = self.state()
             if phase is Phase.HEALTHY:
                 return
-            # A container that is being started by Compose or the engine may have stopped just now.
-            if time.monotonic() > limit:
-                raise FailedError(f"{self.name} {why}, {seconds:g} s after the interruption")
+            # The engine may be about to start a container that has stopped.
+            if time.monotonic() - begun > (seconds if phase is Phase.STARTING else STOPPED_S):
+                raise FailedError(f"{self.name} {why}, {time.monotonic() - begun:.0f} s after the interruption")
             time.sleep(0.3)
 
 
