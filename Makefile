@@ -48,6 +48,12 @@ drift: venv ## Show what differs between the declared and the running state (INV
 verify: venv ## Probe the running services again (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/verify.yml $(ARGS)
 
+# KINDS=network,component limits the kinds; DISRUPTIVE=1 also restarts, kills and removes the containers.
+.PHONY: validate
+validate: venv ## Test the running services in five kinds, and write a report (INVENTORY=, KINDS=, DISRUPTIVE=1, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/validate.yml $(if $(KINDS),-e '{"core_validate_kinds": [$(KINDS)]}') \
+	    $(if $(filter 1,$(DISRUPTIVE)),-e core_validate_disruptive=true) $(ARGS)
+
 .PHONY: venv
 venv: ## Create or update the Python environment .venv
 	@scripts/setup run
@@ -90,6 +96,10 @@ test-authn: venv-test ## Run the tests of the sample's token issuer
 .PHONY: integration
 integration: venv-test docker test-deps ## Run the integration tests on real containers (ARGS=)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/integration) -v --durations=10 $(ARGS)
+
+.PHONY: test-validation
+test-validation: venv-test docker ## Break services on purpose, one fault at a time, and see that make validate finds each (ARGS=)
+	pytest tests/validation -v --durations=10 $(ARGS)
 
 .PHONY: molecule
 molecule: venv-test docker ## Test one role by itself: make molecule ROLE=valkey; without ROLE, all of them
