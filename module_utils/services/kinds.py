@@ -443,6 +443,12 @@ KINDS: Mapping[str, Kind] = _kinds(
     # Durations
     Kind("nats_duration", "a duration", "write a number with ms, s, m or h", _duration("ns|us|ms|s|m|h")),
     Kind(
+        "nats_sync_interval",
+        "a sync interval",
+        "write a number with ms, s, m or h, or always",
+        lambda value: value if value == "always" else _duration("ns|us|ms|s|m|h")(value),
+    ),
+    Kind(
         "questdb_duration",
         "a duration",
         "write a whole number with ms, s, m or h",
