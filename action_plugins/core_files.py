@@ -38,6 +38,7 @@ class ActionModule(ServicesAction):
             "service": service.name,
             "run": args.get("run") or "",
             "expected": args.get("expected"),
+            "restore": described.restore_subject(service),
         }
         result.update(self._execute_module("managed_files", plain(arguments), task_vars=task_vars))
         return result

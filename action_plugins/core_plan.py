@@ -33,6 +33,10 @@ from ansible.module_utils.services.kinds import plain
 FRAGMENTS = "@@fragments@@"
 
 
+# What the module answers and the later phases use.
+ANSWERS = ("plan", "text", "fingerprint", "preflight_checks", "preflight_failures", "fragments", "rollbacks")
+
+
 class ActionModule(ServicesAction):
     """`core_plan: {services, machine, images, preflight, documents, other, apply, plan_file}`."""
 
@@ -73,10 +77,7 @@ class ActionModule(ServicesAction):
         answer = self._inspect(arguments, task_vars)
         plan = plan_from_dict(answer["plan"])
         result.update(
-            {
-                key: answer[key]
-                for key in ("plan", "text", "fingerprint", "preflight_checks", "preflight_failures", "fragments")
-            },
+            {key: answer[key] for key in ANSWERS},
             changed=False,
             run=owner.run if owner and answer["locked"] else "",
             services={service.name: plain(service.definition) for service in found},
@@ -85,6 +86,7 @@ class ActionModule(ServicesAction):
             image_wanted=images["wanted"],
             image_planned=images["plan"],
             probes=[plain(described.probe_arguments(service)) for service in found],
+            restorable={service.name: plain(described.restore_subject(service)) for service in found},
             by_service={name: [operation.to_dict() for operation in plan.of(name)] for name in [MACHINE, *names]},
             machine=machine,
         )
@@ -134,6 +136,7 @@ class ActionModule(ServicesAction):
                     "mount_points": described.mount_points_of(service),
                     "image": service.image,
                     "preflight": described.preflight_of(service),
+                    "restore": described.restore_subject(service),
                 }
             )
         )

@@ -111,6 +111,7 @@ def core_summary(
     probed: Mapping[str, Mapping[str, Any]],
     images: Mapping[str, Any],
     failed: Sequence[str],
+    returned: Mapping[str, int] | None = None,
 ) -> str:
     """A table of the services: image and where it came from, address, health, probes, time to healthy."""
     rows = [("SERVICE", "IMAGE", "FROM", "ADDRESS", "HEALTH", "PROBES", "TO HEALTHY")]
@@ -120,6 +121,8 @@ def core_summary(
         probes = result.get("probes") or []
         took = result.get("healthy_after_s")
         health = "FAILED" if name in failed else "healthy" if result.get("healthy") else "-"
+        if number := (returned or {}).get(name):
+            health = f"FAILED, back to restore point {number}"
         rows.append(
             (
                 str(name),
@@ -134,6 +137,32 @@ def core_summary(
     differ = [f"{name}: {image['difference']}" for name, image in images.items() if (image or {}).get("difference")]
     note = ["", "Not the declared version (docs/images.md says what that means):", *differ] if differ else []
     return "\n".join([table(rows), *note])
+
+
+def core_rolled_back_message(restored: Mapping[str, Any], failure: str) -> str:
+    """Why the change failed, and what runs now; after a rollback by hand why there was none."""
+    if not failure:
+        return str(restored["refusal"])
+    if restored["refusal"]:
+        return f"{restored['evidence']}\n{restored['refusal']}"
+    image = restored["image"]["reference"]
+    return (
+        f"{restored['evidence']}\nIt was returned to restore point {restored['point']}: {image} runs, is healthy and "
+        "passes its probes. What is declared does not run. Correct it, then run core.yml again."
+    )
+
+
+def core_rollback_failed(error: str, restored: Mapping[str, Any], failure: str) -> str:
+    """Why the change failed, and why the return to the restore point failed too."""
+    number = restored.get("point")
+    target = f"restore point {number}" if number else "a restore point"
+    lines = [
+        str(restored.get("evidence") or failure),
+        f"It could not be returned to {target} either: {error}",
+        f"Tried: {', '.join(restored.get('done') or ['nothing was put back'])}. Nothing is deleted and nothing else is "
+        "tried. Correct the cause, then run playbooks/rollback.yml or core.yml.",
+    ]
+    return "\n".join(line for line in lines if line)
 
 
 def core_drift_report(plans: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, str]]]:
@@ -181,6 +210,53 @@ def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[
 def core_hosts_with(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
     """The hosts that have the variable."""
     return [host for host in hosts if name in hostvars[host]]
+
+
+def core_containers(services: Iterable[str], prefix: str) -> list[dict[str, str]]:
+    """Each service with the name of its container."""
+    return [{"name": name, "container": f"{prefix}{name}"} for name in services]
+
+
+def core_restore_points(services: Mapping[str, Mapping[str, Any]]) -> str:
+    """The restore points for people."""
+    rows = [("SERVICE", "NUMBER", "RECORDED", "STATUS", "IMAGE", "CHANGED", "A RETURN TO IT CHANGES")]
+    notes = []
+    for name, found in services.items():
+        notes += found["damaged"]
+        if found["interrupted"]:
+            notes.append(
+                f"{name}: a return to restore point {found['interrupted']} was interrupted; core.yml or "
+                "playbooks/rollback.yml completes it."
+            )
+        rows += [
+            (
+                name,
+                str(point["number"]),
+                f"{point['recorded_at']} {point['who']}".rstrip(),
+                point["status"],
+                str(point["image"]).partition("@")[0],
+                ", ".join(point["changes"]) or "nothing",
+                point["return"],
+            )
+            for point in found["points"]
+        ] or [(name, "none", "", "", "", "", "")]
+    return "\n".join([table(rows), *(["", *notes] if notes else [])])
+
+
+def core_restore_targets(services: Mapping[str, Mapping[str, Any]]) -> str:
+    """For people: which restore point each service is returned to, and what that changes."""
+    rows = [("SERVICE", "RESTORE POINT", "IMAGE", "CHANGES")]
+    for name, found in services.items():
+        chosen = [point for point in found["points"] if point["number"] == found["target"]]
+        rows += [
+            (name, str(point["number"]), str(point["image"]).partition("@")[0], point["return"]) for point in chosen
+        ] or [(name, "none", "", "it has no good restore point; it is left as it is")]
+    return table(rows)
+
+
+def core_returned(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Service → the restore point that it was returned to, for those that were."""
+    return {host: int(hostvars[host]["core_rolled_back"]) for host in hosts if "core_rolled_back" in hostvars[host]}
 
 
 def core_unfinished(

@@ -101,12 +101,17 @@ fragments:
   returned: success
   type: list
   elements: str
+rollbacks:
+  description: Service to the rollback that an interrupted run left, with C(point) and C(failure).
+  returned: success
+  type: dict
 locked:
   description: Who holds the lock of the machine; empty when nobody does.
   returned: success
   type: dict
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -123,24 +128,26 @@ from ansible.module_utils.deployment.model import (
     DesiredMachine,
     DesiredNetwork,
     DesiredService,
+    Observed,
+    ObservedContainer,
+    ObservedService,
     Operation,
     Plan,
-    Seen,
-    SeenContainer,
-    SeenService,
     digest,
 )
 from ansible.module_utils.deployment.observe import (
-    LookedFiles,
-    look_at_files,
-    look_at_owners,
-    look_at_secrets,
+    FileObservation,
+    observe_files,
+    observe_owners,
+    observe_secrets,
     secrets_fingerprint,
 )
 from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
+from ansible.module_utils.preflight.rollback import check_rollback
+from ansible.module_utils.restore.points import RestoreError, RestorePoints
 from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.sizes import parse_size
 
@@ -171,7 +178,7 @@ class Inspection:
         )
         self.docker_error = ""
         self.compose_error = ""
-        self.seen_engine = docker_engine.SeenEngine("", swap_limit=False)
+        self.seen_engine = docker_engine.ObservedEngine("", swap_limit=False)
         self.published: dict[int, str] = {}
         self.helpers: list[tuple[str, str]] = []
 
@@ -179,12 +186,12 @@ class Inspection:
         """Inspect the machine; the command-line processes run in parallel with the questions to the engine."""
         version = start(VERSION_COMMAND)
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
-        secrets = look_at_secrets(self.secrets_root, declared, self.params["salt"])
+        secrets = observe_secrets(self.secrets_root, declared, self.params["salt"])
         pending = sorted(secret.path for secret in secrets if secret.action != "own")
         self.secrets = tuple(secrets)
-        self.files: dict[str, LookedFiles] = {}
+        self.files: dict[str, FileObservation] = {}
         for service in self.services:
-            self.files[service["name"]] = look_at_files(
+            self.files[service["name"]] = observe_files(
                 {
                     "root": str(self.root),
                     "secrets_root": str(self.secrets_root),
@@ -211,7 +218,9 @@ class Inspection:
             ),
             self._definition(),
         )
-        self.machine_files = look_at_files(
+        points = {service["name"]: RestorePoints(self.root, service["name"]) for service in self.services}
+        self.rollbacks = {name: found for name in points if (found := points[name].rollback())}
+        self.machine_files = observe_files(
             {
                 "root": str(self.root),
                 "forbid_inside": self.machine["forbid_inside"],
@@ -295,9 +304,12 @@ class Inspection:
             memory_swap=parse_size(definition.get("memswap_limit", 0)) if self.seen_engine.swap_limit else None,
             nano_cpus=round(float(definition.get("cpus", 0)) * 1e9),
             pids=int(definition.get("pids_limit", 0)),
+            role=service["restore"]["role"],
+            version=service["restore"]["version"],
+            has_data=bool(service["restore"]["data"]),
         )
 
-    def containers_of(self, service: Mapping[str, Any]) -> tuple[SeenContainer, ...]:
+    def containers_of(self, service: Mapping[str, Any]) -> tuple[ObservedContainer, ...]:
         """Every container of the service by its label, and the one that has its container's name."""
         return tuple(
             container
@@ -305,28 +317,46 @@ class Inspection:
             if container.labels.get(SERVICE_LABEL) == service["name"] or container.name == service["container"]
         )
 
-    def seen(self) -> Seen:
+    def _declares_what_failed(self, service: Mapping[str, Any]) -> bool:
+        """Whether the state that an interrupted rollback was leaving is still declared."""
+        text = self.files[service["name"]].texts.get(service["fragment"], "")
+        found = self.rollbacks.get(service["name"], {}).get("declared")
+        return found == hashlib.sha256(text.encode()).hexdigest()
+
+    def _version_that_runs(self, service: Mapping[str, Any]) -> str:
+        """From the restore points, which know the version of their image; else from the image's tag."""
+        for container in self.containers_of(service):
+            point = RestorePoints(self.root, service["name"]).newest()
+            if point is not None and point.image.id == container.image_id:
+                return point.subject.version
+            return container.image.partition("@")[0].rpartition(":")[2] if ":" in container.image else ""
+        return ""
+
+    def observed(self) -> Observed:
         """The observation as the plan takes it."""
         services = {}
         for service in self.services:
             files = self.files[service["name"]]
-            services[service["name"]] = SeenService(
+            services[service["name"]] = ObservedService(
                 files=files.files,
                 newest_file=files.newest_file,
                 newest_change=files.newest_change,
                 owners=tuple(
-                    look_at_owners(
+                    observe_owners(
                         self.root, service["data"], int(service["uid"]), mount_points=service["mount_points"]
                     )
                 ),
                 containers=self.containers_of(service),
+                version=self._version_that_runs(service),
+                rollback_to=int(self.rollbacks.get(service["name"], {}).get("point", 0)),
+                failed_is_declared=self._declares_what_failed(service),
             )
         other = [Operation(**operation) for operation in self.params["other"]]
         other += [
             Operation("machine", f"container {name}", "remove", status, "", "left by an interrupted run")
             for name, status in self.helpers
         ]
-        return Seen(
+        return Observed(
             services=services,
             networks=self.seen_engine.networks,
             files=self.machine_files.files,
@@ -368,7 +398,7 @@ class Inspection:
             }
         return found
 
-    def preflight_checks(self) -> list[Result]:
+    def preflight_checks(self, desired: DesiredMachine, observed: Observed) -> list[Result]:
         """The preflight checks on what was seen."""
         limits = self.params["preflight"]
         ensure = self.machine["foundation"] == "ensure"
@@ -402,6 +432,7 @@ class Inspection:
             *host.check_nofile(services, host.engine_nofile()),
             *host.check_bind(limits["bind_address"]),
             *host.check_open(services, limits["bind_address"], bool(limits["accept_open_services"])),
+            *check_rollback(desired.services, observed.services, limits.get("accept_no_rollback") or ()),
         ]
         if self.docker_error:
             results.append(
@@ -434,13 +465,13 @@ class Inspection:
         return results or [passed("preflight", "nothing to check")]
 
 
-def _network(seen: docker_engine.SeenEngine, network: DesiredNetwork) -> str:
+def _network(seen: docker_engine.ObservedEngine, network: DesiredNetwork) -> str:
     found = seen.networks.get(network.name)
     return found.id if found else ""
 
 
 def begin(module: AnsibleModule, inspection: Inspection, planned: Plan, before: str) -> None:
-    """Take the lock for what was planned; refuse when another run finished since the look began."""
+    """Take the lock for what was planned; refuse when another run finished since the inspection began."""
     journal = Journal(inspection.root)
     unknown = [service["name"] for service in inspection.services if not service["image"]["known"]]
     journal.begin(read_owner(module.params["begin"]), planned.operations, module.params["take_over"], unknown)
@@ -478,8 +509,9 @@ def main() -> None:
             module.exit_json(changed=False, locked={**vars(holder), "refusal": journal.refusal(holder)})
         before = journal.finished_run()
         inspection.run()
-        planned = plan(inspection.desired(), inspection.seen())
-        results = inspection.preflight_checks()
+        desired, observed = inspection.desired(), inspection.observed()
+        planned = plan(desired, observed)
+        results = inspection.preflight_checks(desired, observed)
         fragments = inspection.root / inspection.machine["services_dir"]
         answer = {
             "changed": False,
@@ -489,6 +521,7 @@ def main() -> None:
             "preflight_checks": [result.as_dict() for result in results],
             "preflight_failures": "" if all(result.ok for result in results) else report(results),
             "fragments": sorted(path.stem for path in fragments.glob("[!.]*.yml")),
+            "rollbacks": inspection.rollbacks,
             "locked": {},
         }
         if params["expected"]:
@@ -506,7 +539,7 @@ def main() -> None:
             answer["locked"] = params["begin"]
     except StalePlanError as error:
         module.fail_json(msg=f"The saved plan is stale; nothing was done.\n{error}")
-    except (FilesError, JournalError, docker_engine.EngineError) as error:
+    except (FilesError, JournalError, RestoreError, docker_engine.EngineError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it readable for the user that Ansible becomes.")

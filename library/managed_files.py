@@ -164,6 +164,11 @@ options:
     description: The run whose journal notes what was done; empty for none.
     type: str
     default: ""
+  restore:
+    description:
+      - The service's parts that a restore point holds, as the action plugin C(core_files) passes them. If the files on
+        the disk differ from the newest restore point, they are recorded as one before they are replaced.
+    type: dict
   expected:
     description: What a plan lists. Anything else that would have to be done is an error, and nothing is changed.
     type: list
@@ -218,6 +223,14 @@ copies:
   returned: always
   type: list
   elements: str
+restore_point:
+  description: Number of the restore point that was recorded before the files were replaced; V(0) for none.
+  returned: success
+  type: int
+written:
+  description: Whether a file was replaced before the failure.
+  returned: failure
+  type: bool
 """
 
 from collections.abc import Sequence
@@ -228,6 +241,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.core.files import DIFFERS, FilesError, ManagedFiles
 from ansible.module_utils.deployment.journal import Journal, JournalError
 from ansible.module_utils.deployment.model import operation_name
+from ansible.module_utils.restore.points import RestoreError, Subject
+from ansible.module_utils.restore.record import Recorder
 from ansible.module_utils.shared.docker import Docker, DockerError
 from ansible.module_utils.shared.ownership import give_away
 
@@ -309,27 +324,42 @@ def main() -> None:
             "service": {"type": "str", "default": ""},
             "run": {"type": "str", "default": ""},
             "expected": {"type": "list", "elements": "str"},
+            "restore": {"type": "dict"},
         },
         supports_check_mode=True,
     )
     params: dict[str, Any] = module.params
     root = Path(params["root"])
+    docker = Docker(module.run_command)
+    recorded: list[int] = []
+
+    def record() -> None:
+        """Keep the state before the change."""
+        if params["restore"]:
+            recorder = Recorder(root, Path(params["secrets_root"]), Subject.of(params["restore"]), docker)
+            point = recorder.before_change()
+            recorded.extend([point.number] if point else [])
+
+    work = None
     try:
-        work = ManagedFiles(params, Docker(module.run_command), dry=module.check_mode)
+        work = ManagedFiles(params, docker, dry=module.check_mode)
         plan = work.plan()
         done = [operation_name(change["path"], change["what"], root) for change in plan.changes]
         refuse_unplanned(done, params["expected"])
-        copies = work.apply(plan)
+        copies = work.apply(plan, record)
         if not module.check_mode:
             journal = Journal(root)
             for entry in params["owners"]:
                 give_away(root / entry["path"], entry["uid"], entry["gid"])
                 done.append(f"owners below {entry['path']}")
             journal.done(params["run"], [(params["service"], what) for what in done])
-    except (FilesError, DockerError, JournalError) as error:
-        module.fail_json(msg=str(error))
+    except (FilesError, DockerError, JournalError, RestoreError) as error:
+        module.fail_json(msg=str(error), written=bool(work and work.written))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it writable for the user that Ansible becomes.")
+        module.fail_json(
+            msg=f"{error.filename}: {error.strerror}. Make it writable for the user that Ansible becomes.",
+            written=bool(work and work.written),
+        )
     result: dict[str, Any] = {
         "changed": bool(plan.changes or params["owners"]),
         "changes": plan.changes,
@@ -337,6 +367,7 @@ def main() -> None:
         "config_hash": plan.config_hash,
         "texts": plan.texts,
         "copies": copies,
+        "restore_point": recorded[0] if recorded else 0,
     }
     if module._diff:
         result["diff"] = plan.diff

@@ -77,6 +77,30 @@ options:
         type: list
         elements: dict
         default: []
+      restore:
+        description:
+          - The service's parts that a restore point holds, as C(core_plan) returns them. With O(root), a service that
+            is proved becomes a good restore point.
+        type: dict
+        default: {}
+  good_after_s:
+    description:
+      - Seconds that a service must stay healthy, with every probe passing at the end, before it is a good restore
+        point. A container that ends or restarts before that has failed.
+    type: float
+    default: 0
+  was_running:
+    description: Whether the services were not changed. One that has run for O(good_after_s) is not waited for then.
+    type: bool
+    default: false
+  keep_points:
+    description: Restore points that are kept of each service; the last good one always is.
+    type: int
+    default: 10
+  keep_days:
+    description: Days for which a restore point is kept.
+    type: int
+    default: 90
   secrets_root:
     description:
       - Folder that files of credentials in O(services[].probes) are relative to.
@@ -94,7 +118,7 @@ options:
     type: float
     default: 0
   root:
-    description: Folder of the deployment, for its journal. Needed with O(run).
+    description: Folder of the deployment, for its journal and its restore points. Needed with O(run).
     type: path
   run:
     description: The run whose journal records what is done; empty for none.
@@ -155,6 +179,7 @@ RETURN = r"""
 services:
   description:
     - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(probes) and C(not_run).
+    - C(restore_point) is the number of the good restore point that the service now is.
     - A failed one has C(msg), C(cause), C(remedy), C(container), C(health_log) and C(log) as well; one that is still
       starting at the end of a slice has C(pending).
   returned: always
@@ -168,12 +193,17 @@ problems:
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.deployment.engine import moment
 from ansible.module_utils.deployment.journal import Journal, JournalError
 from ansible.module_utils.probes.service import probe_service
+from ansible.module_utils.restore.points import RestoreError, Subject
+from ansible.module_utils.restore.record import Keep, Recorder
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 SERVICE = {
     "name": {"type": "str", "required": True},
@@ -184,6 +214,7 @@ SERVICE = {
     "ready_timeout_s": {"type": "float", "default": 120},
     "timeout_s": {"type": "float", "default": 5},
     "probes": {"type": "list", "elements": "dict", "default": []},
+    "restore": {"type": "dict", "default": {}},
 }
 
 
@@ -213,7 +244,12 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
     """Probe one service, write the answer into the pipe, and end."""
     answer: dict[str, Any]
     try:
-        params = {**service, "secrets_root": module.params["secrets_root"], "log_lines": module.params["log_lines"]}
+        params = {
+            **service,
+            "secrets_root": module.params["secrets_root"],
+            "log_lines": module.params["log_lines"],
+            "good_after_s": 0 if module.params["was_running"] else module.params["good_after_s"],
+        }
         answer = probe_service(params, module.check_mode, module.run_command, module.params["slice_s"])
     except BaseException as error:
         # Whatever it is must reach the report of the run, not the child's own end.
@@ -223,6 +259,34 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
             json.dump(answer, pipe)
     finally:
         os._exit(0)
+
+
+def record(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> None:
+    """Make the services that are proved good restore points; raises RestoreError, DockerError or OSError."""
+    params = module.params
+    if not params["root"] or module.check_mode:
+        return
+    keep = Keep(params["keep_points"], params["keep_days"])
+    for service in params["services"]:
+        answer = answers[service["name"]]
+        if not service["restore"] or answer.get("failed") or not answer.get("image_id"):
+            continue
+        if params["was_running"] and age(answer["started_at"]) < params["good_after_s"]:
+            # It becomes one in a later run, if it is still as it is now.
+            continue
+        recorder = Recorder(
+            Path(params["root"]),
+            Path(params["secrets_root"]),
+            Subject.of(service["restore"]),
+            Docker(module.run_command),
+        )
+        probe = {key: value for key, value in service.items() if key != "restore"}
+        answer["restore_point"] = recorder.proved(answer["image"], answer["image_id"], probe, keep).number
+
+
+def age(started_at: str) -> float:
+    """Seconds since one of the engine's timestamps."""
+    return time.time() - moment(started_at)
 
 
 def note(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> list[str]:
@@ -255,15 +319,23 @@ def main() -> None:
             "done": {"type": "list", "elements": "dict", "default": []},
             "finish": {"type": "bool", "default": False},
             "failed_services": {"type": "list", "elements": "str", "default": []},
+            "good_after_s": {"type": "float", "default": 0},
+            "was_running": {"type": "bool", "default": False},
+            "keep_points": {"type": "int", "default": 10},
+            "keep_days": {"type": "int", "default": 90},
         },
         supports_check_mode=True,
     )
     answers = probe_all(module)
+    failures = [str(answer.get("msg", name)) for name, answer in answers.items() if answer.get("failed")]
+    try:
+        record(module, answers)
+    except (RestoreError, DockerError, OSError) as error:
+        failures.append(f"a restore point cannot be recorded: {error}")
     try:
         problems = note(module, answers)
     except (JournalError, OSError) as error:
         module.fail_json(msg=f"the journal cannot be written: {error}", services=answers, problems=[])
-    failures = [str(answer.get("msg", name)) for name, answer in answers.items() if answer.get("failed")]
     if failures:
         module.fail_json(msg="\n".join(failures), services=answers, problems=problems)
     if problems:

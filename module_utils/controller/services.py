@@ -170,6 +170,25 @@ def validate_command(service: Service, reference: str) -> dict[str, Any] | None:
     return {"image": reference, **asdict(validate)} if validate else None
 
 
+def restore_subject(service: Service) -> dict[str, Any]:
+    """What a restore point of the service holds, as `Subject` takes it."""
+    record = service.record
+    secrets = [path for secret in record.secrets for path in (secret.path, secret.plain) if path]
+    root = record.fragment_path.removesuffix(record.fragment)
+    return {
+        "service": service.name,
+        "role": service.role,
+        "project": record.project,
+        "container": record.container,
+        "fragment": record.fragment,
+        "files": [*(file.dest.removeprefix(root) for file in record.files), record.fragment],
+        "secrets": list(dict.fromkeys(secrets)),
+        "data": data_of(service),
+        "version": str(service.image.get("version", "")),
+        "ready_timeout_s": record.ready_timeout_s,
+    }
+
+
 def probe_arguments(service: Service) -> dict[str, Any]:
     """The service's probes as an entry of `service_probe`."""
     record = service.record
@@ -182,6 +201,7 @@ def probe_arguments(service: Service) -> dict[str, Any]:
         "ready_timeout_s": record.ready_timeout_s,
         "timeout_s": float(record.probe_timeout_s),
         "probes": probes_for(record.probes, str(service.image.get("version", ""))),
+        "restore": restore_subject(service),
     }
 
 

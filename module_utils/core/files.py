@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class ManagedFiles:
         self.pending_secrets: frozenset[str] = frozenset(params.get("pending_secrets") or ())
         self.docker = docker
         self.dry = dry
+        # Whether a file has been replaced, so that a failure leaves the service changed.
+        self.written = False
 
     def secret(self, path: str) -> str:
         """The secret of that name; in a dry run one that does not exist yet has a stand-in."""
@@ -99,8 +101,11 @@ class ManagedFiles:
                 plan.texts[target.dest] = target.data.decode()
         return plan
 
-    def apply(self, plan: Plan) -> list[str]:
-        """Check the staged configuration, then write; returns the copies kept of replaced files."""
+    def apply(self, plan: Plan, before_writing: Callable[[], object] = lambda: None) -> list[str]:
+        """Check the staged configuration, then write; returns the copies kept of replaced files.
+
+        `before_writing` is called once the configuration is accepted, while the old files are still there.
+        """
         if plan.writes:
             self._validate(plan)
         if self.dry:
@@ -108,8 +113,11 @@ class ManagedFiles:
         for path, ownership in plan.directories:
             atomic.make_directories(path)
             ownership.apply(path)
+        if plan.writes:
+            before_writing()
         copies = []
         for target in plan.writes:
+            self.written = True
             atomic.make_directories(target.path.parent)
             if target.path.exists():
                 copies.append(str(atomic.back_up(target.path, self.root)))

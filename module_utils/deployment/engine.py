@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible.module_utils.deployment.model import SeenContainer, SeenEndpoint, SeenNetwork
+from ansible.module_utils.deployment.model import ObservedContainer, ObservedEndpoint, ObservedNetwork
 
 FRACTION = re.compile(r"\.(\d{1,6})\d*")
 # What the engine writes for a container that never started.
@@ -23,14 +23,14 @@ class EngineError(Exception):
 
 
 @dataclass(frozen=True)
-class SeenEngine:
-    """Everything that is asked of the engine in one look."""
+class ObservedEngine:
+    """Everything that one inspection asks of the engine."""
 
     version: str
     # Whether the kernel can limit swap; where it cannot, the engine drops the setting.
     swap_limit: bool
-    networks: Mapping[str, SeenNetwork] = field(default_factory=dict)
-    containers: tuple[SeenContainer, ...] = ()
+    networks: Mapping[str, ObservedNetwork] = field(default_factory=dict)
+    containers: tuple[ObservedContainer, ...] = ()
     # Reference → id, of those asked for that are there.
     images: Mapping[str, str] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ def connect(timeout_s: int = 30) -> Any:
         raise EngineError(f"Docker does not answer: {_first_line(error)}") from error
 
 
-def observe_engine(client: Any, project: str, names: Sequence[str], images: Sequence[str]) -> SeenEngine:
+def observe_engine(client: Any, project: str, names: Sequence[str], images: Sequence[str]) -> ObservedEngine:
     """Networks, the containers of the project or with one of `names`, and the images; raises EngineError."""
     from docker.errors import APIError, DockerException
 
@@ -84,7 +84,7 @@ def observe_engine(client: Any, project: str, names: Sequence[str], images: Sequ
             except APIError as error:
                 if error.status_code != 404:
                     raise
-        return SeenEngine(
+        return ObservedEngine(
             version=str(info.get("ServerVersion", "")),
             swap_limit=bool(info.get("SwapLimit")),
             networks=networks,
@@ -104,9 +104,9 @@ def published_ports(client: Any) -> dict[int, str]:
     return found
 
 
-def _network(entry: Mapping[str, Any]) -> SeenNetwork:
+def _network(entry: Mapping[str, Any]) -> ObservedNetwork:
     pools = (entry.get("IPAM") or {}).get("Config") or []
-    return SeenNetwork(
+    return ObservedNetwork(
         id=str(entry["Id"]),
         subnets=tuple(str(pool.get("Subnet", "")) for pool in pools),
         driver=str(entry.get("Driver", "")),
@@ -116,12 +116,12 @@ def _network(entry: Mapping[str, Any]) -> SeenNetwork:
     )
 
 
-def parse_container(document: Mapping[str, Any]) -> SeenContainer:
+def parse_container(document: Mapping[str, Any]) -> ObservedContainer:
     """Read what the engine says of one container."""
     state, config, host = document["State"], document["Config"], document["HostConfig"]
     settings = document.get("NetworkSettings") or {}
     bindings = (host.get("PortBindings") or {}).values()
-    return SeenContainer(
+    return ObservedContainer(
         id=str(document["Id"]),
         name=str(document["Name"]).lstrip("/"),
         image=str(config["Image"]),
@@ -131,7 +131,7 @@ def parse_container(document: Mapping[str, Any]) -> SeenContainer:
         started=moment(str(state.get("StartedAt") or "")),
         labels=dict(config.get("Labels") or {}),
         networks={
-            name: SeenEndpoint(str(end.get("NetworkID") or ""), tuple(end.get("Aliases") or ()))
+            name: ObservedEndpoint(str(end.get("NetworkID") or ""), tuple(end.get("Aliases") or ()))
             for name, end in (settings.get("Networks") or {}).items()
         },
         memory=int(host.get("Memory") or 0),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is declared for a machine, what was seen there, and the plan that follows: values, no behaviour."""
+"""What is declared for a machine, what was observed there, and the plan that follows: values, no behaviour."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Operation:
     service: str
     # What it concerns, as `file config/infrastructure/valkey/valkey.conf` or `state`.
     what: str
-    # How: create, write, own, remove, migrate, fetch, build, start, unpause, recreate.
+    # How: create, write, own, remove, migrate, fetch, build, start, unpause, recreate, restore.
     action: str
     current: str
     desired: str
@@ -118,10 +118,15 @@ class DesiredService:
     memory_swap: int | None
     nano_cpus: int
     pids: int
+    # The role, and the version of its image; for what going back from a change of version takes.
+    role: str = ""
+    version: str = ""
+    # Whether it has data directories.
+    has_data: bool = False
 
 
 @dataclass(frozen=True)
-class SeenNetwork:
+class ObservedNetwork:
     """A network as the engine has it."""
 
     id: str
@@ -133,7 +138,7 @@ class SeenNetwork:
 
 
 @dataclass(frozen=True)
-class SeenEndpoint:
+class ObservedEndpoint:
     """A container's end of a network."""
 
     network_id: str
@@ -141,7 +146,7 @@ class SeenEndpoint:
 
 
 @dataclass(frozen=True)
-class SeenContainer:
+class ObservedContainer:
     """A container as the engine has it."""
 
     id: str
@@ -153,7 +158,7 @@ class SeenContainer:
     # When it started, in seconds since the epoch; 0 when it never did.
     started: float
     labels: Mapping[str, str]
-    networks: Mapping[str, SeenEndpoint]
+    networks: Mapping[str, ObservedEndpoint]
     memory: int
     memory_swap: int
     nano_cpus: int
@@ -162,7 +167,7 @@ class SeenContainer:
 
 
 @dataclass(frozen=True)
-class SeenFile:
+class ObservedFile:
     """A difference between a declared file or directory and what is on the disk."""
 
     path: str
@@ -176,31 +181,36 @@ class SeenFile:
 
 
 @dataclass(frozen=True)
-class SeenOwners:
+class ObservedOwners:
     """Entries below a data directory that do not belong to the service's user."""
 
     path: str
     wrong: int
-    looked_at: int
+    examined: int
     example: str
     owner: int
 
 
 @dataclass(frozen=True)
-class SeenService:
-    """What was seen of one service."""
+class ObservedService:
+    """What was observed of one service."""
 
-    files: tuple[SeenFile, ...] = ()
+    files: tuple[ObservedFile, ...] = ()
     # The configuration file or secret that changed last, and when (ctime, seconds since the epoch).
     newest_file: str = ""
     newest_change: float = 0.0
-    owners: tuple[SeenOwners, ...] = ()
+    owners: tuple[ObservedOwners, ...] = ()
     # Every container of the service by its labels, and whatever has its container's name.
-    containers: tuple[SeenContainer, ...] = ()
+    containers: tuple[ObservedContainer, ...] = ()
+    # Version of the image that runs; empty if it is not known.
+    version: str = ""
+    # Restore point of a rollback that was interrupted; 0 for none. And whether what failed then is still declared.
+    rollback_to: int = 0
+    failed_is_declared: bool = False
 
 
 @dataclass(frozen=True)
-class SeenSecret:
+class ObservedSecret:
     """A secret that is missing, differs from the site's value, or has another owner."""
 
     path: str
@@ -211,13 +221,13 @@ class SeenSecret:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """Everything that the one look at a machine found."""
+class Observed:
+    """Everything that the inspection of a machine found."""
 
-    services: Mapping[str, SeenService]
-    networks: Mapping[str, SeenNetwork]
-    files: tuple[SeenFile, ...] = ()
-    secrets: tuple[SeenSecret, ...] = ()
+    services: Mapping[str, ObservedService]
+    networks: Mapping[str, ObservedNetwork]
+    files: tuple[ObservedFile, ...] = ()
+    secrets: tuple[ObservedSecret, ...] = ()
     # What other phases plan themselves, as the migration of the applications.
     other: tuple[Operation, ...] = ()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one read-only look at a machine: files, owners and secrets here, the engine by `engine`."""
+"""Inspect a machine without changing it: files, owners and secrets. `engine` inspects the Docker engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.core.files import FilesError, ManagedFiles
 from ansible.module_utils.core.secret_store import matches_hash
-from ansible.module_utils.deployment.model import SeenFile, SeenOwners, SeenSecret, digest
+from ansible.module_utils.deployment.model import ObservedFile, ObservedOwners, ObservedSecret, digest
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
 # Entries of a data directory that are looked at. A tree that root copied in shows within the first few.
@@ -25,10 +25,10 @@ DIFF_LINES = 200
 
 
 @dataclass(frozen=True)
-class LookedFiles:
-    """What a look at the declared files of a service, or of the machine, gave."""
+class FileObservation:
+    """The result of `observe_files` for a service or for the machine."""
 
-    files: tuple[SeenFile, ...]
+    files: tuple[ObservedFile, ...]
     texts: Mapping[str, str] = field(default_factory=dict)
     config_hash: str = ""
     newest_file: str = ""
@@ -37,7 +37,7 @@ class LookedFiles:
     fingerprint: str = ""
 
 
-def look_at_files(params: Mapping[str, Any], compared_with_start: Sequence[str] = ()) -> LookedFiles:
+def observe_files(params: Mapping[str, Any], compared_with_start: Sequence[str] = ()) -> FileObservation:
     """Compare declared directories and files with the disk; `params` are those of the module `managed_files`.
 
     `compared_with_start` are the files (below the root) that the container reads at its start. Raises FilesError.
@@ -48,7 +48,7 @@ def look_at_files(params: Mapping[str, Any], compared_with_start: Sequence[str] 
     diffs = {row.get("before_header", ""): row for row in found.diff}
     read_at_start = {str(root / name) for name in compared_with_start}
     files = tuple(
-        SeenFile(
+        ObservedFile(
             path=_below(change["path"], root),
             what=change["what"],
             why=change["why"],
@@ -79,7 +79,7 @@ def look_at_files(params: Mapping[str, Any], compared_with_start: Sequence[str] 
             newest, changed = f"secret {name}", mtime
     paths = [root / entry["path"] for entry in params.get("directories") or []]
     paths += [root / entry["dest"] for entry in params.get("files") or []]
-    return LookedFiles(
+    return FileObservation(
         files=files,
         texts=found.texts,
         config_hash=found.config_hash,
@@ -89,9 +89,9 @@ def look_at_files(params: Mapping[str, Any], compared_with_start: Sequence[str] 
     )
 
 
-def look_at_owners(
+def observe_owners(
     root: Path, directories: Iterable[str], uid: int, bound: int = OWNERS_BOUND, mount_points: Iterable[str] = ()
-) -> list[SeenOwners]:
+) -> list[ObservedOwners]:
     """Entries below the directories that belong to another user; at most `bound` entries of each are looked at.
 
     The engine itself creates `mount_points`, where another volume is mounted inside of a data directory, as root.
@@ -99,17 +99,17 @@ def look_at_owners(
     left_out = {str(root / path) for path in mount_points}
     found = []
     for name in directories:
-        wrong, looked_at, example, owner = 0, 0, "", 0
+        wrong, examined, example, owner = 0, 0, "", 0
         # A Windows drive keeps no owners, so there is nothing to put right.
         folders = [root / name] if keeps_owners(root / name) else []
-        while folders and looked_at < bound:
+        while folders and examined < bound:
             folder = folders.pop()
             try:
                 entries = list(os.scandir(folder))
             except OSError:
                 continue
-            for entry in entries[: bound - looked_at]:
-                looked_at += 1
+            for entry in entries[: bound - examined]:
+                examined += 1
                 if entry.path in left_out:
                     continue
                 try:
@@ -124,11 +124,11 @@ def look_at_owners(
                     example = example or _below(entry.path, root)
                     owner = owner or seen.st_uid
         if wrong:
-            found.append(SeenOwners(name, wrong, looked_at, example, owner))
+            found.append(ObservedOwners(name, wrong, examined, example, owner))
     return found
 
 
-def look_at_secrets(root: Path, declared: Sequence[Mapping[str, Any]], salt: str) -> list[SeenSecret]:
+def observe_secrets(root: Path, declared: Sequence[Mapping[str, Any]], salt: str) -> list[ObservedSecret]:
     """Declared secrets that are missing or differ from the site's values, which come as salted digests."""
     found = []
     for entry in declared:
@@ -138,11 +138,11 @@ def look_at_secrets(root: Path, declared: Sequence[Mapping[str, Any]], salt: str
         text = _text(root / entry["path"])
         given = entry.get("digest")
         if text is None:
-            found.append(SeenSecret(entry["path"], "", "present", "it does not exist", "create"))
+            found.append(ObservedSecret(entry["path"], "", "present", "it does not exist", "create"))
         elif given and not hmac.compare_digest(salted(text.strip(), salt), given):
-            found.append(SeenSecret(entry["path"], "another value", "the site's", "the site sets another", "write"))
+            found.append(ObservedSecret(entry["path"], "another value", "the site's", "the site sets another", "write"))
         elif _another_owner(root / entry["path"], entry):
-            found.append(SeenSecret(entry["path"], "another owner", "as declared", "another owner or mode", "own"))
+            found.append(ObservedSecret(entry["path"], "another owner", "as declared", "another owner or mode", "own"))
     return found
 
 
@@ -164,7 +164,7 @@ def secrets_fingerprint(root: Path, declared: Sequence[Mapping[str, Any]]) -> st
     return digest(rows)
 
 
-def _clients(root: Path, entry: Mapping[str, Any], salt: str) -> list[SeenSecret]:
+def _clients(root: Path, entry: Mapping[str, Any], salt: str) -> list[ObservedSecret]:
     plain, hashes = _object(root / entry["plain"]), _object(root / entry["path"])
     given: Mapping[str, str] = entry.get("digest") or {}
     found = []
@@ -175,14 +175,14 @@ def _clients(root: Path, entry: Mapping[str, Any], salt: str) -> list[SeenSecret
         parts = [("new", added), ("no longer declared", removed), ("another value set", other)]
         cause = "; ".join(f"{word}: {', '.join(names)}" for word, names in parts if names)
         action = "write" if plain else "create"
-        found.append(SeenSecret(entry["plain"], "" if not plain else "other clients", "as declared", cause, action))
+        found.append(ObservedSecret(entry["plain"], "" if not plain else "other clients", "as declared", cause, action))
     stale = [name for name in entry["clients"] if name in plain and not _verified(str(plain[name]), hashes.get(name))]
     if found or stale or set(hashes) != set(entry["clients"]):
         cause = "hashes of other clients or secrets" if hashes else "it does not exist"
         action = "write" if hashes else "create"
-        found.append(SeenSecret(entry["path"], "" if not hashes else "other hashes", "as declared", cause, action))
+        found.append(ObservedSecret(entry["path"], "" if not hashes else "other hashes", "as declared", cause, action))
     elif _another_owner(root / entry["path"], entry):
-        found.append(SeenSecret(entry["path"], "another owner", "as declared", "another owner or mode", "own"))
+        found.append(ObservedSecret(entry["path"], "another owner", "as declared", "another owner or mode", "own"))
     return found
 
 

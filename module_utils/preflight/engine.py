@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.deployment.model import DesiredNetwork, SeenContainer, SeenNetwork
+from ansible.module_utils.deployment.model import DesiredNetwork, ObservedContainer, ObservedNetwork
 from ansible.module_utils.preflight.result import Result, failed, passed
 
 PROJECT_LABEL = "com.docker.compose.project"
@@ -29,7 +29,7 @@ def check_version(name: str, found: str, minimum: str) -> list[Result]:
 
 
 def check_networks(
-    wanted: Sequence[DesiredNetwork], existing: Mapping[str, SeenNetwork], will_create: bool
+    wanted: Sequence[DesiredNetwork], existing: Mapping[str, ObservedNetwork], will_create: bool
 ) -> list[Result]:
     """Each network exists with exactly its properties, or (`will_create`) is going to."""
     results = []
@@ -75,7 +75,7 @@ def check_networks(
 
 
 def check_containers(
-    services: Sequence[Mapping[str, Any]], containers: Sequence[SeenContainer], project: str, root: str
+    services: Sequence[Mapping[str, Any]], containers: Sequence[ObservedContainer], project: str, root: str
 ) -> list[Result]:
     """No container of that name belongs to somebody else, or to the same project deployed from another root."""
     results = []

@@ -50,6 +50,9 @@ class Container:
     health_log: tuple[str, ...] = ()
     # When the engine's checks first found it healthy; "" when that is no longer in its log.
     first_healthy_at: str = ""
+    # The image by its reference and by its id.
+    image: str = ""
+    image_id: str = ""
 
     @property
     def state(self) -> dict[str, Any]:
@@ -86,6 +89,8 @@ def parse(name: str, document: Mapping[str, Any]) -> Container:
             for entry in health.get("Log") or []
         ),
         first_healthy_at=first_success(health.get("Log") or [], str(state.get("StartedAt") or "")),
+        image=str((document.get("Config") or {}).get("Image") or ""),
+        image_id=str(document.get("Image") or ""),
     )
 
 

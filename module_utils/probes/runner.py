@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wait for a container and prove a service: when to ask, when to ask again, and when to stop."""
+"""Wait for a container and run the probes of its service: when to start, when to repeat, when to stop."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ansible.module_utils.probes.container import Container, Phase, classify, in
 from ansible.module_utils.probes.limit import LimitReached, limited
 from ansible.module_utils.shared.docker import Docker
 
-# Pauses between two looks, in seconds: short at first for what is nearly there, longer for what is not.
+# Seconds between two attempts: short at first, for a service that is almost ready, then longer.
 FIRST_PAUSE_S = 0.2
 LAST_PAUSE_S = 2.0
-# A look at a container starts a docker process, so it is worth less haste on a machine where eight services start.
-LAST_LOOK_S = 1.0
-# How long a port may refuse while its container is healthy: time to open a second port, not more.
+# Inspecting a container starts a docker process, which costs time on a machine where eight services are starting.
+LAST_INSPECTION_S = 1.0
+# How long a port may refuse connections although its container is healthy: enough to open a second port.
 REFUSED_GRACE_S = 5.0
-# A service may answer with pages of text.
+# Longest message of a result; a service may answer with pages of text.
 MESSAGE_LENGTH = 600
 
 
 @dataclass
 class Clock:
-    """Time that a test can replace. Seconds of a clock that never goes back."""
+    """A monotonic clock, in seconds, that a test can replace."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -36,7 +36,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """How a probe ended; `latency_ms` is the last attempt's."""
+    """The result of a probe; `latency_ms` is that of the last attempt."""
 
     name: str
     ok: bool
@@ -58,7 +58,7 @@ class ProbeResult:
 
 @dataclass(frozen=True)
 class Wait:
-    """How waiting for a container ended: `phase` STARTING means that the deadline came first."""
+    """The result of waiting for a container; `phase` STARTING means that the time was up first."""
 
     phase: Phase
     why: str
@@ -67,7 +67,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How the probes ended. `stopped` is what ended the container meanwhile, else empty."""
+    """The results of all probes. `stopped` says why the container ended meanwhile, if it did."""
 
     results: list[ProbeResult]
     container: Container | None
@@ -76,17 +76,17 @@ class RunResult:
 
     @property
     def failures(self) -> list[ProbeResult]:
-        """Probes that do not hold."""
+        """Probes that failed."""
         return [result for result in self.results if not result.ok]
 
     @property
     def first_failure(self) -> ProbeResult:
-        """The one to report first: what asking again cannot mend tells more than what followed from it."""
+        """The failure to report first: one that a repetition cannot change, because others may follow from it."""
         return min(self.failures, key=lambda result: result.kind not in FINAL)
 
 
 def missing_libraries(probes: Sequence[Probe]) -> list[str]:
-    """Import what the probes need; a sentence for each library that is not there."""
+    """Import the libraries that the probes need; return a message for each that is missing."""
     problems = []
     for module, package in dict.fromkeys(probe.LIBRARY for probe in probes if probe.LIBRARY):
         try:
@@ -98,7 +98,7 @@ def missing_libraries(probes: Sequence[Probe]) -> list[str]:
 
 
 def wait_healthy(docker: Docker, name: str, until: float, clock: Clock) -> Wait:
-    """Look at the container until it is healthy, has failed, or the time `until` has come; raises DockerError."""
+    """Inspect the container until it is healthy, has failed, or `until` is reached; raises DockerError."""
     pause, restarts = FIRST_PAUSE_S, None
     while True:
         container = inspect(docker, name)
@@ -110,11 +110,11 @@ def wait_healthy(docker: Docker, name: str, until: float, clock: Clock) -> Wait:
         if phase is not Phase.STARTING or left <= 0:
             return Wait(phase, why, container)
         clock.sleep(min(pause, left))
-        pause = min(pause * 1.5, LAST_LOOK_S)
+        pause = min(pause * 1.5, LAST_INSPECTION_S)
 
 
 def run_probe(probe: Probe, target: Target, attempts: int, limit_s: float, clock: Clock) -> ProbeResult:
-    """Put one probe once, for at most `limit_s` seconds."""
+    """Run one probe once, for at most `limit_s` seconds."""
     begun = clock.now()
     kind: Kind | None
     try:
@@ -124,7 +124,7 @@ def run_probe(probe: Probe, target: Target, attempts: int, limit_s: float, clock
         message, kind = "; and ".join([failure.message, *notes(failure)]), failure.kind
     except LimitReached as reached:
         message, kind = "; and ".join([f"no answer within {limit_s:g} s", *notes(reached)]), Kind.TIMEOUT
-    # A client library met something that it does not expect; whatever it is, the probe did not hold.
+    # A client library raised an error of its own; whatever it is, the probe failed.
     except Exception as error:
         message, kind = "; and ".join([f"{type(error).__name__}: {error}", *notes(error)]), Kind.ANSWER
     if len(message) > MESSAGE_LENGTH:
@@ -136,13 +136,13 @@ def run_probes(
     probes: Sequence[Probe],
     target: Target,
     until: float,
-    look: Callable[[], tuple[Container | None, str]],
+    inspect_container: Callable[[], tuple[Container | None, str]],
     clock: Clock,
 ) -> RunResult:
-    """Put all probes, and those that fail again until the time `until`, unless asking again cannot help.
+    """Run all probes, and repeat those that fail until the time `until`, unless a repetition cannot succeed.
 
-    Every probe is put at least once, so that the result names all that is wrong. `look` tells the container's present
-    state, and what ended it where it has ended.
+    Every probe runs at least once, so that the result names everything that is wrong. `inspect_container` returns the
+    container's current state, and why it has ended if it has.
     """
     results: list[ProbeResult | None] = [None] * len(probes)
     pause, refused_since = FIRST_PAUSE_S, None
@@ -157,7 +157,7 @@ def run_probes(
         kinds = {result.kind for result in done if not result.ok}
         if not kinds:
             return RunResult(done, None)
-        container, stopped = look()
+        container, stopped = inspect_container()
         unpublished = _unpublished(target, container) if Kind.REFUSED in kinds else []
         if stopped or unpublished or kinds & FINAL:
             return RunResult(done, container, stopped, unpublished)
@@ -174,7 +174,7 @@ def run_probes(
 
 
 def _unpublished(target: Target, container: Container | None) -> list[int]:
-    """Ports that the container does not publish. One that publishes none may live in the host's network."""
+    """Ports that the container does not publish. A container that publishes none may use the host's network."""
     if container is None or not container.host_ports:
         return []
     return sorted(set(target.ports.values()) - container.host_ports)

@@ -7,9 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from ansible.module_utils.probes.base import Target
+from ansible.module_utils.probes.base import Probe, Target
 from ansible.module_utils.probes.container import Container, Phase, classify, inspect, last_lines, seconds_between
-from ansible.module_utils.probes.runner import Clock, RunResult, Wait, missing_libraries, run_probes, wait_healthy
+from ansible.module_utils.probes.runner import (
+    LAST_PAUSE_S,
+    Clock,
+    RunResult,
+    Wait,
+    missing_libraries,
+    run_probes,
+    wait_healthy,
+)
 from ansible.module_utils.probes.spec import SpecError, parse_probes
 from ansible.module_utils.shared.docker import Docker, DockerError
 
@@ -86,6 +94,9 @@ class ServiceProber:
         # When to answer that the container is still starting, so that a caller can show progress and ask again.
         self.pause = clock.now() + slice_s if slice_s and slice_s < self.params["ready_timeout_s"] else self.until
         self.result = blank_result()
+        # The container when it was first seen healthy, and when that was.
+        self.healthy: Container | None = None
+        self.healthy_since = 0.0
 
     def run(self) -> NoReturn:
         """Wait, ask, answer."""
@@ -105,11 +116,38 @@ class ServiceProber:
             )
         if self.params["container"]:
             self.wait()
-        run = run_probes(probes, self.target, self.until, self.look, self.clock)
+        self.ask(probes, self.until)
+        if self.healthy and self.params.get("good_after_s"):
+            self.stay(probes, self.healthy, self.params["good_after_s"])
+        self.module.exit_json(**{**self.result, "healthy": True}, not_run=[probe.title for probe in left_out])
+
+    def ask(self, probes: list[Probe], until: float) -> None:
+        """Run the probes; does not return if one of them fails."""
+        run = run_probes(probes, self.target, until, self.inspect_container, self.clock)
         self.result["probes"] = [result.as_dict() for result in run.results]
         if run.failures:
             self.fail(run)
-        self.module.exit_json(**{**self.result, "healthy": True}, not_run=[probe.title for probe in left_out])
+
+    def stay(self, probes: list[Probe], begun: Container, good_after_s: float) -> None:
+        """Watch the container until it has been healthy for `good_after_s` seconds, then run the probes once more.
+
+        A service that ends or restarts soon after it was ready has failed.
+        """
+        until = self.healthy_since + good_after_s
+        while (left := until - self.clock.now()) > 0:
+            self.clock.sleep(min(left, LAST_PAUSE_S))
+            seen = inspect(self.docker, begun.name)
+            phase, why = classify(seen, begun.restarts) if seen else (Phase.FAILED, "was removed")
+            if seen and phase is Phase.HEALTHY and seen.started_at != begun.started_at:
+                phase, why = Phase.FAILED, "has restarted"
+            if phase is Phase.STARTING:
+                # The engine starts it again: it ended.
+                phase = Phase.FAILED
+            if phase is Phase.FAILED:
+                after = self.clock.now() - self.healthy_since
+                self.fail(Wait(phase, f"{why}, {after:.0f} s after it was ready", seen))
+        self.ask(probes, self.clock.now() + self.target.timeout_s)
+        self.result["good_for_s"] = good_after_s
 
     def wait(self) -> None:
         """Wait for the container; does not return when it does not get healthy."""
@@ -131,10 +169,12 @@ class ServiceProber:
         if waited.phase is not Phase.HEALTHY or waited.container is None:
             self.fail(waited)
         self.result["healthy"] = True
-        seen = waited.container
+        seen = self.healthy = waited.container
+        self.healthy_since = self.clock.now()
+        self.result.update(image=seen.image, image_id=seen.image_id)
         self.result["healthy_after_s"] = seconds_between(seen.started_at, seen.first_healthy_at)
 
-    def look(self) -> tuple[Container | None, str]:
+    def inspect_container(self) -> tuple[Container | None, str]:
         """The container now, and why it cannot answer any more, if it cannot."""
         if not self.params["container"]:
             return None, ""

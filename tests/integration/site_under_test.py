@@ -78,6 +78,8 @@ class Site:
             "core_container_prefix": self.prefix,
             "core_port_offset": self.offset,
             "image_source": "packages",
+            # The default of 10 seconds would be waited for in each run that changes something.
+            "core_good_after_s": 1,
             **self.variables,
         }
 
@@ -150,6 +152,11 @@ class Site:
         names = docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}").split()
         if names:
             docker("rm", "--force", "--volumes", *names)
+        # Tags of restore points, which keep images. Of an image with another tag, only this tag is removed.
+        tags = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
+        for tag in tags:
+            if tag.startswith(f"localhost/trade2026/restore/{self.project}/"):
+                docker("image", "rm", tag)
         for network in self.networks.values():
             subprocess.run(["docker", "network", "rm", network["name"]], capture_output=True, check=False)
         shutil.rmtree(self.root, ignore_errors=True)

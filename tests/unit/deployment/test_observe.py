@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The look at files, owners and secrets: read only, and nothing of a secret leaves it."""
+"""Inspecting files, owners and secrets: it only reads, and reveals no secret."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from ansible.module_utils.core.secret_store import scrypt_hash
 from ansible.module_utils.deployment.engine import moment, parse_container
 from ansible.module_utils.deployment.observe import (
-    look_at_files,
-    look_at_owners,
-    look_at_secrets,
+    observe_files,
+    observe_owners,
+    observe_secrets,
     salted,
     secrets_fingerprint,
 )
@@ -42,14 +42,14 @@ def site(root: Path) -> None:
 
 def test_files_as_declared_give_no_difference_and_the_time_of_the_last_change(tmp_path: Path) -> None:
     site(tmp_path)
-    found = look_at_files(params(tmp_path), [CONFIG])
+    found = observe_files(params(tmp_path), [CONFIG])
     assert found.files == ()
     assert (found.newest_file, found.newest_change) == (CONFIG, (tmp_path / CONFIG).stat().st_ctime)
 
 
 def test_a_differing_file_has_a_diff_without_the_secret(tmp_path: Path) -> None:
     site(tmp_path)
-    found = look_at_files(params(tmp_path, "port 1\nrequirepass @@secret:valkey/password@@\n"), [CONFIG])
+    found = observe_files(params(tmp_path, "port 1\nrequirepass @@secret:valkey/password@@\n"), [CONFIG])
     assert [(file.path, file.what, file.exists) for file in found.files] == [(CONFIG, "content", True)]
     assert "+port 1" in found.files[0].diff
     assert SECRET not in found.files[0].diff
@@ -57,17 +57,17 @@ def test_a_differing_file_has_a_diff_without_the_secret(tmp_path: Path) -> None:
 
 def test_the_fingerprint_moves_with_content_and_mode_and_not_with_the_look(tmp_path: Path) -> None:
     site(tmp_path)
-    first = look_at_files(params(tmp_path)).fingerprint
-    assert look_at_files(params(tmp_path)).fingerprint == first
+    first = observe_files(params(tmp_path)).fingerprint
+    assert observe_files(params(tmp_path)).fingerprint == first
     (tmp_path / CONFIG).chmod(0o600)
-    second = look_at_files(params(tmp_path)).fingerprint
+    second = observe_files(params(tmp_path)).fingerprint
     (tmp_path / CONFIG).write_text("other", encoding="utf-8")
-    assert len({first, second, look_at_files(params(tmp_path)).fingerprint}) == 3
+    assert len({first, second, observe_files(params(tmp_path)).fingerprint}) == 3
 
 
 def test_a_secret_that_will_be_replaced_makes_its_file_differ(tmp_path: Path) -> None:
     site(tmp_path)
-    found = look_at_files(params(tmp_path, pending_secrets=["valkey/password"]))
+    found = observe_files(params(tmp_path, pending_secrets=["valkey/password"]))
     assert [file.what for file in found.files] == ["content"]
 
 
@@ -76,14 +76,14 @@ def test_foreign_owners_are_counted_up_to_a_bound(tmp_path: Path) -> None:
     data.mkdir(parents=True)
     for number in range(5):
         (data / str(number)).write_text("", encoding="utf-8")
-    assert look_at_owners(tmp_path, ["data/valkey"], os.getuid()) == []
-    (found,) = look_at_owners(tmp_path, ["data/valkey"], os.getuid() + 1)
-    assert (found.wrong, found.looked_at, found.owner) == (6, 6, os.getuid())
-    (found,) = look_at_owners(tmp_path, ["data/valkey"], os.getuid() + 1, bound=3)
-    assert found.looked_at == 3
-    assert look_at_owners(tmp_path, ["data/none"], 5) == []
+    assert observe_owners(tmp_path, ["data/valkey"], os.getuid()) == []
+    (found,) = observe_owners(tmp_path, ["data/valkey"], os.getuid() + 1)
+    assert (found.wrong, found.examined, found.owner) == (6, 6, os.getuid())
+    (found,) = observe_owners(tmp_path, ["data/valkey"], os.getuid() + 1, bound=3)
+    assert found.examined == 3
+    assert observe_owners(tmp_path, ["data/none"], 5) == []
     mounted = ["data/valkey/appendonlydir"]
-    assert look_at_owners(tmp_path, ["data/valkey"], os.getuid() + 1, mount_points=mounted) == []
+    assert observe_owners(tmp_path, ["data/valkey"], os.getuid() + 1, mount_points=mounted) == []
 
 
 def test_secrets_are_compared_by_salted_digests(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_secrets_are_compared_by_salted_digests(tmp_path: Path) -> None:
     (tmp_path / "secrets/valkey/password").chmod(0o644)
 
     def actions(**more: Any) -> list[str]:
-        return [secret.action for secret in look_at_secrets(tmp_path / "secrets", [{**entry, **more}], "salt")]
+        return [secret.action for secret in observe_secrets(tmp_path / "secrets", [{**entry, **more}], "salt")]
 
     assert actions() == []
     assert actions(digest=salted(SECRET, "salt")) == []
@@ -109,7 +109,7 @@ def test_clients_that_are_added_removed_or_set_are_found(tmp_path: Path) -> None
 
     def found(clients: list[str], digest: dict[str, str] | None = None) -> list[tuple[str, str]]:
         declared = [{**entry, "clients": clients, "digest": digest}]
-        return [(secret.path, secret.cause) for secret in look_at_secrets(tmp_path, declared, "salt")]
+        return [(secret.path, secret.cause) for secret in observe_secrets(tmp_path, declared, "salt")]
 
     assert found(["a"]) == []
     assert found(["a"], {"a": salted(SECRET, "salt")}) == []

@@ -12,16 +12,16 @@ from ansible.module_utils.deployment.model import (
     DesiredMachine,
     DesiredNetwork,
     DesiredService,
+    Observed,
+    ObservedContainer,
+    ObservedEndpoint,
+    ObservedFile,
+    ObservedNetwork,
+    ObservedOwners,
+    ObservedSecret,
+    ObservedService,
     Operation,
     Plan,
-    Seen,
-    SeenContainer,
-    SeenEndpoint,
-    SeenFile,
-    SeenNetwork,
-    SeenOwners,
-    SeenSecret,
-    SeenService,
     plan_from_dict,
 )
 from ansible.module_utils.deployment.plan import (
@@ -52,7 +52,7 @@ VALKEY = DesiredService(
     nano_cpus=2_000_000_000,
     pids=512,
 )
-CONTAINER = SeenContainer(
+CONTAINER = ObservedContainer(
     id="k1",
     name="p-valkey",
     image="valkey:8",
@@ -61,27 +61,27 @@ CONTAINER = SeenContainer(
     health="healthy",
     started=1000.0,
     labels={CONFIG_HASH_LABEL: "f1", COMPOSE_HASH_LABEL: "c1", PROJECT_LABEL: "core", SERVICE_LABEL: "valkey"},
-    networks={NETWORK: SeenEndpoint("n1", ("p-valkey", "valkey", "k1"))},
+    networks={NETWORK: ObservedEndpoint("n1", ("p-valkey", "valkey", "k1"))},
     memory=3 * 2**30,
     memory_swap=3 * 2**30,
     nano_cpus=2_000_000_000,
     pids=512,
 )
-SEEN_NETWORK = SeenNetwork("n1", ("172.21.0.0/16",), "bridge", internal=False, ipv6=False, options={})
+SEEN_NETWORK = ObservedNetwork("n1", ("172.21.0.0/16",), "bridge", internal=False, ipv6=False, options={})
 CONFIG = "config/infrastructure/valkey/valkey.conf"
 FRAGMENT = "infrastructure/docker/services/valkey.yml"
 
 
 def planned(
     want: DesiredService = VALKEY,
-    containers: tuple[SeenContainer, ...] = (CONTAINER,),
-    network: SeenNetwork | None = SEEN_NETWORK,
+    containers: tuple[ObservedContainer, ...] = (CONTAINER,),
+    network: ObservedNetwork | None = SEEN_NETWORK,
     machine: dict[str, Any] | None = None,
     **service: Any,
 ) -> Plan:
     desired = DesiredMachine("core", (DesiredNetwork(NETWORK, "172.21.0.0/16"),), (want,))
-    seen = Seen(
-        services={"valkey": SeenService(containers=containers, newest_file=CONFIG, **service)},
+    seen = Observed(
+        services={"valkey": ObservedService(containers=containers, newest_file=CONFIG, **service)},
         networks={NETWORK: network} if network else {},
         **(machine or {}),
     )
@@ -97,9 +97,9 @@ def test_a_container_that_is_starting_is_as_declared() -> None:
 
 
 def test_a_machine_with_nothing() -> None:
-    missing = SeenFile(CONFIG, "content", "missing", exists=False)
-    secret = SeenSecret("valkey/password", "", "present", "it does not exist", "create")
-    directory = SeenFile("data", "directory", "missing", exists=False)
+    missing = ObservedFile(CONFIG, "content", "missing", exists=False)
+    secret = ObservedSecret("valkey/password", "", "present", "it does not exist", "create")
+    directory = ObservedFile("data", "directory", "missing", exists=False)
     found = planned(
         want=replace(VALKEY, image_id=""),
         containers=(),
@@ -143,19 +143,19 @@ RENAMED = replace(CONTAINER, name="old-valkey")
         ),
         (replace(CONTAINER, networks={}), f"recreate networks: none -> {NETWORK}", True),
         (
-            replace(CONTAINER, networks={**CONTAINER.networks, "other": SeenEndpoint("n9", ())}),
+            replace(CONTAINER, networks={**CONTAINER.networks, "other": ObservedEndpoint("n9", ())}),
             f"recreate networks: other, {NETWORK} -> {NETWORK}",
             True,
         ),
         # Made again under its name: Compose's `up` fails for a container that still names the old one.
         (
-            replace(CONTAINER, networks={NETWORK: SeenEndpoint("n0", ("valkey",))}),
+            replace(CONTAINER, networks={NETWORK: ObservedEndpoint("n0", ("valkey",))}),
             f"recreate network {NETWORK}: n0 -> n1",
             True,
         ),
         # `docker network disconnect`, `connect`.
         (
-            replace(CONTAINER, networks={NETWORK: SeenEndpoint("n1", ("k1",))}),
+            replace(CONTAINER, networks={NETWORK: ObservedEndpoint("n1", ("k1",))}),
             f"recreate aliases on {NETWORK}: k1 -> valkey",
             True,
         ),
@@ -166,7 +166,9 @@ RENAMED = replace(CONTAINER, name="old-valkey")
         (RENAMED, "recreate container name: old-valkey -> p-valkey", True),
     ],
 )
-def test_each_difference_of_a_container_is_one_operation(container: SeenContainer, line: str, recreates: bool) -> None:
+def test_each_difference_of_a_container_is_one_operation(
+    container: ObservedContainer, line: str, recreates: bool
+) -> None:
     found = planned(containers=(container,))
     assert len(found.operations) == 1, found.text
     assert found.text.startswith(f"valkey: {line} (")
@@ -185,7 +187,7 @@ def test_a_network_that_was_pruned_is_created_and_its_containers_are_recreated()
 
 
 def test_an_edited_file_and_the_container_that_may_have_read_it() -> None:
-    edited = SeenFile(CONFIG, "content", "differs", exists=True, diff="-a\n+b")
+    edited = ObservedFile(CONFIG, "content", "differs", exists=True, diff="-a\n+b")
     found = planned(files=(edited,), newest_change=2000.0)
     assert [(row.what, row.action) for row in found.operations] == [
         (f"file {CONFIG}", "write"),
@@ -206,12 +208,12 @@ def test_a_file_that_was_put_back_after_the_start_is_found_by_its_time() -> None
 
 
 def test_an_edited_fragment_is_written_and_the_container_stays() -> None:
-    edited = SeenFile(FRAGMENT, "content", "differs", exists=True)
+    edited = ObservedFile(FRAGMENT, "content", "differs", exists=True)
     assert [row.what for row in planned(files=(edited,)).operations] == [f"file {FRAGMENT}"]
 
 
 def test_owners_below_a_data_directory_are_put_right_and_the_container_is_recreated() -> None:
-    owners = SeenOwners("data/valkey", 3, 10, "data/valkey/dump.rdb", 0)
+    owners = ObservedOwners("data/valkey", 3, 10, "data/valkey/dump.rdb", 0)
     found = planned(owners=(owners,))
     assert found.text == (
         "valkey: own owners below data/valkey: 3 of 10 entries belong to others, as data/valkey/dump.rdb to 0 -> "
@@ -250,7 +252,7 @@ def test_a_plan_survives_json() -> None:
 
 def test_what_other_phases_planned_comes_between_networks_and_secrets() -> None:
     other = Operation(MACHINE, "applications backend/apps", "migrate", "older", "3 files", "the source differs")
-    secret = SeenSecret("valkey/password", "", "present", "it does not exist", "create")
+    secret = ObservedSecret("valkey/password", "", "present", "it does not exist", "create")
     found = planned(network=None, containers=(), machine={"other": (other,), "secrets": (secret,)})
     assert [row.what for row in found.of(MACHINE)] == [
         f"network {NETWORK}",

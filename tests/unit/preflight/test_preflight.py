@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.deployment.model import DesiredNetwork, SeenContainer, SeenNetwork
+from ansible.module_utils.deployment.model import DesiredNetwork, ObservedContainer, ObservedNetwork
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, report
 
@@ -85,8 +85,8 @@ def test_versions_compare_as_numbers(found: str, ok: bool) -> None:
     assert one(engine.check_version("engine", found, "20.10.0")).ok is ok
 
 
-def network(**changes: Any) -> SeenNetwork:
-    seen = SeenNetwork("n1", ("172.21.0.0/16",), "bridge", internal=False, ipv6=False, options={})
+def network(**changes: Any) -> ObservedNetwork:
+    seen = ObservedNetwork("n1", ("172.21.0.0/16",), "bridge", internal=False, ipv6=False, options={})
     return replace(seen, **changes)
 
 
@@ -94,7 +94,7 @@ def network(**changes: Any) -> SeenNetwork:
     ("existing", "will_create", "ok"),
     [({"trade2026-backend": network()}, False, True), ({}, True, True), ({}, False, False)],
 )
-def test_a_network_exists_or_will(existing: dict[str, SeenNetwork], will_create: bool, ok: bool) -> None:
+def test_a_network_exists_or_will(existing: dict[str, ObservedNetwork], will_create: bool, ok: bool) -> None:
     assert one(engine.check_networks([NETWORK], existing, will_create)).ok is ok
 
 
@@ -137,7 +137,7 @@ def test_a_network_with_another_property_is_refused_with_its_name(changes: dict[
     ],
 )
 def test_a_container_name_taken_by_another_deployment(labels: dict[str, str], ok: bool) -> None:
-    seen = SeenContainer("c1", "nats", "nats:2", "i1", "running", "healthy", 1.0, labels, {}, 0, 0, 0, 0)
+    seen = ObservedContainer("c1", "nats", "nats:2", "i1", "running", "healthy", 1.0, labels, {}, 0, 0, 0, 0)
     assert one(engine.check_containers([service("nats")], [seen], "trade2026-core", "/srv/t")).ok is ok
 
 

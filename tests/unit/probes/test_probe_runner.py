@@ -40,10 +40,10 @@ def scripted(*script: Any, name: str = "") -> Scripted:
     return Scripted(script=list(script), name=name)
 
 
-def run(*probes: Probe, seconds: float = 60, look: Callable[[], Any] | None = None) -> tuple[RunResult, float]:
+def run(*probes: Probe, seconds: float = 60, inspect: Callable[[], Any] | None = None) -> tuple[RunResult, float]:
     clock = FakeClock()
     target = Target("127.0.0.1", {"client": 6379}, Path("/nonexistent"), 1.0)
-    ended = run_probes(probes, target, clock.now() + seconds, look or (lambda: (RUNNING, "")), clock)
+    ended = run_probes(probes, target, clock.now() + seconds, inspect or (lambda: (RUNNING, "")), clock)
     return ended, clock.now() - 1000
 
 
@@ -83,13 +83,15 @@ def test_what_asking_again_cannot_mend_ends_it_and_is_named_first(kind: Kind) ->
 
 
 def test_a_container_that_stops_ends_it() -> None:
-    ended, took = run(scripted(ProbeError("cut", Kind.TIMEOUT)), look=lambda: (RUNNING, "has stopped with exit code 1"))
+    ended, took = run(
+        scripted(ProbeError("cut", Kind.TIMEOUT)), inspect=lambda: (RUNNING, "has stopped with exit code 1")
+    )
     assert (ended.stopped, took) == ("has stopped with exit code 1", 0)
 
 
 def test_a_port_that_is_not_published_ends_it() -> None:
     other = Container("x", "running", "healthy", 0, False, "", 0, "", frozenset({6380}))
-    ended, took = run(scripted(ProbeError("refused", Kind.REFUSED)), look=lambda: (other, ""))
+    ended, took = run(scripted(ProbeError("refused", Kind.REFUSED)), inspect=lambda: (other, ""))
     assert (ended.unpublished, took) == ([6379], 0)
 
 
@@ -100,7 +102,7 @@ def test_a_refused_port_of_a_healthy_container_ends_it_soon() -> None:
 
 
 def test_a_refused_port_without_a_container_is_waited_for() -> None:
-    ended, took = run(scripted(*[ProbeError("refused", Kind.REFUSED)] * 8, "up"), look=lambda: (None, ""))
+    ended, took = run(scripted(*[ProbeError("refused", Kind.REFUSED)] * 8, "up"), inspect=lambda: (None, ""))
     assert ended.failures == []
     assert took > 5
 

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the changes of versions can be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ansible.module_utils.deployment.model import DesiredService, ObservedService
+from ansible.module_utils.deployment.plan import class_of_change
+from ansible.module_utils.preflight.result import Result, failed, passed
+
+
+def check_rollback(
+    services: Sequence[DesiredService], seen: Mapping[str, ObservedService], accepted: Sequence[str]
+) -> list[Result]:
+    """A version whose data the one before cannot read is deployed only if the site accepts that."""
+    results = []
+    for service in services:
+        have = seen.get(service.name, ObservedService())
+        found = class_of_change(service, have)
+        if found is None or found.kind == "image_only" or service.name in accepted:
+            continue
+        results.append(
+            failed(
+                f"rollback of {service.name}",
+                f"the change from version {have.version or 'unknown'} to {service.version or 'unknown'} may not be "
+                f"possible to take back with the data kept ({found.kind.replace('_', ' ')}): {found.reason} "
+                f"({found.source})",
+                f"copy its data while it is stopped, then set core_accept_no_rollback: [{service.name}]",
+            )
+        )
+    return results or [passed("rollback", "every change of a version can be taken back, or is accepted")]
