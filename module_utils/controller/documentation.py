@@ -74,7 +74,7 @@ def _option(variable: Variable) -> dict[str, Any]:
     if variable.required:
         option["required"] = True
     else:
-        option["default"] = variable.by_switch.get(SWITCHES.get(variable.switch), variable.default)
+        option["default"] = variable.by_switch.get(SWITCHES.get(variable.switch, ""), variable.default)
     if kind is not None and kind.secret:
         option["no_log"] = True
     text = re.sub(r"`([^`()]*)`", r"C(\1)", variable.text)
