@@ -56,7 +56,7 @@ class ActionModule(ActionBase):
             if not waiting:
                 break
             lines = [f"{name} {found[name]['pending']}" for name in waiting]
-            display.display(f"  waiting for {'; '.join(lines)}; {time.monotonic() - begun:.0f} s")
+            display.display(f"  waiting {time.monotonic() - begun:.0f} s so far: {', '.join(lines)}")
         failures = [str(one.get("msg", name)) for name, one in answers.items() if one.get("failed")]
         result.update(answer)
         if answers:
