@@ -7,7 +7,10 @@ A module cannot speak before it ends, and all tests take minutes.
 from __future__ import annotations
 
 import getpass
+import os
 import socket
+import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Mapping
@@ -22,7 +25,7 @@ ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent 
 
 from ansible.module_utils.compose_source.migration_document import NOTHING
 from ansible.module_utils.compose_source.migration_document import rows as migration_rows
-from ansible.module_utils.controller.action import ServicesAction, display
+from ansible.module_utils.controller.action import ServicesAction, display, run_pid
 from ansible.module_utils.controller.services import project_version
 from ansible.module_utils.deployment.model import table
 from ansible.module_utils.services.kinds import plain
@@ -30,6 +33,9 @@ from ansible.module_utils.validation import document
 from ansible.module_utils.validation.model import now
 
 SLICE_S = 10.0
+# Of the progress line: seconds between two updates, and columns.
+REFRESH_S = 0.5
+WIDTH = 79
 # Used by this plugin and not by the module.
 OWN = ("planned", "run", "migration", "collection")
 
@@ -68,7 +74,8 @@ class ActionModule(ServicesAction):
         slices: list[dict[str, Any]] = []
         groups: list[dict[str, Any]] = []
         while True:
-            answer = self.call("core_validate", arguments, task_vars)
+            with Progress(self._connection.transport == "local", begun) as progress:
+                answer = self.call("core_validate", {**arguments, "progress": progress.file}, task_vars)
             slices.append(answer)
             self._show(answer, time.monotonic() - begun)
             groups = answer["pending"]
@@ -120,6 +127,50 @@ class ActionModule(ServicesAction):
             for row in planned["plan"]["operations"]
         ]
         return {"choices": choices, "operations": operations}
+
+
+class Progress:
+    """A line on the terminal with the running test and its time; nothing with a pipe, with CI set, or from afar."""
+
+    def __init__(self, is_local: bool, begun: float) -> None:
+        self._begun = begun
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._show, daemon=True)
+        self.file: str | None = None
+        if is_local and on_terminal():
+            descriptor, self.file = tempfile.mkstemp(prefix="trade2026-validate-")
+            os.close(descriptor)
+
+    def __enter__(self) -> Progress:
+        if self.file:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ended.set()
+        if self.file:
+            self._thread.join()
+            Path(self.file).unlink(missing_ok=True)
+
+    def _show(self) -> None:
+        test, since = "", time.monotonic()
+        while not self._ended.wait(REFRESH_S):
+            running = Path(str(self.file)).read_text(encoding="utf-8")
+            if running != test:
+                test, since = running, time.monotonic()
+            now_s = time.monotonic()
+            line = f"  {now_s - self._begun:5.0f} s  {test}, {now_s - since:.0f} s" if test else ""
+            display.display(f"\r{line:<{WIDTH}}\r", newline=False)
+        display.display(f"\r{'':<{WIDTH}}\r", newline=False)
+
+
+def on_terminal() -> bool:
+    """Whether the run writes to a terminal. A worker's own output is detached, so its parent's is looked at."""
+    try:
+        target = os.readlink(f"/proc/{run_pid()}/fd/1")
+    except OSError:
+        return False
+    return target.startswith(("/dev/pts/", "/dev/tty")) and not os.environ.get("CI")
 
 
 def services_of(planned: Mapping[str, Any]) -> list[dict[str, Any]]:

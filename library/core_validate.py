@@ -88,6 +88,9 @@ options:
     description: Seconds after which the module returns between two groups of tests. V(0) runs all of them.
     type: float
     default: 0
+  progress:
+    description: File that the name of the running test is written to.
+    type: path
 attributes:
   check_mode:
     description: Runs no test.
@@ -141,7 +144,9 @@ from ansible.module_utils.validation.runner import run_group
 from ansible.module_utils.validation.stack import Stack, build_stack
 
 
-def run_slice(stack: Stack, groups: list[Group], slice_s: float) -> tuple[list[Result], list[Group]]:
+def run_slice(
+    stack: Stack, groups: list[Group], slice_s: float, progress: Path | None
+) -> tuple[list[Result], list[Group]]:
     """The results, and the groups that are left when the time is over or the next one interrupts services."""
     begun = time.monotonic()
     results: list[Result] = []
@@ -149,7 +154,7 @@ def run_slice(stack: Stack, groups: list[Group], slice_s: float) -> tuple[list[R
         over = slice_s and time.monotonic() - begun > slice_s
         if place and (over or (slice_s and group.interrupts)):
             return results, groups[place:]
-        results += run_group(stack, group)
+        results += run_group(stack, group, progress)
     return results, []
 
 
@@ -195,6 +200,7 @@ def main() -> None:
             "noise_percent": {"type": "float", "default": 100},
             "reports": {"type": "path"},
             "slice_s": {"type": "float", "default": 0},
+            "progress": {"type": "path"},
         },
     )
     params = module.params
@@ -207,7 +213,8 @@ def main() -> None:
         for group in catalog.groups(stack, params["kinds"])
         if params["groups"] is None or group.key in params["groups"]
     ]
-    results, left = run_slice(stack, groups, params["slice_s"])
+    progress = Path(params["progress"]) if params["progress"] else None
+    results, left = run_slice(stack, groups, params["slice_s"], progress)
     answer: dict[str, Any] = {
         "tests": [result.to_dict() for result in results],
         "pending": pending(left),

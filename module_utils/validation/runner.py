@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from ansible.module_utils.shared.docker import DockerError
 from ansible.module_utils.validation.bridge import (
@@ -24,9 +25,14 @@ LOG_LINES = 20
 MESSAGE_LENGTH = 800
 
 
-def run_group(stack: Stack, group: Group) -> list[Result]:
-    """The results of a group, in order."""
-    return [run_case(stack, case) for case in group.cases]
+def run_group(stack: Stack, group: Group, progress: Path | None = None) -> list[Result]:
+    """The results of a group, in order. The file `progress` says which test runs."""
+    results = []
+    for case in group.cases:
+        if progress:
+            progress.write_text(case.id, encoding="utf-8")
+        results.append(run_case(stack, case))
+    return results
 
 
 def run_case(stack: Stack, case: Case) -> Result:
