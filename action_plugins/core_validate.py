@@ -167,7 +167,7 @@ class Progress:
 def on_terminal() -> bool:
     """Whether the run writes to a terminal. A worker's own output is detached, so its parent's is looked at."""
     try:
-        target = os.readlink(f"/proc/{run_pid()}/fd/1")
+        target = str(Path(f"/proc/{run_pid()}/fd/1").readlink())
     except OSError:
         return False
     return target.startswith(("/dev/pts/", "/dev/tty")) and not os.environ.get("CI")
