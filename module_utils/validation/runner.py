@@ -42,6 +42,9 @@ def run_case(stack: Stack, case: Case) -> Result:
     kind: Kind | None = None
     failure, status = FailedError(""), "failed"
     try:
+        if reason := cannot_answer(case, service):
+            # One test says why, if it is part of the run; the others would only wait.
+            raise SkippedError(reason) if "component" in stack.settings.kinds else FailedError(reason)
         with limited(case.limit_s):
             passed = case.run(stack, service)
         return _result(case, "passed", started, begun, passed)
@@ -65,6 +68,15 @@ def run_case(stack: Stack, case: Case) -> Result:
         kind = NO_ANSWER if isinstance(error, OSError) else None
     result = _result(case, status, started, begun, Passed(failure.message, failure.evidence))
     return explained(result, failure, kind, service)
+
+
+def cannot_answer(case: Case, service: Service) -> str:
+    """Why a test of a service need not be tried; empty if it must be."""
+    found_by = f"component.{case.service}.running"
+    if case.service == PLATFORM or case.id == found_by:
+        return ""
+    status = service.seen.status if service.seen else "missing"
+    return "" if status == "running" else f"the container {service.container} is {status}; see {found_by}"
 
 
 def explained(result: Result, failure: FailedError, kind: Kind | None, service: Service) -> Result:

@@ -116,6 +116,8 @@ class Settings:
     bind_address: str
     # Key → {name, subnet}
     networks: Mapping[str, Mapping[str, str]]
+    # Kinds of test that this run has.
+    kinds: tuple[str, ...] = ()
     probe_image: str = ""
     disruptive: bool = False
     engine_restart: bool = False
@@ -190,6 +192,7 @@ def build_stack(params: Mapping[str, Any], run: Callable[..., tuple[int, str, st
         project=params["project"],
         bind_address=params["bind_address"],
         networks=params["networks"],
+        kinds=tuple(params["kinds"]),
         probe_image=params["probe_image"] or "",
         disruptive=params["disruptive"],
         engine_restart=params["engine_restart"],
