@@ -86,8 +86,9 @@ def reaches(stack: Stack, service: Service) -> Passed:
 
 
 def port_is_used(service: Service, port: int) -> bool:
-    """Whether something listens at a port inside of the container."""
-    return bool(inside(service.pid, lambda: namespace.listening(port)))
+    """Whether something should listen at a port: a container that does not run cannot tell, so it counts as used."""
+    status = service.seen.status if service.seen else ""
+    return status != "running" or bool(inside(service.pid, lambda: namespace.listening(port)))
 
 
 def why_unreachable(stack: Stack, service: Service) -> tuple[str, str]:
