@@ -46,6 +46,8 @@ class ActionModule(ServicesAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         task_vars = task_vars or {}
+        if self._task.check_mode:
+            return {**result, "skipped": True, "msg": "a dry run tests nothing"}
         args = dict(plain(self._task.args))
         planned = args["planned"]
         own = {key: args.pop(key, None) for key in OWN}
