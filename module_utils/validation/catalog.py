@@ -241,7 +241,7 @@ def persistence_groups(stack: Stack) -> Iterator[Group]:
             title = f"{LOST} {fault.sentence}."
             row = Row(fault.name, title, persistence.interrupted(fault, place == 0), RECORDS)
             cases.append(case("persistence", service.name, row, 900 if place == 0 else 400))
-        what = "every container of this machine" if fault is persistence.ENGINE else "all services of the deployment"
+        what = "every container of this machine" if fault is persistence.ENGINE else "all services of this run"
         yield Group(
             f"persistence.{fault.name}",
             "persistence",

@@ -158,10 +158,17 @@ def kill(stack: Stack, services: list[Service]) -> None:
         raise FailedError(f"the containers cannot be killed and started: {' '.join((problem + other).split())[-300:]}")
 
 
-def down(stack: Stack, _services: list[Service]) -> None:
-    """Remove every container with Compose, and create them again from the same files."""
-    stack.compose("down", "--timeout", "120", timeout_s=400)
-    stack.compose("up", "--detach", "--pull", "never", timeout_s=400)
+def down(stack: Stack, services: list[Service]) -> None:
+    """Remove every container with Compose, and create them again from the same files.
+
+    A run that is limited to some services leaves the others alone, which `down` would not.
+    """
+    names = [service.name for service in services]
+    if set(names) >= set(stack.compose("config", "--services").split()):
+        stack.compose("down", "--timeout", "120", timeout_s=400)
+    else:
+        stack.compose("rm", "--stop", "--force", *names, timeout_s=400)
+    stack.compose("up", "--detach", "--no-deps", "--pull", "never", *names, timeout_s=400)
 
 
 def engine(_stack: Stack, _services: list[Service]) -> None:
