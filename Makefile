@@ -101,6 +101,10 @@ integration: venv-test docker test-deps ## Run the integration tests on real con
 test-validation: venv-test docker ## Break services on purpose, one fault at a time, and see that make validate finds each (ARGS=)
 	pytest tests/validation -v --durations=10 $(ARGS)
 
+.PHONY: test-official
+test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)
+	pytest tests/official -v --durations=10 $(ARGS)
+
 .PHONY: molecule
 molecule: venv-test docker ## Test one role by itself: make molecule ROLE=valkey; without ROLE, all of them
 	@scripts/molecule $(ROLE)

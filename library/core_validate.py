@@ -137,8 +137,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.shared.masking import Mask, mask_tree, secrets_below
 from ansible.module_utils.validation import catalog, document, host
-from ansible.module_utils.validation.bridge import Masker, missing_libraries
+from ansible.module_utils.validation.bridge import missing_libraries
 from ansible.module_utils.validation.model import Group, Result
 from ansible.module_utils.validation.runner import run_group
 from ansible.module_utils.validation.stack import Stack, build_stack
@@ -170,6 +171,16 @@ def pending(groups: list[Group]) -> list[dict[str, Any]]:
         }
         for group in groups
     ]
+
+
+def masked(answer: dict[str, Any], secrets_root: Path) -> dict[str, Any]:
+    """The answer with every secret hidden. Log lines are withheld if a secret cannot be read, and so not found."""
+    known, unreadable = secrets_below(secrets_root)
+    for test in answer["tests"] if unreadable else []:
+        if test.get("log"):
+            test["log"] = [f"(withheld, because its secrets cannot be masked: {', '.join(unreadable)} cannot be read)"]
+    shown: dict[str, Any] = mask_tree(answer, Mask(known).output)
+    return shown
 
 
 def main() -> None:
@@ -230,8 +241,7 @@ def main() -> None:
             "machine": host.machine(stack.docker, params["machine"]),
             "host_findings": host.findings(),
         }
-    masked: dict[str, Any] = Masker.of_folder(Path(params["secrets_root"])).tree(answer)
-    module.exit_json(changed=False, **masked)
+    module.exit_json(changed=False, **masked(answer, Path(params["secrets_root"])))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,6 @@ SUITES = ("trixie", "bookworm")
 GLIBC = ("2_36", "2_35", "2_34", "2_31", "2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
 # What nobody reads in a container, and what apt can download again.
 NOT_PACKED = (
-    "./usr/share/doc/*",
     "./usr/share/man/*",
     "./usr/share/locale/*",
     "./var/cache/apt/archives/*.deb",
@@ -171,6 +170,7 @@ def fetch_debootstrap(fetch: Fetch) -> None:
     root = fetch.folder / "rootfs"
     try:
         fetch.attempt(["debootstrap", "--variant=minbase", suite, str(root), mirrors.main])
+        keep_licenses(root / "usr/share/doc")
         sources = root / "etc/apt/sources.list"
         sources.write_text(debian_sources(suite, mirrors), encoding="utf-8")
         sources.chmod(0o644)
@@ -189,6 +189,17 @@ def fetch_debootstrap(fetch: Fetch) -> None:
     finally:
         # The build folder is sent to the engine as a whole.
         shutil.rmtree(root, ignore_errors=True)
+
+
+def keep_licenses(documentation: Path) -> None:
+    """Remove the packages' documentation except for their licenses. A link leads to those of another package."""
+    for path in sorted(documentation.rglob("*"), reverse=True):
+        if path.is_symlink() or path.name == "copyright":
+            continue
+        if not path.is_dir():
+            path.unlink()
+        elif not any(path.iterdir()):
+            path.rmdir()
 
 
 FETCHERS: Mapping[str, Callable[[Fetch], None]] = {

@@ -14,8 +14,8 @@ from typing import Any
 from ansible.module_utils.probes.base import Kind
 from ansible.module_utils.probes.causes import Cause, likely_cause
 from ansible.module_utils.probes.container import Container, Phase
-from ansible.module_utils.probes.masking import Masker
 from ansible.module_utils.probes.runner import RunResult, Wait
+from ansible.module_utils.shared.masking import Mask, mask_tree, secrets_below
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ def answer(
     """What the module returns: `result`, the message and the evidence, with every secret masked."""
     container = failure.container
     cause = failure.cause or likely_cause(failure.kind, failure.why, container, log, starting=failure.starting)
-    masker = Masker.of_folder(secrets_root)
-    if masker.unreadable:
-        log = [f"(withheld, for the secrets in it cannot be masked: {', '.join(masker.unreadable)} cannot be read)"]
-    shown: dict[str, Any] = masker.tree(
+    known, unreadable = secrets_below(secrets_root)
+    if unreadable:
+        log = [f"(withheld, because its secrets cannot be masked: {', '.join(unreadable)} cannot be read)"]
+    shown: dict[str, Any] = mask_tree(
         {
             **result,
             "msg": f"{service} failed verification: {failure.failing}: {failure.why.rstrip('.')}. "
@@ -80,6 +80,7 @@ def answer(
             "health_log": list(container.health_log) if container else [],
             # As one text, so that a secret of several lines is found.
             "log": "\n".join(log),
-        }
+        },
+        Mask(known).output,
     )
     return {**shown, "log": shown["log"].splitlines()}

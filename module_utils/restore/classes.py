@@ -35,7 +35,7 @@ class Finding:
 
     A version stands for all releases that begin with it: 8.1 for 8.1.1 and 8.1.8. A finding that the data can be read
     holds for all versions between the two; one that they cannot, for every pair that crosses a part of the way.
-    experiment: the exact versions that were run, older and newer; empty when `source` is documentation.
+    experiment: the versions that were run, older and newer. documentation: what says so where nothing was run.
     """
 
     service: str
@@ -43,88 +43,123 @@ class Finding:
     newer: str
     kind: Kind
     reason: str
-    source: str
     experiment: tuple[str, str] | tuple[()] = ()
+    documentation: str = ""
 
+    @property
+    def source(self) -> str:
+        """Where it is known from."""
+        if not self.experiment:
+            return self.documentation
+        older, newer = self.experiment
+        return f"experiment of {EXPERIMENTS_DATE}: {older} → {newer} → {older}"
+
+
+# When the experiments were last repeated.
+EXPERIMENTS_DATE = "2026-11-26"
 
 # Services that keep no data: whatever version ran before starts again.
 WITHOUT_DATA = {
     "authn": "authn keeps no data: keys and clients are files that only the roles write",
-    "opa": "opa keeps no data: policies are files that only the roles write",
+    "opa": "OPA keeps no data: policies are files that only the roles write",
 }
 
 FINDINGS = (
     Finding(
         "nats",
         "2.10",
-        "2.10",
+        "2.15",
         "image_only",
-        "patch releases of one line keep the file format",
-        "NATS documentation, JetStream",
+        "2.10 reads streams and consumers that 2.15 wrote; not tried: streams with features of 2.11 or later",
+        ("2.10.29", "2.15.1"),
     ),
     Finding(
         "nats",
         "2.10",
-        "2.15",
-        "image_and_data",
-        "streams with new features are misread by servers before 2.11.9",
-        "NATS documentation, What's new in 2.12",
+        "2.12",
+        "image_only",
+        "2.10 reads streams and consumers that 2.12 wrote; not tried: streams with features of 2.11 or later",
+        ("2.10.29", "2.12.8"),
     ),
     Finding(
         "valkey",
         "7.2",
         "8.1",
         "image_only",
-        "all releases of these lines write RDB version 11",
-        "Valkey source, pull request 665",
+        "all of these releases write RDB version 11",
+        documentation="Valkey, pull request 665",
     ),
     Finding(
         "valkey",
         "8.1",
         "9.1",
         "image_and_data",
-        "9.0 and later write an RDB version (80) that 8.1 refuses",
-        "Valkey issues 2888 and 2917",
+        "9.1 writes RDB version 80 when it rewrites the append-only file; 8.1 does not start on it: Bad file format",
+        ("8.1.1", "9.1.2"),
     ),
     Finding(
         "questdb",
-        "9.3",
+        "9.3.4",
         "9.4",
         "image_and_data",
-        "9.4.1 migrates the metadata when it starts",
-        "QuestDB release notes of 9.4.1",
+        "9.4.1 migrates the metadata when it starts; QuestDB promises no way back",
+        documentation="QuestDB release notes of 9.4.1; 9.4 is not on Maven, so nothing was run",
     ),
     Finding(
         "clickhouse",
         "24.9",
         "24.9",
         "image_only",
-        "patch releases of one line keep the file format",
-        "ClickHouse documentation, Update",
+        "releases of one line keep the file format",
+        documentation="ClickHouse documentation, Update",
+    ),
+    Finding(
+        "clickhouse",
+        "24.8",
+        "26.9",
+        "image_and_data",
+        "24.8 does not start on a table that 26.9 created: Unknown mark file extension (run in chdb, the same engine)",
+        ("24.8.4.1", "26.9.2.1"),
     ),
     Finding(
         "clickhouse",
         "18.16",
-        "26.9",
+        "24.8",
         "image_and_data",
-        "an older release reads the data only within a year, and only if no new feature was used",
-        "ClickHouse documentation, Update",
+        "an older release reads the data only within about a year, and only if no new feature was used",
+        documentation="ClickHouse documentation, Update",
+    ),
+    Finding(
+        "opensearch",
+        "1.0",
+        "2.19.3",
+        "image_and_data",
+        "a node refuses data of a newer release, even within one line",
+        documentation="OpenSearch documentation, Rolling upgrade",
+    ),
+    Finding(
+        "opensearch",
+        "2.19.3",
+        "2.19.6",
+        "image_and_data",
+        "a node refuses data of a newer release, even within one line: cannot downgrade a node",
+        ("2.19.3", "2.19.6"),
     ),
     Finding(
         "opensearch",
         "2.19.3",
         "3.9",
         "image_and_data",
-        "a node cannot be downgraded",
-        "OpenSearch documentation, Rolling upgrade",
+        "a node refuses data of a newer release: cannot downgrade a node",
+        ("2.19.3", "3.9.0"),
     ),
     Finding(
         "seaweedfs",
         "4.44",
         "4.48",
-        "image_and_data",
-        "nothing is documented",
-        "SeaweedFS documentation",
+        "image_only",
+        "4.44 reads volumes, the filer's index and the master's log that 4.48 wrote",
+        ("4.44", "4.48"),
     ),
 )
 
@@ -188,3 +223,16 @@ def _crosses(finding: Finding, older: tuple[int, ...], newer: tuple[int, ...]) -
 
 def _covers(finding: Finding, older: tuple[int, ...], newer: tuple[int, ...]) -> bool:
     return not _before(older, finding.older) and not _after(newer, finding.newer)
+
+
+def table() -> str:
+    """All findings as a Markdown table."""
+    lines = ["| service | from | to | taking it back needs | why | known from |", "|---|---|---|---|---|---|"]
+    needs = {"image_only": "the image", "image_and_data": "the image and a backup of the data"}
+    rows = [(one.service, one.older, one.newer, one.kind, one.reason, one.source) for one in FINDINGS]
+    rows += [(service, "any", "any", "image_only", why, "the service's role") for service, why in WITHOUT_DATA.items()]
+    lines += [
+        f"| {service} | {older} | {newer} | {needs.get(kind, kind)} | {why} | {source} |"
+        for service, older, newer, kind, why, source in rows
+    ]
+    return "\n".join(lines) + "\n"

@@ -16,7 +16,6 @@ from ansible.module_utils.probes.container import (
     seconds_between,
 )
 from ansible.module_utils.probes.limit import LimitReached, limited
-from ansible.module_utils.probes.masking import Masker
 from ansible.module_utils.probes.runner import missing_libraries
 from ansible.module_utils.probes.spec import all_types, parse_probes
 
@@ -24,7 +23,6 @@ __all__ = [
     "Container",
     "Kind",
     "LimitReached",
-    "Masker",
     "Phase",
     "Probe",
     "ProbeError",

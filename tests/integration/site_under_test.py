@@ -128,7 +128,9 @@ class Site:
 
     def started(self) -> dict[str, tuple[str, str]]:
         """Service → container id and start time. If both are the same later, nothing was restarted."""
-        return {name: (seen["Id"], seen["State"]["StartedAt"]) for name, seen in self.inspect().items()}
+        found = self.inspect()
+        assert found, "no service of this site has a container"
+        return {name: (seen["Id"], seen["State"]["StartedAt"]) for name, seen in found.items()}
 
     def port(self, published: int) -> int:
         """The host port of this site for a default port."""

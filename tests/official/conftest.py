@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The ClickHouse engine of 24.8 and of the newest release, embedded (chdb), each in an environment of its own."""
+"""A site for the main job; and ClickHouse's engine of 24.8 and of the newest release, embedded (chdb)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,15 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
+
+from site_under_test import Site
+
 ROOT = Path(__file__).resolve().parents[2]
+BASE = Path("/var/tmp/trade2026-official")
+# Of the site's project and networks. Its ports would be too high, so they have an offset of their own.
+NUMBER = 30
+PORT_OFFSET = 18900
 HERE = Path(__file__).parent
 # Requirements file → the release that it brings. Of 24.9 there is none; 24.8 is the line before it.
 RELEASES = {"24.8": "24.8.", "newest": "26."}
@@ -22,11 +30,11 @@ RELEASES = {"24.8": "24.8.", "newest": "26."}
 class Engine:
     """An engine that answers queries in a process of its own."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *folder: str) -> None:
         self.name = name
         self.environment = install(name)
         self._process = subprocess.Popen(
-            [str(self.environment / "bin/python"), str(HERE / "engine.py")],
+            [str(self.environment / "bin/python"), str(HERE / "engine.py"), *folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -89,3 +97,14 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     assert started.query("SELECT version()").startswith(RELEASES[request.param])
     yield started
     started.stop()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """A site of its own, empty at first and removed at the end."""
+    site = Site(root=BASE / "root", number=NUMBER)
+    site.offset = PORT_OFFSET
+    site.remove()
+    yield site
+    site.remove()
+    shutil.rmtree(BASE, ignore_errors=True)

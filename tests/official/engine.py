@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run by the Python of a chdb environment: answers one query a line, both as JSON."""
+"""Run by the Python of a chdb environment: answers one query a line, both as JSON. Argument: a folder for the data."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 
 from chdb import session
 
@@ -12,7 +13,7 @@ from chdb import session
 requests = os.fdopen(os.dup(0), encoding="utf-8")
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 
-opened = session.Session()
+opened = session.Session(*sys.argv[1:])
 for line in requests:
     try:
         answer = {"text": str(opened.query(json.loads(line), "TabSeparated")), "error": ""}

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.probes import clickhouse
+from ansible.module_utils.restore.classes import FINDINGS
 
 from .conftest import Engine
 
@@ -137,3 +139,41 @@ def test_the_statements_of_the_probes_run(engine: Engine, monkeypatch: pytest.Mo
     verbs = {text.split()[0] for text in sent}
     assert verbs == {"SELECT", "SHOW", "CREATE", "INSERT", "DROP"}
     assert engine.query("SHOW TABLES FROM trade2026") == ""
+
+
+def test_what_the_newest_wrote_stops_24_8(tmp_path: Path) -> None:
+    [finding] = [finding for finding in FINDINGS if finding.service == "clickhouse" and finding.experiment]
+    data = str(tmp_path / "data")
+    hash_of_fills = "SELECT count(), sum(cityHash64(day, symbol, price)) FROM trade.fills"
+    backup = tmp_path / "backup"
+
+    with_24_8 = Engine("24.8", data)
+    assert with_24_8.query("SELECT version()") == finding.experiment[0]
+    with_24_8.query("CREATE DATABASE trade ENGINE = Atomic")
+    with_24_8.query(
+        "CREATE TABLE trade.fills (day Date, symbol LowCardinality(String), price Float64) ENGINE = MergeTree "
+        "PARTITION BY toYYYYMM(day) ORDER BY (symbol, day)"
+    )
+    with_24_8.query(
+        "INSERT INTO trade.fills SELECT toDate('2025-10-13') + number % 60, 'S' || toString(number % 7), number / 3 "
+        "FROM numbers(10000)"
+    )
+    stored = with_24_8.query(hash_of_fills)
+    with_24_8.stop()
+    shutil.copytree(data, backup, symlinks=True)
+
+    newest = Engine("newest", data)
+    assert newest.query("SELECT version()") == finding.experiment[1]
+    assert newest.query(hash_of_fills) == stored
+    newest.query("CREATE TABLE trade.later (day Date, price Float64) ENGINE = MergeTree ORDER BY day")
+    newest.query("INSERT INTO trade.later SELECT today(), number FROM numbers(1000)")
+    newest.stop()
+
+    back = Engine("24.8", data)
+    assert "Unknown mark file extension" in back.ask("SELECT 1")[1]
+    back.stop()
+    assert finding.kind == "image_and_data"
+
+    restored = Engine("24.8", str(backup))
+    assert restored.query(hash_of_fills) == stored
+    restored.stop()

@@ -20,6 +20,7 @@ from ansible.module_utils.images.fetch import (
     fetch_pypi,
     fetch_wheels,
     find_mirrors,
+    keep_licenses,
     missing_tools,
 )
 from ansible.module_utils.images.plan import ImageError
@@ -223,3 +224,13 @@ def test_pip_is_a_tool_of_wheels_and_compilers(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(fetching.importlib.util, "find_spec", lambda name: None)
     assert missing_tools({"go"}, False) == ["python3-venv"]
     assert missing_tools(set(), True) == ["python3-venv"]
+
+
+def test_licenses_are_all_that_is_kept_of_the_documentation(tmp_path: Path) -> None:
+    for name in ("apt/copyright", "apt/NEWS.gz", "apt/examples/apt.conf", "empty/README"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("text")
+    (tmp_path / "libapt").symlink_to("apt")
+    keep_licenses(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {"apt", "apt/copyright", "libapt"}

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible.module_utils.probes.base import Probe
 from ansible.module_utils.probes.spec import COERCE, WANTED, SpecError, all_types, parse_probes
+from local_inventory import SERVICES
 
 ROLES = Path(__file__).parents[3] / "roles"
 
@@ -66,25 +67,26 @@ def test_every_type_is_complete(probe: type[Probe]) -> None:
         assert str(field.type) in WANTED or field.type == "Any"
 
 
-def declared_checks(document: Any, prefixes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def declared_probes(document: Any, prefixes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """Every mapping in a role's variables that is a probe."""
     if isinstance(document, dict):
         if str(document.get("type", "")).startswith(prefixes):
             yield document
         for value in document.values():
-            yield from declared_checks(value, prefixes)
+            yield from declared_probes(value, prefixes)
     elif isinstance(document, list):
         for value in document:
-            yield from declared_checks(value, prefixes)
+            yield from declared_probes(value, prefixes)
 
 
-@pytest.mark.parametrize("role", sorted(path.parts[-3] for path in ROLES.glob("*/vars/main.yml")))
-def test_the_checks_of_the_roles_are_declared_rightly(role: str) -> None:
-    """Names only: values are templates here, and a list may be put together from several variables."""
+@pytest.mark.parametrize("role", SERVICES)
+def test_the_roles_declare_their_probes_with_valid_names(role: str) -> None:
+    """Names only: the values are templates, and a list may be put together from several variables."""
     types = all_types()
-    for declared in declared_checks(
-        yaml.safe_load((ROLES / role / "vars/main.yml").read_text()), (f"{role}_", "http", "tcp")
-    ):
+    document = yaml.safe_load((ROLES / role / "vars/main.yml").read_text())
+    probes = list(declared_probes(document, (f"{role}_", "http", "tcp")))
+    assert probes
+    for declared in probes:
         fields = {field.name: field for field in dataclasses.fields(types[declared["type"]])}
         assert set(declared) - {"type"} <= set(fields)
         needed = {

@@ -12,10 +12,10 @@ from ansible.module_utils.restore.classes import FINDINGS, WITHOUT_DATA, Finding
 
 ROOT = Path(__file__).resolve().parents[3]
 MADE_UP = (
-    Finding("db", "1.2", "1.4", "image_only", "same format", "experiment"),
-    Finding("db", "1.4", "2.0", "image_and_data", "new format", "experiment"),
-    Finding("db", "1.7", "1.7", "image_only", "patch releases of a line within the way", "documentation"),
-    Finding("db", "2.0", "2.1", "image_only", "same format", "experiment"),
+    Finding("db", "1.2", "1.4", "image_only", "same format", documentation="notes"),
+    Finding("db", "1.4", "2.0", "image_and_data", "new format", documentation="notes"),
+    Finding("db", "1.7", "1.7", "image_only", "patch releases of a line within the way", documentation="notes"),
+    Finding("db", "2.0", "2.1", "image_only", "same format", documentation="notes"),
 )
 
 
@@ -88,3 +88,22 @@ def test_every_service_has_an_answer() -> None:
 
 def _is_service(path: Path) -> bool:
     return f"\n{path.parents[1].name}_service:" in path.read_text()
+
+
+def test_the_table_has_every_finding_and_every_service() -> None:
+    rows = classes.table().splitlines()[2:]
+    assert len(rows) == len(FINDINGS) + len(WITHOUT_DATA)
+    assert all(row.count("|") == 7 for row in rows)
+
+
+def test_every_finding_says_where_it_is_known_from() -> None:
+    assert [finding for finding in FINDINGS if not finding.reason or not finding.source] == []
+    assert [finding for finding in FINDINGS if finding.experiment and finding.documentation] == []
+
+
+@pytest.mark.parametrize(
+    "finding", [one for one in FINDINGS if one.experiment], ids=lambda one: "-".join(one.experiment)
+)
+def test_the_answer_for_an_experiment_is_what_it_found(finding: Finding) -> None:
+    answer = rollback_class(finding.service, *finding.experiment)
+    assert answer.kind == finding.kind
