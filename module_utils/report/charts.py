@@ -151,7 +151,9 @@ def _buses(
                 y2=True,
             )
         )
-        name = network["name"].removeprefix(shared) if not subnet else network["name"]
+        # The font of the page may be wider than the one that text is measured with here.
+        fits = subnet and max(len(one["name"]) for one in networks) * 9 < room
+        name = network["name"] if fits else network["name"].removeprefix(shared)
         layers.append(_text([{"x": x, "y": 20, "t": name}], size=12.5 if subnet else 11, weight="bold", limit=room))
         if subnet:
             notes = [network.get("subnet", ""), "internal" if network.get("internal") else ""]
@@ -216,6 +218,7 @@ def timeline(document: Row) -> Picture | None:
         ("started", "healthy", "starting"),
         ("healthy", "verified", "probed"),
     )
+    titles = titles_of(document)
     rows = []
     for service in document["services"]:
         times = service.get("timeline") or {}
@@ -224,11 +227,11 @@ def timeline(document: Row) -> Picture | None:
                 start, end = (moment(times[name]) - begun for name in (first, last))
                 # Of a service that this run did not start, only the probes belong to it.
                 if start >= 0 and end >= start:
-                    rows.append({"service": service["title"], "phase": phase, "start": start, "end": end})
+                    rows.append({"service": titles[service["name"]], "phase": phase, "start": start, "end": end})
     if not rows:
         return None
     domain = [phase for _first, _last, phase in phases]
-    order = [service["title"] for service in document["services"]]
+    order = list(titles.values())
     # The page has the legend: its font may be wider than the one that is measured here.
     color = {
         "field": "phase",
@@ -276,9 +279,11 @@ def timeline(document: Row) -> Picture | None:
 def latencies(document: Row) -> Picture | None:
     """Median to 99th percentile of every service, and its budget, on one logarithmic axis."""
     titles = titles_of(document)
+    several = [row["service"] for row in document["performance"]]
     rows = [
         {
-            "service": titles.get(row["service"], row["service"]),
+            "service": titles.get(row["service"], row["service"])
+            + (f": {row['operation']}" if several.count(row["service"]) > 1 else ""),
             **{key: max(LEAST_MS, row[f"{key}_ms"]) for key in ("p50", "p95", "p99", "max")},
             "budget": (row.get("budget") or {}).get("p99_ms"),
         }
@@ -289,8 +294,12 @@ def latencies(document: Row) -> Picture | None:
     order = [row["service"] for row in rows]
     decades = _decades([row[key] for row in rows for key in ("p50", "max", "budget") if row[key]])
 
+    # Operations have longer names than services.
+    extra = 100 if len(set(several)) < len(several) else 0
+
     def spec(width: int) -> dict[str, Any]:
         narrow = width == NARROW
+        extent = 100 + extra // 5 if narrow else 132 + extra
         y = {
             "field": "service",
             "type": "nominal",
@@ -299,8 +308,8 @@ def latencies(document: Row) -> Picture | None:
                 "title": None,
                 "labelColor": INK,
                 "labelFontSize": 12,
-                "minExtent": 100 if narrow else 132,
-                "labelLimit": 92 if narrow else 126,
+                "minExtent": extent,
+                "labelLimit": extent - 7,
             },
         }
         scale = {"type": "log", "nice": False, "domain": [decades[0], decades[-1]]}
@@ -318,7 +327,7 @@ def latencies(document: Row) -> Picture | None:
             return {"mark": mark, "encoding": {"y": y, "x": x(field)}}
 
         return {
-            "width": width - (122 if narrow else 160),
+            "width": width - extent - (22 if narrow else 28),
             "height": {"step": 30},
             "data": {"values": rows},
             "layer": [
@@ -351,7 +360,9 @@ def latencies(document: Row) -> Picture | None:
         }
 
     slowest = max(rows, key=lambda row: row["p99"])
-    label = f"Latencies of {len(rows)} services. {slowest['service']} is slowest, with a p99 of {slowest['p99']:g} ms."
+    label = (
+        f"Latencies of {len(rows)} operations. {slowest['service']} is slowest, with a p99 of {slowest['p99']:g} ms."
+    )
     return Picture(label, draw(spec(WIDE)), draw(spec(NARROW)) if len(rows) <= MANY else "")
 
 
@@ -360,7 +371,8 @@ def histogram(row: Row) -> Picture | None:
     buckets = row.get("histogram") or []
     if not buckets:
         return None
-    values, low = [], buckets[0]["up_to_ms"] / 1.25
+    ratio = buckets[1]["up_to_ms"] / buckets[0]["up_to_ms"] if len(buckets) > 1 and buckets[0]["up_to_ms"] else 2
+    values, low = [], buckets[0]["up_to_ms"] / ratio
     for bucket in buckets:
         high = max(LEAST_MS, bucket["up_to_ms"])
         values.append({"low": max(LEAST_MS, low), "high": high, "count": bucket["count"]})
@@ -469,8 +481,14 @@ def moment(text: str) -> float:
 
 
 def titles_of(document: Row) -> dict[str, str]:
-    """Name → display name of the services."""
-    return {service["name"]: service["title"] for service in document["services"]}
+    """Name → display name of the services; those that share one have their names in it."""
+    titles = [service["title"] for service in document["services"]]
+    return {
+        service["name"]: service["title"]
+        if titles.count(service["title"]) == 1
+        else f"{service['title']} ({service['name']})"
+        for service in document["services"]
+    }
 
 
 def _state_color(service: Row) -> str:

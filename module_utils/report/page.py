@@ -231,7 +231,7 @@ def versions(document: Row) -> list[tuple[str, str]]:
     cores = f"{machine['cores']} x " if machine.get("cores") else ""
     memory = human(machine["memory_bytes"]) if machine.get("memory_bytes") else ""
     rows = [
-        ("Project", machine.get("project_version", "")),
+        ("Project", machine.get("project_version", "")[:12]),
         ("ansible-core", machine.get("ansible", "")),
         ("community.docker", machine.get("collection", "")),
         ("Python", machine.get("python", "")),
@@ -283,7 +283,9 @@ def number(value: float) -> str:
 
 def plural(unit: str) -> str:
     """More than one of the unit."""
-    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
+    if unit.endswith("y"):
+        return f"{unit[:-1]}ies"
+    return f"{unit}es" if unit.endswith(("ch", "s", "x")) else f"{unit}s"
 
 
 def anchor(text: str) -> str:

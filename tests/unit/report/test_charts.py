@@ -90,3 +90,17 @@ def test_one_run_has_no_trend_and_no_buckets_no_distribution() -> None:
     row = {**sample_documents.sample()["performance"][0], "previous": [], "histogram": []}
     assert charts.trend(row, "2026-11-26T06:30:00Z") is None
     assert charts.histogram(row) is None
+
+
+def test_operations_and_services_of_one_name_are_told_apart() -> None:
+    document = complete(sample_documents.sample())
+    row = document["performance"][0]
+    document["performance"] = [row, {**row, "operation": "consume"}, document["performance"][1]]
+    document["services"][3]["title"] = document["services"][1]["title"]
+    picture = charts.latencies(document)
+    assert picture
+    assert {"NATS: consume", "Valkey (valkey)"} <= texts(picture.wide)
+    timeline = charts.timeline(document)
+    assert timeline
+    assert {"Valkey (valkey)", "QuestDB"} <= texts(timeline.wide)
+    assert "Valkey" not in texts(timeline.wide)

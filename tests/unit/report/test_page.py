@@ -183,4 +183,4 @@ def test_durations_for_people(value: float, text: str) -> None:
 
 def test_numbers_and_units_for_people() -> None:
     assert [number(value) for value in (0, 2.5, 12, 12295.4)] == ["0", "2.50", "12", "12,295"]
-    assert [plural(unit) for unit in ("query", "row")] == ["queries", "rows"]
+    assert [plural(unit) for unit in ("query", "batch", "row")] == ["queries", "batches", "rows"]
