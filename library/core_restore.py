@@ -146,7 +146,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deployment.journal import Journal, JournalError, read_owner
+from ansible.module_utils.deployment.journal import Journal, JournalError, locked_by, read_owner
 from ansible.module_utils.deployment.model import Operation
 from ansible.module_utils.restore.listing import Listing
 from ansible.module_utils.restore.points import RestoreError, RestorePoint, RestorePoints, now
@@ -160,6 +160,7 @@ from ansible.module_utils.restore.rollback import (
     unchanged,
 )
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.fs import explain
 
 SERVICE = {
     "name": {"type": "str", "required": True},
@@ -263,15 +264,15 @@ def begin(module: AnsibleModule, listing: Listing) -> dict[str, Any]:
     """Take the lock for the rollback of the services that have a point to return to."""
     params: dict[str, Any] = module.params
     journal = Journal(Path(params["root"]))
-    holder = journal.owner()
-    if holder is not None and holder.run != params["take_over"]:
-        return {"locked": {**vars(holder), "refusal": journal.refusal(holder)}}
+    locked = locked_by(journal, params["begin"], params["take_over"])
+    if locked:
+        return {"locked": locked}
     operations = [
         Operation(name, f"restore point {target}", "restore", "", str(target), "a rollback by hand")
         for name, target in listing.targets().items()
     ]
     if operations and not module.check_mode:
-        journal.begin(read_owner(params["begin"]), operations, params["take_over"])
+        journal.begin(read_owner(params["begin"]), operations, params["take_over"], action="rollback")
     return {"locked": {}, "run": params["begin"]["run"] if operations and not module.check_mode else ""}
 
 
@@ -306,7 +307,7 @@ def main() -> None:
     except (RestoreError, DockerError, JournalError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it writable for the user that Ansible becomes.")
+        module.fail_json(msg=explain(error))
     module.exit_json(**answer)
 
 
