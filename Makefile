@@ -68,6 +68,12 @@ purge: venv ## Show what a purge removes; ARGS="-e purge_of=PROJECT" removes it,
 journal: venv ## Show and verify the audit log: who ran what, when, with which result (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/journal.yml $(ARGS)
 
+# KINDS=network,component limits the kinds; DISRUPTIVE=1 also restarts, kills and removes the containers.
+.PHONY: validate
+validate: venv ## Test the running services in five kinds, and write a report (INVENTORY=, KINDS=, DISRUPTIVE=1, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/validate.yml $(if $(KINDS),-e '{"core_validate_kinds": [$(KINDS)]}') \
+	    $(if $(filter 1,$(DISRUPTIVE)),-e core_validate_disruptive=true) $(ARGS)
+
 .PHONY: venv
 venv: ## Create or update the Python environment .venv
 	@scripts/setup run
@@ -123,6 +129,10 @@ drill: venv-test docker test-deps ## Let each service fail in five ways and see 
 .PHONY: test-faults
 test-faults: venv-test docker ## Cause faults on an engine of its own: kill -9, full disks, damaged files (ARGS="-m quick": a part)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/faults) -v --durations=10 $(ARGS)
+
+.PHONY: test-validation
+test-validation: venv-test docker ## Break services on purpose, one fault at a time, and see that make validate finds each (ARGS=)
+	pytest tests/validation -v --durations=10 $(ARGS)
 
 .PHONY: test-official
 test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)
