@@ -63,6 +63,10 @@ options:
     description: Why the state that is to be left failed. Empty for a rollback by hand.
     type: str
     default: ""
+  complete:
+    description: Complete the rollback that an interrupted run left, to the restore point that it had chosen.
+    type: bool
+    default: false
   run:
     description: The run that holds the lock.
     type: str
@@ -179,15 +183,15 @@ class Restoring:
         self.docker = Docker(module.run_command)
         self.points = RestorePoints(self.root, self.service["name"])
         self.name: str = self.service["container"]
-        left = self.points.rollback()
         # Whether this completes a rollback that another run left unfinished.
-        self.completes = bool(left) and left["run"] != params["run"] and left["failure"] == self.failure
+        self.completes: bool = params["complete"]
+        left = self.points.rollback() if self.completes else {}
+        self.number: int = params["point"] or int(left.get("point", 0))
         self.container = self.docker.inspect("container", self.name).get(self.name) or {}
 
     def run(self) -> dict[str, Any]:
         """Decide, then put back or stop."""
-        number = self.module.params["point"]
-        point = self.points.read(number) if number else self.points.newest("good") or self._healthy_before()
+        point = self.points.read(self.number) if self.number else self.points.newest("good") or self._healthy_before()
         answer: dict[str, Any] = {
             "changed": False,
             "restored": False,
@@ -283,6 +287,7 @@ def main() -> None:
             "services": {"type": "list", "elements": "dict", "required": True, "options": SERVICE},
             "point": {"type": "int", "default": 0},
             "failure": {"type": "str", "default": ""},
+            "complete": {"type": "bool", "default": False},
             "run": {"type": "str", "default": ""},
             "begin": {"type": "dict"},
             "take_over": {"type": "str", "default": ""},

@@ -228,7 +228,7 @@ SERVICE = {
 
 
 def probe_all(module: AnsibleModule) -> dict[str, dict[str, Any]]:
-    """Service → answer. Each is probed in a process of its own, for a time limit needs the main thread's alarm."""
+    """Service → answer. Each is probed in its own process, because a time limit needs the alarm of a main thread."""
     children = {}
     for service in module.params["services"]:
         reader, writer = os.pipe()
@@ -262,7 +262,7 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
         answer = probe_service(params, module.check_mode, module.run_command, module.params["slice_s"])
     except BaseException as error:
         # Whatever it is must reach the report of the run, not the child's own end.
-        answer = {"failed": True, "msg": f"{service['title']} cannot be asked: {type(error).__name__}: {error}"}
+        answer = {"failed": True, "msg": f"{service['title']} cannot be probed: {type(error).__name__}: {error}"}
     try:
         with os.fdopen(writer, "w", encoding="utf-8") as pipe:
             json.dump(answer, pipe)

@@ -162,11 +162,11 @@ class SecretStore:
             content = json.loads(text) if text else {}
         except ValueError as error:
             raise SecretError(
-                f"{self.root / path} is not JSON ({error}). Mend it, or move it away to have a new one made."
+                f"{self.root / path} is not JSON ({error}). Correct it, or move it away so that a new one is generated."
             ) from None
         if not isinstance(content, dict):
             raise SecretError(
-                f"{self.root / path} should hold a JSON object. Mend it, or move it away to have a new one made."
+                f"{self.root / path} must contain a JSON object. Correct it, or move it away to generate a new one."
             )
         return content
 
