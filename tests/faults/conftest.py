@@ -15,7 +15,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from faulty_site import KEY, VALUE, FaultyEngine, FaultySite
+from faulty_site import KEY, ONLY, VALUE, FaultyEngine, FaultySite
+from site_under_test import Site
 
 # Short, because a socket path below it must not exceed 107 bytes.
 BASE = Path("/var/tmp/trade2026-faults")
@@ -37,6 +38,8 @@ def machine() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def engine(machine: None) -> Iterator[FaultyEngine]:
     """The tests' own engine, with the images of the service."""
+    built = Site(root=BASE / "images", number=1).play(*ONLY, playbook="playbooks/images.yml")
+    assert built.code == 0, built.errors
     engine = FaultyEngine(BASE / "engine")
     engine.create()
     try:
