@@ -25,7 +25,7 @@ options:
   core_run:
     description:
       - What a run of core.yml knows at its end, from which the action plugin makes the document. C(planned) is the
-        result of M(core_plan), C(probed) is service to result of M(service_probe), C(images) service to image,
+        result of C(core_plan), C(probed) is service to result of C(service_probe), C(images) service to image,
         C(failures) service to message, C(undone) the services that were left as they were, C(migration) what the
         configuration choices follow from.
     type: dict
