@@ -280,7 +280,7 @@ def latencies(document: Row) -> Picture | None:
     """Median to 99th percentile of every service, and its budget, on one logarithmic axis."""
     titles = titles_of(document)
     several = [row["service"] for row in document["performance"]]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "service": titles.get(row["service"], row["service"])
             + (f": {row['operation']}" if several.count(row["service"]) > 1 else ""),
