@@ -99,7 +99,7 @@ FINDINGS = (
     ),
     Finding(
         "questdb",
-        "9.3.4",
+        "9.3",
         "9.4",
         "image_and_data",
         "9.4.1 migrates the metadata when it starts; QuestDB promises no way back",
