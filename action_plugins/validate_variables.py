@@ -7,7 +7,7 @@ Runs on the controller and starts no module process. The functions are in module
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +22,49 @@ from ansible.module_utils.controller import validation
 from ansible.module_utils.controller.validation import Role
 
 
+class Templated(Mapping[str, Any]):
+    """Variables that are resolved when they are read, as `hostvars` does it."""
+
+    def __init__(self, templar: Any, variables: Mapping[str, Any]) -> None:
+        self._templar = templar
+        self._variables = variables
+
+    def __getitem__(self, name: str) -> Any:
+        return self._templar.template(self._variables[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._variables
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
 class ActionModule(ActionBase):
-    """`validate_variables: {roles_path, hosts, removed}`."""
+    """`validate_variables: {roles_path, hosts, removed}`; without `hosts`, what the task itself sees is checked."""
 
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        hostvars = (task_vars or {})["hostvars"]
+        task_vars = task_vars or {}
         folders = sorted(Path(self._task.args["roles_path"]).iterdir())
         roles = {folder.name: validation.read_role(folder) for folder in folders if folder.is_dir()}
         removed = dict(self._task.args.get("removed") or {})
+        by_host: dict[str, Mapping[str, Any]]
+        if self._task.args.get("hosts") is None:
+            # Inside of a role the variables that roles set for themselves are visible too. They are not the site's.
+            by_host = {str(task_vars["inventory_hostname"]): Templated(self._templar, task_vars)}
+            own = validation.names_of_roles(folders)
+        else:
+            by_host = {host: task_vars["hostvars"][host] for host in self._task.args["hosts"]}
+            own = frozenset()
         found: dict[str, list[str]] = {}
-        for host in self._task.args["hosts"]:
-            names = [name for name in hostvars[host] if isinstance(name, str)]
-            values, lines = self._values(hostvars[host], roles.values())
+        for host, variables in by_host.items():
+            names = [name for name in variables if isinstance(name, str) and name not in own]
+            values, lines = self._values(variables, roles.values())
             lines += validation.unknown_names(names, roles.values(), removed)
             lines += validation.wrong_values(values, roles.values())
             role = roles.get(str(values.get("core_role", host)))

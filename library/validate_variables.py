@@ -21,10 +21,12 @@ options:
     type: path
     required: true
   hosts:
-    description: Names of the hosts whose variables are checked.
+    description:
+      - Names of the hosts whose variables are checked.
+      - If omitted, the variables that the task itself sees are checked, also those of the play and of the role. A role
+        that is used in somebody's own play does this.
     type: list
     elements: str
-    required: true
   removed:
     description: Variables that no longer exist, each with a sentence that says what to set instead.
     type: dict

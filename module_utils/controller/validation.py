@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import posixpath
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -33,6 +34,12 @@ def read_role(folder: Path) -> Role:
     defined = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
     internal = frozenset(defined or {}) | {f"{folder.name}_service"}
     return Role(folder.name, read_variables(folder / "defaults/main.yml"), internal)
+
+
+def names_of_roles(folders: Iterable[Path]) -> frozenset[str]:
+    """Every word in the tasks and derived variables of roles: names that a role sets, registers or passes itself."""
+    files = [file for folder in folders for part in ("tasks", "vars") for file in (folder / part).rglob("*.yml")]
+    return frozenset(word for file in files for word in re.findall(r"\w+", file.read_text(encoding="utf-8")))
 
 
 def unknown_names(names: Iterable[str], roles: Iterable[Role], removed: Mapping[str, str]) -> list[str]:

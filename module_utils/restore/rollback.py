@@ -14,7 +14,6 @@ from ansible.module_utils.core import atomic
 from ansible.module_utils.deployment.engine import moment
 from ansible.module_utils.probes.causes import likely_cause
 from ansible.module_utils.probes.container import last_lines, parse
-from ansible.module_utils.probes.masking import Masker
 from ansible.module_utils.restore.classes import RollbackClass, rollback_class
 from ansible.module_utils.restore.points import (
     RestoreError,
@@ -28,6 +27,7 @@ from ansible.module_utils.restore.points import (
 )
 from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.masking import Mask, secrets_below
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
 # Lines of the failed container's log that the message shows, and that are kept in a file.
@@ -220,8 +220,8 @@ def evidence(docker: Docker, name: str, points: RestorePoints, secrets_root: Pat
         kept = points.folder / "failed.log"
         points.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_file(kept, f"{now()} {failure.strip()}\n{chr(10).join(log)}\n".encode(), Ownership(mode=0o600))
-        masker = Masker.of_folder(secrets_root)
-        lines = ["(its log may hold secrets that cannot be masked)"] if masker.unreadable else log[-SHOWN_LINES:]
-        text += "\nIts last log lines:\n" + masker.tree("\n".join(f"  {line}" for line in lines))
+        known, unreadable = secrets_below(secrets_root)
+        lines = ["(its log may hold secrets that cannot be masked)"] if unreadable else log[-SHOWN_LINES:]
+        text += "\nIts last log lines:\n" + Mask(known).output("\n".join(f"  {line}" for line in lines))
         text += f"\nThe whole log: {kept}"
     return text

@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 # Stands for a secret wherever one is hidden; the same length for all, so that it reveals nothing.
 MASK = "********"
@@ -91,6 +95,15 @@ def mask_tree(value: Any, text: Callable[[str], str]) -> Any:
 
 # --- known secrets ---------------------------------------------------------------------------------------------------
 
+# A shorter secret is hidden only as a whole word: "a" hidden in every word would leave nothing to read.
+MIN_INSIDE_WORDS = 6
+# Shorter strings of a JSON document are settings (`RS256`), not secrets.
+MIN_JSON_SECRET = 8
+# A larger file is not one of our secrets.
+SECRET_FILE_LIMIT = 1024 * 1024
+# The members of a JWK that are public, also in a private key (RFC 7517, section 4).
+_PUBLIC_MEMBERS = frozenset({"kty", "kid", "use", "alg", "key_ops", "e", "n"})
+
 _SECRET_NAME = re.compile(
     r"(?:^|[_.\-])(?:pass|\w*(?:passwd|password|passphrase)|pwd|secret|secrets|token|credentials?|"
     r"(?:api|access|private|secret|signing|encryption|auth|account|master|client|ssh|jwt)[_\-]?(?:key|secret|token))"
@@ -154,22 +167,23 @@ def _secret_spans(text: str) -> list[tuple[int, int]]:
 
 
 class Mask:
-    """Hide known secrets.
+    """Hide known secrets in every spelling: as they are, quoted for a URL or for JSON, and in base64.
 
     A secret that is also part of an identifier (`CLICKHOUSE_PASSWORD: clickhouse` and a service of that name) is hidden
     only where it is a whole value or where the text itself shows it to be a password.
     """
 
     def __init__(self, secrets: Iterable[str], identifiers: Iterable[str] = ()) -> None:
-        self._secrets = sorted({secret for secret in secrets if secret}, key=len, reverse=True)
+        self._secrets = frozenset(secret for secret in secrets if secret)
         names = "\n".join(identifiers)
-        self._anywhere = [secret for secret in self._secrets if secret not in names]
+        hidden = (secret for secret in self._secrets if secret not in names)
+        # Longest first, so that no part of a secret remains.
+        spellings = sorted({form for secret in hidden for form in _spellings(secret)}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(_pattern, spellings))) if spellings else None
 
     def text(self, text: str) -> str:
         """The text with every secret that is not an identifier hidden; a short one only as a whole word."""
-        for secret in self._anywhere:
-            text = _hide(text, secret, inside_words=len(secret) >= 6)
-        return text
+        return self._known.sub(MASK, text) if self._known else text
 
     def value(self, value: str) -> str:
         """A value (of a variable, a label, a word of a command) with every secret in it hidden."""
@@ -180,6 +194,10 @@ class Mask:
             text = text[:start] + MASK + text[end:]
         return text
 
+    def output(self, text: str) -> str:
+        """The output of a program with known secrets hidden, and everything that looks like one."""
+        return mask_text(self.text(text))
+
     def data(self, data: object) -> object:
         """Any data with `text` applied to every string in it; keys stay."""
         return mask_tree(data, self.text)
@@ -189,7 +207,47 @@ class Mask:
         return mask_tree(data, self.value)
 
 
-def _hide(text: str, secret: str, inside_words: bool) -> str:
-    if inside_words:
-        return text.replace(secret, MASK)
-    return re.sub(rf"(?<![A-Za-z0-9]){re.escape(secret)}(?![A-Za-z0-9])", MASK, text)
+def secrets_below(root: Path) -> tuple[set[str], list[str]]:
+    """The secrets in all files below `root`, and the files that cannot be read; a missing folder has neither."""
+    found: set[str] = set()
+    unreadable: list[str] = []
+    for path in sorted(root.rglob("*")) if root.is_dir() else []:
+        try:
+            if path.is_file() and path.stat().st_size <= SECRET_FILE_LIMIT:
+                found.update(secret_values(path.read_text(encoding="utf-8", errors="replace")))
+        except OSError:
+            unreadable.append(str(path))
+    return found, unreadable
+
+
+def secret_values(content: str) -> set[str]:
+    """The secrets in a file: its lines, or the strings of a JSON document."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        document = None
+    if isinstance(document, dict | list):
+        return {value for value in _strings_of(document) if len(value) >= MIN_JSON_SECRET}
+    return {line.strip() for line in content.splitlines() if line.strip()}
+
+
+def _strings_of(document: Any) -> Iterator[str]:
+    if isinstance(document, dict):
+        for key, value in document.items():
+            if not ("kty" in document and key in _PUBLIC_MEMBERS):
+                yield from _strings_of(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from _strings_of(value)
+    elif isinstance(document, str):
+        yield document
+
+
+def _spellings(secret: str) -> set[str]:
+    encoded = base64.b64encode(secret.encode()).decode("ascii")
+    return {secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], encoded, encoded.rstrip("=")}
+
+
+def _pattern(spelling: str) -> str:
+    escaped = re.escape(spelling)
+    return escaped if len(spelling) >= MIN_INSIDE_WORDS else rf"(?<![A-Za-z0-9]){escaped}(?![A-Za-z0-9])"

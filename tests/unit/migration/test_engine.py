@@ -51,6 +51,7 @@ def test_a_first_and_a_second_run(src: Path, tmp_path: Path) -> None:
 def test_modes_times_and_empty_directories_are_kept(src: Path, tmp_path: Path) -> None:
     migrate(src, tmp_path / "dest")
     old, new = snapshot(src), snapshot(tmp_path / "dest")
+    assert old
     for path in old:
         mode = int(old[path][0], 8)
         assert int(new[path][0], 8) == (mode & ~0o6000 if stat.S_ISREG(mode) else mode), path

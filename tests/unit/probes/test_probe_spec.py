@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible.module_utils.probes.base import Probe
 from ansible.module_utils.probes.spec import COERCE, WANTED, SpecError, all_types, parse_probes
+from local_inventory import SERVICES
 
 ROLES = Path(__file__).parents[3] / "roles"
 
@@ -34,17 +35,23 @@ def test_numbers_and_switches_may_come_as_text() -> None:
     assert (vars(persistence)["aof"], persistence.title, http.title) == (False, "the file", "http")
 
 
-def test_a_wrong_type_names_the_nearest() -> None:
-    assert problems({"type": "valkey_pong"}) == "probe 1: 'valkey_pong' is no probe type (do you mean 'valkey_ping'?)"
+def test_a_wrong_type_is_reported_with_the_nearest_one() -> None:
+    assert (
+        problems({"type": "valkey_pong"})
+        == "probe 1: 'valkey_pong' is not a valid probe type (do you mean 'valkey_ping'?)"
+    )
 
 
-def test_an_unknown_type_lists_what_there_is() -> None:
-    assert "there are authn_health, " in problems({"type": "zzz"})
+def test_an_unknown_type_is_reported_with_all_types() -> None:
+    assert "valid: authn_health, " in problems({"type": "zzz"})
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     text = problems({"type": "opa_decision", "pth": "a"}, {}, {"type": "opensearch_health", "nodes": "many"})
-    assert "probe 1: 'pth' is no key of opa_decision (do you mean 'path'?); opa_decision needs the key 'path'" in text
+    assert (
+        "probe 1: 'pth' is not a valid key of opa_decision (do you mean 'path'?); opa_decision needs the key 'path'"
+        in text
+    )
     assert "probe 2: it has no `type`" in text
     assert "probe 3: opensearch_health: nodes='many' is not a whole number" in text
 
@@ -66,25 +73,26 @@ def test_every_type_is_complete(probe: type[Probe]) -> None:
         assert str(field.type) in WANTED or field.type == "Any"
 
 
-def declared_checks(document: Any, prefixes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def declared_probes(document: Any, prefixes: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """Every mapping in a role's variables that is a probe."""
     if isinstance(document, dict):
         if str(document.get("type", "")).startswith(prefixes):
             yield document
         for value in document.values():
-            yield from declared_checks(value, prefixes)
+            yield from declared_probes(value, prefixes)
     elif isinstance(document, list):
         for value in document:
-            yield from declared_checks(value, prefixes)
+            yield from declared_probes(value, prefixes)
 
 
-@pytest.mark.parametrize("role", sorted(path.parts[-3] for path in ROLES.glob("*/vars/main.yml")))
-def test_the_checks_of_the_roles_are_declared_rightly(role: str) -> None:
-    """Names only: values are templates here, and a list may be put together from several variables."""
+@pytest.mark.parametrize("role", SERVICES)
+def test_the_roles_declare_their_probes_with_valid_names(role: str) -> None:
+    """Names only: the values are templates, and a list may be put together from several variables."""
     types = all_types()
-    for declared in declared_checks(
-        yaml.safe_load((ROLES / role / "vars/main.yml").read_text()), (f"{role}_", "http", "tcp")
-    ):
+    document = yaml.safe_load((ROLES / role / "vars/main.yml").read_text())
+    probes = list(declared_probes(document, (f"{role}_", "http", "tcp")))
+    assert probes
+    for declared in probes:
         fields = {field.name: field for field in dataclasses.fields(types[declared["type"]])}
         assert set(declared) - {"type"} <= set(fields)
         needed = {

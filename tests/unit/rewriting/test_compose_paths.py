@@ -541,7 +541,8 @@ def test_what_a_template_suggests(line: str, is_left: bool) -> None:
 
 @given(st.text(st.sampled_from("./tradingnats:$${}-[]'\"\\ #\n&*!|>,x~é\t"), max_size=80))
 def test_any_text_is_read_without_harm(text: str) -> None:
-    rewrite_text("services:\n  a:\n    volumes:\n    - " + text)
+    new, _codes = rewrite_text("services:\n  a:\n    volumes:\n    - " + text)
+    assert rewrite_text(new)[0] == new
 
 
 def test_each_reason_has_a_sentence() -> None:

@@ -67,15 +67,17 @@ def test_every_variable_starts_with_the_roles_name_and_has_a_reason(role: Path) 
     if not file.exists():
         assert not options(role)
         return
-    comment = False
+    comment, found = False, set()
     for line in file.read_text(encoding="utf-8").splitlines():
         if match := re.match(r"([A-Za-z]\w*):", line):
             assert match[1].startswith(f"{role.name}_"), match[1]
             assert comment, f"{match[1]} has no reason above it"
+            found.add(match[1])
         elif line.startswith("#"):
             comment = True
         elif not line.strip():
             comment = False
+    assert found == set(yaml.safe_load(file.read_text(encoding="utf-8")) or {})
 
 
 def test_every_variable_is_used() -> None:

@@ -41,7 +41,9 @@ def test_standard_is_the_default_and_keeps_the_values_of_trade2025() -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_bounds_of_each_service_hold(service: str, size: str) -> None:
-    for bound in record(service, core_size=size).bounds:
+    bounds = record(service, core_size=size).bounds
+    assert bounds or service == "authn"
+    for bound in bounds:
         assert bound.amount <= bound.max_amount, bound
 
 

@@ -89,6 +89,33 @@ def test_a_run_names_every_variable_at_once_before_anything_else(tmp_path: Path)
     assert said.count("TASK [") == 1
 
 
+def test_a_role_in_another_play_refuses_the_same_variables(tmp_path: Path) -> None:
+    """Also variables of the play, which `hostvars` does not have. Names that roles set themselves are not reported."""
+    wrong = {
+        "valkey_port": 70000,
+        "valkey_maxmemory": "2 GBB",
+        "valkey_maxmemroy": "1gb",
+        "core_check_timeout_s": 4,
+        "nats_auth_enabled": "perhaps",
+    }
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "roles": ["valkey"], "vars": wrong}
+    play["vars"] = {**wrong, "trade2026_root": str(tmp_path / "new"), "ansible_python_interpreter": sys.executable}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]), encoding="utf-8")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), "--inventory=localhost,", str(tmp_path / "play.yml")],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 2, said
+    assert "Traceback" not in said
+    assert set(re.findall(r"\d+\. (\w+):", said)) == set(wrong), said
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "line"),
     [

@@ -86,13 +86,12 @@ def test_values_that_are_no_secrets(value: str) -> None:
     assert secrets_of_variable("DB_PASSWORD", value) == []
 
 
-def test_a_secret_is_masked_wherever_it_stands_and_the_longest_first() -> None:
+def test_the_longest_secret_is_masked_first_and_a_short_one_only_as_a_whole_word() -> None:
     mask = Mask(["secret", "secretlonger", "ab"])
     assert mask.data({"x": ["a secretlonger b", {"y": "usecretu"}], "n": 1}) == {
         "x": [f"a {MASK} b", {"y": f"u{MASK}u"}],
         "n": 1,
     }
-    # A short one would blot out half of the text.
     assert mask.text("ab cab") == f"{MASK} cab"
 
 

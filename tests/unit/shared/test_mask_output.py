@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""No secret passes into what is shown, in any of its spellings; other text stays readable."""
+"""`Mask.output` hides every secret, in all of its spellings, and leaves other text readable."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from ansible.module_utils.probes.masking import Masker, secret_values
-from ansible.module_utils.shared.masking import MASK
+from ansible.module_utils.shared.masking import MASK, Mask, secret_values, secrets_below
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,9 +17,9 @@ SECRET = "N5q/8+Zk=2 'x\""
 
 
 @given(st.text(min_size=1, max_size=40).filter(lambda text: text.strip()), st.text(max_size=30), st.text(max_size=30))
-def test_a_secret_never_stays(secret: str, before: str, after: str) -> None:
+def test_a_secret_is_always_hidden(secret: str, before: str, after: str) -> None:
     secret = secret.strip()
-    shown = Masker([secret]).text(f"{before} {secret} {after}")
+    shown = Mask([secret]).output(f"{before} {secret} {after}")
     assert f" {secret} " not in shown.replace(MASK, "") or f" {secret} " in f"{before} {after} "
 
 
@@ -29,11 +28,11 @@ def test_a_secret_never_stays(secret: str, before: str, after: str) -> None:
     [SECRET, quote(SECRET, safe=""), json.dumps(SECRET)[1:-1], base64.b64encode(SECRET.encode()).decode()],
 )
 def test_every_spelling_of_a_secret_is_masked(spelling: str) -> None:
-    assert Masker([SECRET]).text(f"said <{spelling}> once") == f"said <{MASK}> once"
+    assert Mask([SECRET]).output(f"said <{spelling}> once") == f"said <{MASK}> once"
 
 
-def test_a_short_secret_is_masked_only_where_it_stands_alone() -> None:
-    assert Masker(["cat"]).text("cat in concatenate") == f"{MASK} in concatenate"
+def test_a_short_secret_is_masked_only_as_a_whole_word() -> None:
+    assert Mask(["cat"]).output("cat in concatenate") == f"{MASK} in concatenate"
 
 
 @pytest.mark.parametrize(
@@ -52,7 +51,7 @@ def test_a_short_secret_is_masked_only_where_it_stands_alone() -> None:
     ],
 )
 def test_what_looks_like_a_secret_is_masked(line: str, hidden: str) -> None:
-    shown = Masker([]).text(line)
+    shown = Mask([]).output(line)
     assert hidden not in shown
     assert MASK in shown
 
@@ -60,28 +59,23 @@ def test_what_looks_like_a_secret_is_masked(line: str, hidden: str) -> None:
 @pytest.mark.parametrize(
     "line", ["Server is ready", "Basic auth is on", "no password was given", "GET http://127.0.0.1:9000/exec"]
 )
-def test_other_lines_stay_as_they_are(line: str) -> None:
-    assert Masker([]).text(line) == line
+def test_other_lines_are_unchanged(line: str) -> None:
+    assert Mask([]).output(line) == line
 
 
-def test_json_files_give_their_values_and_keep_what_is_public() -> None:
+def test_the_strings_of_json_are_secrets_except_public_parts_of_a_key() -> None:
     key = {"kty": "RSA", "kid": "key-number-1", "n": "public-modulus", "e": "AQAB", "d": "private-exponent"}
     assert secret_values(json.dumps({"keys": [key]})) == {"private-exponent"}
     assert secret_values(json.dumps({"srv:oms": "a-long-secret", "short": "x"})) == {"a-long-secret"}
     assert secret_values("first\nsecond\n\n") == {"first", "second"}
 
 
-def test_all_files_of_the_folder_count(tmp_path: Path) -> None:
+def test_the_secrets_of_a_folder_are_found(tmp_path: Path) -> None:
     (tmp_path / "valkey").mkdir()
     (tmp_path / "valkey/password").write_text("one-secret\n")
     (tmp_path / "clients.json").write_text('{"a": "another-secret"}')
-    masker = Masker.of_folder(tmp_path)
-    assert masker.tree({"log": ["one-secret", {"deep": "x another-secret"}], "n": 3}) == {
-        "log": [MASK, {"deep": f"x {MASK}"}],
-        "n": 3,
-    }
-    assert masker.unreadable == ()
-    assert Masker.of_folder(tmp_path / "gone").text("plain") == "plain"
+    assert secrets_below(tmp_path) == ({"one-secret", "another-secret"}, [])
+    assert secrets_below(tmp_path / "gone") == (set(), [])
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,4 +85,4 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    assert Masker.of_folder(tmp_path).unreadable == (str(tmp_path / "password"),)
+    assert secrets_below(tmp_path) == (set(), [str(tmp_path / "password")])
