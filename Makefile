@@ -125,7 +125,7 @@ test-faults: venv-test docker ## Cause faults on an engine of its own: kill -9, 
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/faults) -v --durations=10 $(ARGS)
 
 .PHONY: test-official
-test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)
+test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: an hour (ARGS=)
 	pytest tests/official -v --durations=10 $(ARGS)
 
 .PHONY: molecule
