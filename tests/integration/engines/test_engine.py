@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import subprocess
 
-from image_tools import Registry
+from ansible.module_utils.images.archive import fingerprint
+from image_tools import Registry, docker
 from site_under_test import Run, listing
 
 from .conftest import BASE, LIMIT, SERVICES, Target
@@ -55,6 +56,14 @@ def test_the_engine_is_the_one_to_test(target: Target) -> None:
     collection = docker_collection(target)
     assert (collection != docker_collection(None)) == target.release.newest_collection
     print(f"community.docker {collection}, engine {version['Server']['Version']}, Compose {compose}, {store}")
+
+
+def test_an_image_has_the_same_fingerprint_on_every_engine(target: Target) -> None:
+    """A bundle is held to the fingerprints, and is usually loaded by another engine than the one that saved it."""
+    references = [reference for _name, reference in target.official.values()]
+    saved = json.loads(docker("image", "inspect", *references))
+    loaded = json.loads(target.engine.docker("image", "inspect", *references))
+    assert [fingerprint(image) for image in saved] == [fingerprint(image) for image in loaded]
 
 
 def test_a_dry_run_on_a_fresh_engine_predicts_the_first_run_and_creates_nothing(target: Target) -> None:
@@ -131,7 +140,7 @@ def test_images_of_a_registry_run_by_digest(target: Target, registry: Registry) 
 
 
 def test_the_removal_leaves_no_container_and_no_network(target: Target) -> None:
-    play(target, playbook="playbooks/remove.yml", remove_containers_of=target.site.project, remove_networks=True)
+    play(target, playbook="playbooks/purge.yml", purge_of=target.site.project)
     assert target.site.inspect() == {}
     names = target.engine.docker("network", "ls", "--format", "{{.Name}}").split()
     assert set(names) == {"bridge", "host", "none"}

@@ -19,6 +19,9 @@ MEANING: dict[str, list[tuple[Any, Any]]] = {
     "any": [({"a": 1}, {"a": 1})],
     "text": [("a b", "a b"), ("", "")],
     "word": [("a b", "a b"), (True, "true"), (1024, "1024")],
+    "hooks": [
+        ({"on_failure": ["mail", 1], "after_deploy": "a.yml"}, {"on_failure": ["mail", "1"], "after_deploy": "a.yml"})
+    ],
     "boolean": [(True, True), ("no", False), ("True", True), (0, False)],
     "port": [(1, 1), ("65535", 65535), (6379.0, 6379)],
     "port_or_0": [(0, 0), ("9327", 9327)],
@@ -52,6 +55,7 @@ MEANING: dict[str, list[tuple[Any, Any]]] = {
     "opensearch_share": [("85%", 85), ("10gb", 10 * 2**30)],
     "seaweedfs_free": [(5, 5), ("10", 10), ("50GiB", 50 * 2**30)],
     "nats_duration": [("10s", "10s"), ("1m30s", "1m30s"), ("500ms", "500ms")],
+    "nats_sync_interval": [("10s", "10s"), ("2m", "2m"), ("always", "always")],
     "questdb_duration": [("1s", "1s"), ("60s", "60s"), ("500ms", "500ms")],
     "path": [("/srv/trade2026", "/srv/trade2026")],
     "paths": [([], []), (["/a"], ["/a"])],
@@ -84,6 +88,7 @@ MEANING: dict[str, list[tuple[Any, Any]]] = {
     "timezone": [("UTC", "UTC"), ("Europe/Berlin", "Europe/Berlin"), ("Etc/GMT+5", "Etc/GMT+5")],
     "names": [([], []), (["authn", "opa_authorizer"], ["authn", "opa_authorizer"])],
     "name_map": [({}, {}), ({"opa": "opa-server"}, {"opa": "opa-server"})],
+    "budgets": [({}, {}), ({"valkey.get": "5"}, {"valkey.get": 5.0})],
     "folder_map": [({}, {}), ({"nats": "trading/nats"}, {"nats": "trading/nats"})],
     "environment": [({"TAG": 1}, {"TAG": "1"}), ({"EMPTY": ""}, {"EMPTY": ""})],
     "networks": [(NETWORKS, NETWORKS)],
@@ -97,6 +102,7 @@ MEANING: dict[str, list[tuple[Any, Any]]] = {
 
 # Kind → values of the right type for a variable of the kind, mostly, that mean nothing.
 NONSENSE: dict[str, list[Any]] = {
+    "hooks": ["notify", [], {"before": ["true"]}, {"before_deploy": []}, {"on_failure": "notify"}, {"on_failure": {}}],
     "boolean": ["perhaps", "", 2, [], {}],
     "port": [0, -1, 65536, "many", "", "80 80", 1.5, True, [], {}],
     "port_or_0": [-1, 65536, "none", "", True],
@@ -129,6 +135,7 @@ NONSENSE: dict[str, list[Any]] = {
     "opensearch_share": ["101%", "-1%", "85", "half", "", "10 gb", True],
     "seaweedfs_free": ["101", "-1", "half", "", "5%", "10 GBB", True],
     "nats_duration": ["10", "soon", "10 s", "1d", "-1s", "", True],
+    "nats_sync_interval": ["10", "never", "10 s", "1d", "-1s", "", True],
     "questdb_duration": ["10", "soon", "1.5s", "10 s", "-1s", "", True],
     "path": ["srv/x", "", "C:/x", "/a\nb", True, []],
     "paths": ["/a", ["srv"], [""], {}],
@@ -163,6 +170,7 @@ NONSENSE: dict[str, list[Any]] = {
     "timezone": ["no ! such", "", "berlin", "UTC+", "Europe/", True],
     "names": ["authn", ["a b"], [""], {}, ["../a"]],
     "name_map": ["a", [], {"a": "b c"}, {"a b": "c"}, {"a": ""}],
+    "budgets": ["a", [], {"valkey.get": 0}, {"valkey.get": "soon"}, {"a b": 5}],
     "folder_map": ["a", [], {"nats": "/abs"}, {"nats": "../x"}, {"a b": "c"}],
     "environment": ["a=b", [], {"a b": "c"}, {"1A": "c"}, {"A": []}],
     "networks": [
