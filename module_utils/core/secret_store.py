@@ -162,17 +162,24 @@ class SecretStore:
             content = json.loads(text) if text else {}
         except ValueError as error:
             raise SecretError(
-                f"{self.root / path} is not JSON ({error}). Mend it, or move it away to have a new one made."
+                f"{self.root / path} is not JSON ({error}). Correct it, or move it away so that a new one is generated."
             ) from None
         if not isinstance(content, dict):
             raise SecretError(
-                f"{self.root / path} should hold a JSON object. Mend it, or move it away to have a new one made."
+                f"{self.root / path} must contain a JSON object. Correct it, or move it away to generate a new one."
             )
         return content
 
     def _read(self, path: str) -> str | None:
+        """The secret; None if there is none, or if its file was emptied."""
         file = self.root / path
-        return file.read_text(encoding="utf-8") if file.exists() else None
+        try:
+            text = file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError:
+            raise SecretError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None
+        return text if text.strip() else None
 
     def _write(self, entry: Mapping[str, Any], text: str, existed: bool) -> None:
         (self.outcome.replaced if existed else self.outcome.created).append(entry["path"])

@@ -20,14 +20,14 @@ METADATA_PATH = "/.well-known/oauth-authorization-server"
 # Members of a JWK that must never leave the issuer (RFC 7518 §6.3.2, §6.4).
 PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 LEAST_BITS = 2048
-# By how many seconds the clocks of the container and of this machine may seem to differ.
+# Seconds by which the clocks of the container and of this machine may differ.
 LEEWAY_S = 5
 ALGORITHM = "RS256"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health(Probe):
-    """The server says that it is up."""
+    """The server reports that it is up."""
 
     TYPE: ClassVar[str] = "authn_health"
     port: str = "http"
@@ -40,7 +40,7 @@ class Health(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class Jwks(Probe):
-    """The published keys are public RSA keys of 2048 bits or more, each with an id of its own."""
+    """The published keys are public RSA keys of 2048 bits or more, each with a unique id."""
 
     TYPE: ClassVar[str] = "authn_jwks"
     port: str = "http"
@@ -55,14 +55,14 @@ class Jwks(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata(Probe):
-    """The metadata name the issuer, and where clients get tokens and keys."""
+    """The metadata names the issuer and the endpoints for tokens and keys."""
 
     TYPE: ClassVar[str] = "authn_metadata"
     port: str = "http"
     issuer: str
 
     def run(self, target: Target) -> str:
-        """Ask for the metadata where RFC 8414 §3.1 puts them: before the path of the issuer."""
+        """Request the metadata at the address of RFC 8414 §3.1: before the path of the issuer."""
         path = urlsplit(self.issuer).path.rstrip("/") if "://" in self.issuer else ""
         document = web.ask(target, self.port, METADATA_PATH + path).expect(200).mapping()
         if document.get("issuer") != self.issuer:
@@ -80,7 +80,7 @@ class Metadata(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class TokenProbe(Probe):
-    """What the probes have in common that ask for a token."""
+    """Base of the probes that request a token."""
 
     port: str = "http"
     path: str = "/token"
@@ -99,7 +99,7 @@ class TokenProbe(Probe):
 
     def ask(self, target: Target, client: str, secret: str, scope: str) -> web.Answer:
         """Ask for a token with client_secret_basic."""
-        # RFC 6749 §2.3.1: each half is form-encoded first, for a client may hold a colon.
+        # RFC 6749 §2.3.1: each half is form-encoded first, because the name of a client may contain a colon.
         credentials = f"{quote_plus(client)}:{quote_plus(secret)}".encode()
         headers = {
             "Authorization": "Basic " + base64.b64encode(credentials).decode("ascii"),
@@ -111,7 +111,7 @@ class TokenProbe(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens(TokenProbe):
-    """Every client gets a token, signed by a published key, with the claims that RFC 9068 asks for."""
+    """Every client gets a token, signed by a published key, with the claims that RFC 9068 requires."""
 
     TYPE: ClassVar[str] = "authn_tokens"
     LIBRARY: ClassVar[tuple[str, str] | None] = ("joserfc.jwt", "joserfc")
@@ -137,7 +137,7 @@ class Tokens(TokenProbe):
             problems = self._problems(answer.expect(200), keys, client, scopes)
             if problems:
                 raise ProbeError(f"the token of {client}: {'; '.join(problems)}", Kind.MISMATCH)
-        return f"{len(wanted)} clients got a token that verifies"
+        return f"{len(wanted)} clients got a valid token"
 
     def _problems(self, answer: web.Answer, keys: list[dict[str, Any]], client: str, scopes: list[str]) -> list[str]:
         from joserfc import jwt
@@ -149,11 +149,11 @@ class Tokens(TokenProbe):
         if str(body.get("token_type", "")).lower() != "bearer":
             problems.append(f"token_type is {body.get('token_type')!r}")
         if "no-store" not in answer.headers.get("cache-control", ""):
-            problems.append("the answer may be stored by caches (no Cache-Control: no-store)")
+            problems.append("caches may store the answer (Cache-Control: no-store is missing)")
         try:
             token = jwt.decode(str(body.get("access_token", "")), KeySet.import_key_set({"keys": keys}), [ALGORITHM])
         except (JoseError, ValueError) as error:
-            return [*problems, f"it does not verify against {JWKS_PATH} ({error})"]
+            return [*problems, f"its signature does not match the keys of {JWKS_PATH} ({error})"]
         if str(token.header.get("typ", "")).lower() not in ("at+jwt", "application/at+jwt"):
             problems.append(f"typ is {token.header.get('typ')!r}, not at+jwt")
         if token.header.get("kid") not in [key.get("kid") for key in keys]:
@@ -163,40 +163,40 @@ class Tokens(TokenProbe):
 
 @dataclass(frozen=True, kw_only=True)
 class Refusals(TokenProbe):
-    """A wrong secret, and a scope that a client may not have, are refused in the way that RFC 6749 §5.2 says."""
+    """A wrong secret and a scope that is not allowed are rejected as RFC 6749 §5.2 requires."""
 
     TYPE: ClassVar[str] = "authn_refusals"
     REQUESTS: ClassVar[int] = 2
 
     def run(self, target: Target) -> str:
-        """Ask twice for what must not be given."""
+        """Send two requests that must be rejected."""
         client, secret = next(iter(self.clients(target).items()))
         answer = self.ask(target, client, secrets.token_urlsafe(32), "")
         self._must_refuse(answer, "a wrong secret", 401, "invalid_client")
         answer = self.ask(target, client, secret, target.unique())
         self._must_refuse(answer, "a scope that is not configured", 400, "invalid_scope")
-        return "a wrong secret and a scope that is not configured are refused"
+        return "a wrong secret and a scope that is not configured are rejected"
 
     @staticmethod
     def _must_refuse(answer: web.Answer, what: str, status: int, error: str) -> None:
-        # The answer is not quoted: when it is not a refusal, it holds a token.
+        # The answer is not quoted: if it is not a rejection, it contains a token.
         if answer.status == 200:
             raise ProbeError(f"{what} gets a token", Kind.UNEXPECTED_ACCESS)
         if answer.status != status or _error(answer) != error:
             raise ProbeError(f"{what} gets {answer.status} {_error(answer)}, not {status} {error}")
         if status == 401 and not answer.headers.get("www-authenticate", "").lower().startswith("basic"):
-            raise ProbeError(f"{what} is refused without saying how to authenticate (WWW-Authenticate)")
+            raise ProbeError(f"{what} is rejected without the header WWW-Authenticate")
 
 
 def key_problems(keys: list[dict[str, Any]]) -> list[str]:
-    """What is wrong with a published key set; no part of a private key is repeated."""
+    """The errors in a published key set; no part of a private key is repeated."""
     problems = [] if keys else ["no key is published"]
     for number, key in enumerate(keys, 1):
         who = f"key {key.get('kid') or number}"
         if leaked := sorted(PRIVATE & set(key)):
-            problems.append(f"{who} shows private members ({', '.join(leaked)})")
+            problems.append(f"{who} has private members ({', '.join(leaked)})")
         if key.get("kty") != "RSA" or not key.get("n") or not key.get("e"):
-            problems.append(f"{who} is no RSA key")
+            problems.append(f"{who} is not an RSA key")
         elif (bits := len(str(key["n"]).rstrip("=")) * 6 // 8 * 8) < LEAST_BITS:
             problems.append(f"{who} has {bits} bits, fewer than {LEAST_BITS}")
         if not key.get("kid"):
@@ -210,7 +210,7 @@ def key_problems(keys: list[dict[str, Any]]) -> list[str]:
 def claim_problems(
     claims: dict[str, Any], issuer: str, audience: str, client: str, scopes: list[str], now: float
 ) -> list[str]:
-    """What is wrong with the claims of an access token (RFC 9068 §2.2)."""
+    """The errors in the claims of an access token (RFC 9068 §2.2)."""
     audiences = claims.get("aud") if isinstance(claims.get("aud"), list) else [claims.get("aud")]
     expires, issued = claims.get("exp"), claims.get("iat")
     granted = set(str(claims.get("scope") or "").split())
@@ -220,8 +220,8 @@ def claim_problems(
         f"aud is {claims.get('aud')!r}, not {audience!r}": audience in (audiences or []),
         f"sub is {claims.get('sub')!r}, not {client!r}": claims.get("sub") == client,
         f"client_id is {claims.get('client_id')!r}, not {client!r}": claims.get("client_id") == client,
-        f"exp is {expires!r}, which is over": isinstance(expires, int | float) and expires > now,
-        f"iat is {issued!r}, which is to come": isinstance(issued, int | float) and issued <= now + LEEWAY_S,
+        f"exp is {expires!r}, which is in the past": isinstance(expires, int | float) and expires > now,
+        f"iat is {issued!r}, which is in the future": isinstance(issued, int | float) and issued <= now + LEEWAY_S,
         "jti is missing": bool(claims.get("jti")),
         f"scope is {claims.get('scope')!r}, not {' '.join(scopes)!r}": allowed,
     }
@@ -231,12 +231,12 @@ def claim_problems(
 def _key_set(target: Target, port: str) -> list[dict[str, Any]]:
     keys = web.ask(target, port, JWKS_PATH).expect(200).mapping().get("keys")
     if not isinstance(keys, list) or not all(isinstance(key, dict) for key in keys):
-        raise ProbeError(f"{JWKS_PATH} is no key set")
+        raise ProbeError(f"{JWKS_PATH} is not a key set")
     return keys
 
 
 def _error(answer: web.Answer) -> str:
-    """The error code of a refusal; "" when there is none."""
+    """The error code of a rejection; "" if there is none."""
     try:
         document = json.loads(answer.body)
     except ValueError:

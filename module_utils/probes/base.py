@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a probe is, what it asks, and how it fails.
+"""The base class of probes, their target, and their errors.
 
-A probe is a frozen dataclass: its fields are the keys that a role may write beside `type`, its class says whether it
-writes, which library it needs and for how many questions it may take time.
+A probe is a frozen dataclass. Its fields are the keys that a role may set in addition to `type`. Its class variables
+say whether it writes, which library it needs, and how many requests it sends.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import ClassVar
 
 from ansible.module_utils.probes import limit
 
-# Everything that a probe makes for a moment is called so, with a random end: never a name that a client uses.
+# Prefix of everything that a probe creates; a random suffix follows, so that no client uses the same name.
 PREFIX = "trade2026-probe"
 
 
 class Kind(enum.Enum):
-    """Why a probe failed, as far as it matters for what to do."""
+    """Why a probe failed, as far as the remedy depends on it."""
 
     ANSWER = "answer"  # an answer came, but not the expected one
     TIMEOUT = "timeout"  # no answer in time, or the connection was cut
@@ -34,26 +34,26 @@ class Kind(enum.Enum):
     CONFIG = "config"  # the probe cannot run: a library, a secret or a port is missing
 
 
-# Asking again does not change these.
+# Failures that a repetition does not change.
 FINAL = frozenset({Kind.AUTH, Kind.MISMATCH, Kind.CONFIG})
 
 
 class ProbeError(Exception):
-    """A probe failed; the text is fit for people and holds no secret of ours."""
+    """A probe failed. The message is for people and contains no secret of ours."""
 
     def __init__(self, message: str, kind: Kind = Kind.ANSWER) -> None:
         super().__init__(message)
         self.message = message
         self.kind = kind
-        # False when the service refused to make what would have to be removed.
+        # False if the service refused to create what would have to be removed.
         self.created = True
 
 
 @dataclass(frozen=True)
 class Target:
-    """The service as seen from outside: where it listens, and where its secrets lie.
+    """The service as seen from outside: where it listens, and where its secrets are.
 
-    `timeout_s` is what one question may take, in seconds.
+    `timeout_s` is the time limit of one request, in seconds.
     """
 
     address: str
@@ -63,18 +63,18 @@ class Target:
     token: str = field(default_factory=lambda: secrets.token_hex(6))
 
     def unique(self, separator: str = "-") -> str:
-        """A name that nobody else uses, the same for every attempt of this call.
+        """A name that nobody else uses, the same for all attempts of this call.
 
-        So the attempt that succeeds also removes what an earlier one could not.
+        Therefore the attempt that succeeds also removes what an earlier one could not remove.
         """
         return f"{PREFIX}-{self.token}".replace("-", separator)
 
     def port(self, name: str) -> int:
-        """Published host port of the port called `name`; raises ProbeError when there is none."""
+        """Published host port of the port called `name`; raises ProbeError if there is none."""
         if name in self.ports:
             return self.ports[name]
         raise ProbeError(
-            f"no port is called {name!r}{nearest(name, self.ports)}. Published are: {', '.join(self.ports) or 'none'}.",
+            f"there is no port {name!r}{nearest(name, self.ports)}. Published: {', '.join(self.ports) or 'none'}.",
             Kind.CONFIG,
         )
 
@@ -84,7 +84,7 @@ class Target:
             return ""
         path = self.secrets_root / file
         if not path.resolve().is_relative_to(self.secrets_root.resolve()):
-            raise ProbeError(f"{file} does not lie under {self.secrets_root}", Kind.CONFIG)
+            raise ProbeError(f"{file} is outside {self.secrets_root}", Kind.CONFIG)
         try:
             return path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
@@ -94,17 +94,17 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Probe(abc.ABC):
-    """One question, or a few, put to a service. Subclasses add their keys as fields."""
+    """A question to a service over its port. Subclasses add their keys as fields."""
 
     TYPE: ClassVar[str]
-    # Whether it writes, even if only for a moment: a dry run leaves it out.
+    # Whether it writes, even if only temporarily. A dry run skips such probes.
     WRITES: ClassVar[bool] = False
-    # (module, PyPI package) of the client library; it is imported before the clock starts.
+    # (module, PyPI package) of the client library; it is imported before time is measured.
     LIBRARY: ClassVar[tuple[str, str] | None] = None
-    # How many of the target's timeouts it may take in all.
+    # How many requests it sends, each of which may take the target's timeout.
     REQUESTS: ClassVar[int] = 1
 
-    # What to call it in the results; its type when empty.
+    # Name in the results; the type if empty.
     name: str = ""
 
     @property
@@ -114,12 +114,12 @@ class Probe(abc.ABC):
 
     @abc.abstractmethod
     def run(self, target: Target) -> str:
-        """Ask, and return what was seen in a few words; raises ProbeError."""
+        """Ask the service and return a short description of the result; raises ProbeError."""
 
 
 def nearest(word: str, known: Collection[str]) -> str:
     """ " (do you mean X?)" for a likely typing error, else ""."""
-    # Only a wrong declaration pays for it.
+    # Imported only for an invalid declaration, to save time.
     import difflib
 
     found = difflib.get_close_matches(word, list(known), 1)
@@ -127,7 +127,7 @@ def nearest(word: str, known: Collection[str]) -> str:
 
 
 def unreachable(what: str, error: BaseException, timeout_s: float) -> ProbeError:
-    """The failure for a connection that did not come about, or was cut."""
+    """The error for a connection that could not be opened, or was cut."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ConnectionRefusedError):
@@ -135,18 +135,18 @@ def unreachable(what: str, error: BaseException, timeout_s: float) -> ProbeError
         if isinstance(seen, TimeoutError):
             return ProbeError(f"{what}: no answer within {timeout_s:g} s", Kind.TIMEOUT)
         if isinstance(seen, ConnectionError):
-            # What Docker's proxy does when it has accepted a client and finds nobody in the container.
-            return ProbeError(f"{what}: the connection is cut without a whole answer", Kind.TIMEOUT)
+            # Docker's proxy does this if it accepted a client and no process in the container listens.
+            return ProbeError(f"{what}: the connection was closed before the answer was complete", Kind.TIMEOUT)
         seen = seen.__cause__ or seen.__context__
     return ProbeError(f"{what}: {error}", Kind.TIMEOUT)
 
 
 @contextlib.contextmanager
 def removing(what: str, remove: Callable[[], object], by_hand: str, timeout_s: float) -> Iterator[None]:
-    """Remove what the body makes, whether it succeeds or fails.
+    """Remove what the body creates, whether it succeeds or fails.
 
-    That `what` was not removed is a failure of its own, which says `by_hand` what to do; after another failure it is a
-    note on that. The removal gets `timeout_s` of its own, even when the body used up all of its time.
+    If `what` cannot be removed, that is an error whose message ends with `by_hand`; after another error it is a note on
+    that error. The removal has its own `timeout_s`, even if the body used up all of its time.
     """
     try:
         yield
@@ -162,7 +162,7 @@ def removing(what: str, remove: Callable[[], object], by_hand: str, timeout_s: f
 
 @contextlib.contextmanager
 def creating() -> Iterator[None]:
-    """Inside `removing`: when the service answers the body with a refusal, there is nothing to remove."""
+    """Inside `removing`: if the service rejects the body's request, there is nothing to remove."""
     try:
         yield
     except ProbeError as error:
@@ -171,7 +171,7 @@ def creating() -> Iterator[None]:
 
 
 def notes(error: BaseException | None) -> list[str]:
-    """What `removing` noted on an exception and on those that led to it."""
+    """The notes of `removing` on an exception and on those that caused it."""
     found: list[str] = []
     while error is not None:
         found += getattr(error, "__notes__", [])
@@ -180,7 +180,7 @@ def notes(error: BaseException | None) -> list[str]:
 
 
 def _leftover(what: str, remove: Callable[[], object], by_hand: str, timeout_s: float) -> str:
-    """Remove; the message if that fails, else ""."""
+    """Remove `what`; return the message if that fails, else ""."""
     try:
         with limit.renewed(timeout_s):
             remove()

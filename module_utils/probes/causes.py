@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from ansible.module_utils.probes.base import Kind
 from ansible.module_utils.probes.container import Container
 
-# 128 + SIGKILL: what a process killed by the kernel ends with.
+# Exit code 128 + SIGKILL, for example of a process that the kernel killed because memory ran out.
 KILLED = 137
-# Done, or ended by SIGINT or SIGTERM.
+# Exit codes after success, SIGINT and SIGTERM.
 ENDED = (0, 130, 143)
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What is probably wrong, and the remedy."""
+    """A probable cause and its remedy."""
 
     what: str
     remedy: str
@@ -28,9 +28,9 @@ MEMORY = Cause(
     "it ran out of memory", "raise the service's memory limit, or lower what it may use (heap, cache, maxmemory)"
 )
 
-# Recognized by a line of the log, by docker's error or by the answer. The first that matches is taken, so what explains
-# others comes first: a full disk also makes a file unreadable, never the other way round.
-TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
+# Recognized by a line of the log, by Docker's error or by the answer. The first match counts, so causes of others come
+# first: a full disk can make a file unreadable, but not the other way round.
+BY_MESSAGE: tuple[tuple[Cause, tuple[str, ...]], ...] = (
     (
         Cause("the disk is full", "free space where the service's data directory lies, or move the data"),
         (
@@ -52,7 +52,7 @@ TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Cause("its port is taken", "find who listens there (`ss -ltnp`), or give the service another port"),
+        Cause("its port is in use", "find the process that uses it (`ss -ltnp`), or give the service another port"),
         (
             r"address (?:already )?in use",
             r"port is already allocated",
@@ -61,18 +61,20 @@ TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        Cause("it may open too few files", "raise the service's nofile limit, and the engine's where that is lower"),
+        Cause(
+            "its limit of open files is too low", "raise the service's nofile limit, and the engine's if that is lower"
+        ),
         (r"too many open files", r"max file descriptors \[\d+\].* too low"),
     ),
     (
-        Cause("it writes where its container is read-only", "mount a volume or a tmpfs at the path that the log names"),
+        Cause("it writes to a read-only path of its container", "mount a volume or a tmpfs at the path in the log"),
         (r"read-only file ?system", r"\berofs\b"),
     ),
     (
         Cause(
-            "it may not read or write one of its directories or files",
-            "run the deployment again, for it gives data and secrets to the service's user; "
-            "on a drive that keeps no owners see docs/windows.md",
+            "it has no permission to read or write one of its directories or files",
+            "run the deployment again, which makes the service's user the owner of data and secrets; "
+            "on a drive without owners see docs/windows.md",
         ),
         (
             r"permission denied",
@@ -100,8 +102,8 @@ TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
     ),
     (
         Cause(
-            "its configuration is not right",
-            "correct the setting that the log names; the rendered file lies under config/ of the target",
+            "its configuration is invalid",
+            "correct the setting in the log message; the rendered file is in config/ below trade2026_root",
         ),
         (
             r"fatal config file error",
@@ -119,9 +121,9 @@ TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
     ),
     (
         Cause(
-            "a password is not the one that the service knows",
-            "run the deployment again, so that the service gets what lies under the secrets root; "
-            "a database may need its password changed from inside",
+            "a password differs from the one that the service uses",
+            "run the deployment again, so that the service gets the password below the secrets root; "
+            "in a database, the password may have to be changed with SQL",
         ),
         (
             r"wrongpass",
@@ -134,68 +136,69 @@ TOLD: tuple[tuple[Cause, tuple[str, ...]], ...] = (
             r"password is incorrect",
         ),
     ),
-    # Late: services also advise it at every start where it is a little low.
+    # Near the end, because services log this advice at every start if the value is slightly low.
     (
         Cause(
             "the kernel allows too few memory maps",
-            "set vm.max_map_count to what the service asks for (sysctl, on the host)",
+            "set vm.max_map_count to the value that the service requires (sysctl, on the host)",
         ),
         (r"max virtual memory areas.* too low", r"max_map_count.* too low"),
     ),
     (
         Cause(
             "the image cannot run here",
-            "look for its platform and its entrypoint (`docker image inspect`), and build or pull it again",
+            "check its platform and its entrypoint (`docker image inspect`), and build or pull it again",
         ),
         (
             r"exec format error",
             r"executable file not found",
             r"no such file or directory: unknown",
-            r"exec \S+ failed: no such file",  # tini, which `init: true` puts before the program
+            r"exec \S+ failed: no such file",  # from tini, which `init: true` starts first
         ),
     ),
 )
 
 BY_KIND = {
     Kind.AUTH: Cause(
-        "the service runs with other credentials than those under the secrets root",
-        "run the deployment again so that it reads them, or put the right ones into the file that the check names",
+        "the service uses other credentials than those below the secrets root",
+        "run the deployment again so that it reads them, or write the right ones to the file that the probe names",
     ),
     Kind.UNEXPECTED_ACCESS: Cause(
-        "the service lets in whom it should not",
+        "the service accepts clients that it should reject",
         "close its port until authentication is on, then run the deployment again",
     ),
     Kind.MISMATCH: Cause(
         "it runs with an older configuration, or something changed it",
         "run the deployment again; if it persists, compare the rendered configuration with the declared value",
     ),
-    Kind.CONFIG: Cause("the check cannot be asked", "mend what the message names"),
+    Kind.CONFIG: Cause("the probe cannot run", "fix what the message names"),
 }
 
 NOBODY = Cause(
-    "the service does not run, or listens on another address or port", "start it, or correct address and ports"
+    "the service is not running, or listens on another address or port", "start it, or correct its address and ports"
 )
 SILENT = Cause(
-    "nobody answers behind the port, or too slowly for the timeout",
-    "see whether the service listens on all addresses of its container and is not overloaded (`docker stats`); "
+    "the service does not answer on its port, or is slower than the timeout",
+    "check that the service listens on all addresses of its container and is not overloaded (`docker stats`); "
     "on a slow machine raise core_probe_timeout_s",
 )
-STOPPED = Cause("it was stopped, or ended by itself without an error", "run the deployment, which starts it again")
+STOPPED = Cause("it was stopped, or exited without an error", "run the deployment, which starts it again")
 SLOW = Cause(
-    "it starts too slowly for its deadline, or it waits for something",
+    "it starts more slowly than its ready timeout, or it waits for something",
     "see the log; on a slow machine raise core_ready_timeout_factor",
 )
 UNKNOWN = Cause("not known", "see the log lines, and `docker logs` for the rest")
 
-_COMPILED = [(re.compile("|".join(patterns), re.IGNORECASE), cause) for cause, patterns in TOLD]
+_COMPILED = [(re.compile("|".join(patterns), re.IGNORECASE), cause) for cause, patterns in BY_MESSAGE]
 
 
 def likely_cause(
     kind: Kind | None, message: str, container: Container | None, log: Iterable[str], *, starting: bool = False
 ) -> Cause:
-    """The best guess.
+    """The most likely cause of a failure.
 
-    `kind` is the failed check's, None when the container itself failed; `starting` says that it was waited for in vain.
+    `kind` is that of the failed probe, or None if the container failed. `starting` means that the time was up before
+    the container was healthy.
     """
     if container and container.out_of_memory:
         return MEMORY
@@ -203,13 +206,13 @@ def likely_cause(
         return BY_KIND[kind]
     if container and container.status == "exited" and container.exit_code in ENDED:
         return STOPPED
-    told = [message, container.error if container else ""]
-    heard = [*(container.health_log if container else ()), *log]
+    current = [message, container.error if container else ""]
+    logged = [*(container.health_log if container else ()), *log]
     if container and container.status == "running" and container.health == "healthy":
-        # What a healthy service logged at its start explains no connection that is refused now.
-        heard = [] if kind in (Kind.REFUSED, Kind.TIMEOUT) else heard
-    # What was answered just now counts more than a line of the log, which may be about something else.
-    for evidence in (told, heard):
+        # The log of a healthy service does not explain why a connection fails now.
+        logged = [] if kind in (Kind.REFUSED, Kind.TIMEOUT) else logged
+    # The current error takes precedence over the log, which may be about something else.
+    for evidence in (current, logged):
         for pattern, cause in _COMPILED:
             if any(pattern.search(line) for line in evidence):
                 return cause
@@ -224,6 +227,6 @@ def likely_cause(
 
 def _refused(name: str) -> Cause:
     return Cause(
-        "the port is not published on this address, or the service listens elsewhere inside of its container",
+        "the port is not published on this address, or the service listens on another port inside its container",
         f"compare `docker port {name}` with the service's ports and core_bind_address",
     )

@@ -12,10 +12,10 @@ from ansible.module_utils.probes import web
 from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, creating, removing, unreachable
 from ansible.module_utils.probes.compare import raise_on_mismatch, same_version
 
-# Codes of exceptions that mean that the credentials are wrong: unknown user, wrong password, required password,
-# not enough privileges, authentication failed.
+# Exception codes for wrong credentials: unknown user, wrong password, required password, not enough privileges,
+# authentication failed.
 REFUSALS = frozenset({192, 193, 194, 497, 516})
-# First year of releases that drop a table at once when asked to; older ones always do.
+# Releases from this year on drop a table asynchronously unless SYNC is given.
 SYNC_SINCE = 21
 
 
@@ -36,14 +36,14 @@ class Ping(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class QueryProbe(Probe):
-    """What all probes have in common that run a query."""
+    """Base of the probes that run a query."""
 
     port: str = "http"
     user: str = "default"
     password_file: str = ""
 
     def query(self, target: Target, text: str) -> str:
-        """Answer to a query. The credentials go in headers, for addresses end up in logs."""
+        """The result of a query. The credentials are sent in headers, because URLs are logged."""
         headers = {"X-ClickHouse-User": self.user}
         if password := target.secret(self.password_file):
             headers["X-ClickHouse-Key"] = password
@@ -73,7 +73,7 @@ class Version(QueryProbe):
 
 @dataclass(frozen=True, kw_only=True)
 class Database(QueryProbe):
-    """A database is there."""
+    """A database exists."""
 
     TYPE: ClassVar[str] = "clickhouse_database"
     database: str
@@ -82,8 +82,8 @@ class Database(QueryProbe):
         """SHOW DATABASES, and look for it."""
         names = self.query(target, "SHOW DATABASES").splitlines()
         if self.database not in names:
-            raise ProbeError(f"the database {self.database} is not there, only {', '.join(names)}", Kind.MISMATCH)
-        return f"the database {self.database} is there"
+            raise ProbeError(f"the database {self.database} does not exist; found: {', '.join(names)}", Kind.MISMATCH)
+        return f"the database {self.database} exists"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ class RoundTrip(QueryProbe):
     def _native(self, target: Target, query: str, rows: list[dict[str, int]] | None = None) -> Any:
         from clickhouse_driver import Client, errors
 
-        # It logs each failure with a traceback.
+        # The driver logs each failure with a traceback.
         logging.getLogger("clickhouse_driver").addHandler(logging.NullHandler())
         number = target.port(self.native_port)
         what = f"native protocol on {target.address}:{number}"
@@ -152,7 +152,7 @@ def _first_line(text: str) -> str:
 
 
 def _code(text: str) -> int:
-    """Number of the exception in the answer of a release that sends no header for it; 0 when there is none."""
+    """The exception code in the answer of a release that sends no header for it; 0 if there is none."""
     number = text.partition("Code: ")[2].partition(",")[0].partition(".")[0]
     return int(number) if number.isdigit() else 0
 

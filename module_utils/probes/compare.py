@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compare what a service says with what was declared."""
+"""Compare what a service reports with what was declared."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VERSION = re.compile(r"\d+(?:\.\d+)*")
 
 
 def normalize(value: object) -> str:
-    """A setting in one spelling: sizes as bytes, booleans as yes and no, blanks and case alike.
+    """A setting in a normal form: sizes as bytes, booleans as yes and no, single spaces, lower case.
 
     >>> normalize("2gb"), normalize(2147483648), normalize(True)
     ('2147483648', '2147483648', 'yes')
@@ -23,14 +23,14 @@ def normalize(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = " ".join(str(value).split()).lower()
-    # Not everything with a number in it is a size: 1.5 is a version or a factor.
+    # Not every number is a size: 1.5 is a version or a factor.
     if SIZE.fullmatch(text):
         return str(parse_size(text, bare_letter=1000))
     return {"true": "yes", "false": "no"}.get(text, text)
 
 
 def same_version(expected: str, actual: str) -> bool:
-    """Whether `actual` is `expected`, or a release of that line; what follows the numbers does not count.
+    """Whether `actual` is `expected`, or a release of that line; a suffix after the numbers is ignored.
 
     >>> same_version("2.10", "2.10.29"), same_version("2.1", "2.10.29"), same_version("18.16.1+ds-7", "18.16.1")
     (True, False, True)
@@ -51,7 +51,7 @@ def lookup(document: Any, path: str) -> Any:
 
 
 def subset_differences(expected: Any, actual: Any, where: str = "") -> list[str]:
-    """Where `actual` lacks or contradicts something of `expected`; additional content is allowed.
+    """The differences of `actual` from `expected`; additional content is allowed.
 
     >>> subset_differences({"a": {"b": 1}}, {"a": {"b": 2}, "c": 3})
     ['a.b is 2, not 1']
@@ -70,6 +70,6 @@ def subset_differences(expected: Any, actual: Any, where: str = "") -> list[str]
 
 
 def raise_on_mismatch(differences: list[str]) -> None:
-    """Raise ProbeError when settings differ from what was declared."""
+    """Raise ProbeError if settings differ from what was declared."""
     if differences:
         raise ProbeError(f"it runs with other settings than declared: {'; '.join(differences)}", Kind.MISMATCH)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What docker says of a container, and what that means for waiting."""
+"""The state of a container as Docker reports it, and whether it is worth waiting for the container."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ansible.module_utils.shared.docker import Docker, DockerError
 
 # Seconds for one docker command; a loaded engine needs up to a few.
 DOCKER_TIMEOUT_S = 30
-# Exit codes of timeout(1): the time was up; the command cannot be run, or is not there.
+# Exit codes of timeout(1): time limit reached; the command cannot be run, or was not found.
 TIMED_OUT = 124
 NOT_RUN = (126, 127)
-# Restarts seen from outside that make a loop: one may be a dependency that came late.
+# Restarts that count as a loop. One or two may be due to a dependency that started late.
 LOOP_RESTARTS = 3
 HEALTH_LOG_LENGTH = 300
-# Results of checks that the engine keeps of a container.
+# Results of health checks that the engine keeps for a container.
 HEALTH_LOG_ENTRIES = 5
 FRACTION = re.compile(r"\.(\d{1,6})\d*")
 
 
 class Phase(enum.Enum):
-    """Whether it is worth to wait."""
+    """Whether it is worth waiting."""
 
     HEALTHY = "healthy"
     STARTING = "starting"
@@ -40,7 +40,7 @@ class Container:
 
     name: str
     status: str
-    health: str  # "" when its image and definition ask for no check
+    health: str  # "" if neither its image nor its definition has a health check
     exit_code: int
     out_of_memory: bool
     error: str
@@ -48,7 +48,7 @@ class Container:
     started_at: str
     host_ports: frozenset[int] = frozenset()
     health_log: tuple[str, ...] = ()
-    # When the engine's checks first found it healthy; "" when that is no longer in its log.
+    # When the engine's health check passed for the first time; "" if that is no longer in its log.
     first_healthy_at: str = ""
     # The image by its reference and by its id.
     image: str = ""
@@ -56,7 +56,7 @@ class Container:
 
     @property
     def state(self) -> dict[str, Any]:
-        """For the module's answer."""
+        """For the module's result."""
         return {
             "status": self.status,
             "health": self.health,
@@ -95,9 +95,9 @@ def parse(name: str, document: Mapping[str, Any]) -> Container:
 
 
 def first_success(log: Sequence[Mapping[str, Any]], started_at: str) -> str:
-    """End of the first check that passed since the start; "" when older ones may have left the engine's log of checks.
+    """End of the first health check that passed since the start; "" if the engine's log may no longer contain it.
 
-    The log outlives a restart of the container, so it may begin with checks from before.
+    The log survives a restart of the container, so it may begin with checks from before the restart.
     """
     since = [entry for entry in log if (seconds_between(started_at, str(entry.get("Start") or "")) or 0) >= 0]
     complete = len(since) < len(log) or len(log) < HEALTH_LOG_ENTRIES
@@ -108,18 +108,18 @@ def first_success(log: Sequence[Mapping[str, Any]], started_at: str) -> str:
 
 
 def classify(container: Container, restarts_before: int) -> tuple[Phase, str]:
-    """Whether to go on waiting, and what is the matter. `restarts_before` is the count when waiting began."""
+    """Whether to continue waiting, and the reason. `restarts_before` is the count when waiting began."""
     if container.status == "restarting" and container.restarts >= LOOP_RESTARTS:
         return Phase.FAILED, f"restarts in a loop ({container.restarts} times, last with {_exit(container)})"
     if container.restarts - restarts_before >= LOOP_RESTARTS:
         return (
             Phase.FAILED,
-            f"restarts in a loop ({container.restarts - restarts_before} times while it was waited for)",
+            f"restarts in a loop ({container.restarts - restarts_before} times while this run waited)",
         )
     if container.status in ("exited", "dead"):
         return Phase.FAILED, f"has stopped with {_exit(container)}"
     if container.status == "created":
-        return Phase.FAILED, f"was made but never started{f': {container.error}' if container.error else ''}"
+        return Phase.FAILED, f"was created but never started{f': {container.error}' if container.error else ''}"
     if container.status in ("paused", "removing"):
         return Phase.FAILED, f"is {container.status}"
     if container.status != "running":
@@ -133,7 +133,7 @@ def classify(container: Container, restarts_before: int) -> tuple[Phase, str]:
 
 
 def inspect(docker: Docker, name: str) -> Container | None:
-    """The container, or None where there is none; raises DockerError."""
+    """The container, or None if there is none; raises DockerError."""
     code, out, err = docker.attempt("container", "inspect", name, timeout_s=DOCKER_TIMEOUT_S)
     if code == 0:
         return parse(name, json.loads(out)[0])
@@ -159,7 +159,7 @@ def last_lines(docker: Docker, name: str, count: int) -> list[str]:
 
 
 def seconds_between(start: str, end: str) -> float | None:
-    """Seconds between two of docker's timestamps; None when one is not a time."""
+    """Seconds between two of Docker's timestamps; None if one is not a time."""
     try:
         return round((_moment(end) - _moment(start)).total_seconds(), 1)
     except (TypeError, ValueError):
@@ -172,5 +172,5 @@ def _moment(text: str) -> datetime.datetime:
 
 def _exit(container: Container) -> str:
     if container.out_of_memory:
-        return f"exit code {container.exit_code}, killed for want of memory"
+        return f"exit code {container.exit_code}, killed because memory ran out"
     return f"exit code {container.exit_code}{f' ({container.error})' if container.error else ''}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A hard limit on the time a piece of code may take.
+"""A hard time limit for a piece of code.
 
-Timeouts of client libraries hold for one read, so an answer that drips in never ends. An alarm ends it, in the same
-thread, so that `finally` still runs.
+Timeouts of client libraries apply to one read, so an answer that arrives slowly may never end. An alarm interrupts it
+in the same thread, so that `finally` still runs.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from types import FrameType
 
 
 class LimitReached(BaseException):
-    """The time is up. Not an Exception: client libraries catch those and try again."""
+    """The time limit is reached. Not an Exception, because client libraries catch those and retry."""
 
 
 @contextlib.contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise LimitReached in the body after `seconds`. Outside the main thread there are no signals, and no limit."""
+    """Raise LimitReached in the body after `seconds`. Outside the main thread there is no signal, so no limit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -35,7 +35,7 @@ def limited(seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def renewed(seconds: float) -> Iterator[None]:
-    """Inside `limited`: give the body `seconds` of its own, then what was left before."""
+    """Inside `limited`: give the body its own `seconds`, then continue with the remaining time."""
     if signal.getsignal(signal.SIGALRM) is not _expired or threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -15,14 +15,14 @@ from ansible.module_utils.probes.compare import lookup, raise_on_mismatch, same_
 if TYPE_CHECKING:
     from nats.aio.client import Client
 
-# Lifetime of the message, should its stream outlive the probe.
+# Lifetime of the message, in case its stream cannot be removed.
 MESSAGE_AGE_S = 600
 STREAM_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
 class Health(Probe):
-    """The server says that it is ready, and JetStream with it."""
+    """The server and JetStream report that they are ready."""
 
     TYPE: ClassVar[str] = "nats_health"
     port: str = "monitor"

@@ -22,7 +22,7 @@ class Health(Probe):
     port: str = "http"
 
     def run(self, target: Target) -> str:
-        """Ask /health; without the two words it is 200 also when no policy was ever loaded."""
+        """Request /health. Without the two parameters, the status is 200 even if no policy was ever loaded."""
         web.ask(target, self.port, "/health?bundles&plugins").expect(200)
         return "/health answers 200"
 
@@ -51,7 +51,7 @@ class Policies(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class Decision(Probe):
-    """A decision comes out as declared."""
+    """A decision has the declared result."""
 
     TYPE: ClassVar[str] = "opa_decision"
     port: str = "http"

@@ -13,7 +13,7 @@ from ansible.module_utils.probes.base import Probe, ProbeError, Target, creating
 
 @dataclass(frozen=True, kw_only=True)
 class OpenSearchProbe(Probe):
-    """What all probes of OpenSearch have in common."""
+    """Base of the probes of OpenSearch."""
 
     port: str = "http"
     user: str = ""
@@ -29,7 +29,7 @@ class OpenSearchProbe(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class Health(OpenSearchProbe):
-    """The cluster has its nodes and a status that is good enough."""
+    """The cluster has its nodes and one of the accepted statuses."""
 
     TYPE: ClassVar[str] = "opensearch_health"
     nodes: int = 1
@@ -61,7 +61,8 @@ class RoundTrip(OpenSearchProbe):
         index, word = target.unique(), secrets.token_hex(8)
         by_hand = f"DELETE /{index}"
         with removing(f"the index {index}", lambda: self._remove(target, index), by_hand, 2 * target.timeout_s):
-            # Hidden: a search of a live client over all indices does not meet it. No replica: one node stays green.
+            # Hidden, so that a client's search over all indices does not include it. No replica, so that a single node
+            # stays green.
             settings = {"settings": {"index": {"number_of_shards": 1, "number_of_replicas": 0, "hidden": True}}}
             with creating():
                 created = self.ask(target, f"/{index}", "PUT", settings)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Say why a service failed verification: the failing probe, the likely cause, what to do, and the log without secrets.
 
-Imported only on failure, so that a service that holds does not pay for it.
+Imported only on failure, so that a healthy service does not spend time on it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ansible.module_utils.shared.masking import Mask, mask_tree, secrets_below
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed. `cause` is set where it is known; `starting` says that the container was waited for in vain."""
+    """What failed. `cause` is set if it is known; `starting` means that the time was up while the container started."""
 
     failing: str
     why: str
@@ -35,15 +35,15 @@ def of_wait(wait: Wait, name: str, ready_timeout_s: float) -> Failure:
     container, cause = wait.container, None
     starting = wait.phase is Phase.STARTING
     if container is None:
-        cause = Cause("it was never deployed, or somebody removed it", "run the deployment")
+        cause = Cause("it was never deployed, or it was removed", "run the deployment")
     elif container.status == "paused":
-        cause = Cause("somebody paused it", f"`docker unpause {name}`")
+        cause = Cause("it was paused", f"`docker unpause {name}`")
     why = f"{wait.why} after {ready_timeout_s:g} s" if starting else wait.why
     return Failure(f"container {name}", why, container, cause, starting=starting)
 
 
 def of_run(run: RunResult, name: str) -> Failure:
-    """A probe does not hold, or the container called `name` ended meanwhile."""
+    """A probe failed, or the container called `name` ended meanwhile."""
     if run.stopped:
         return Failure(f"container {name}", run.stopped, run.container)
     first = run.first_failure
@@ -55,7 +55,7 @@ def of_run(run: RunResult, name: str) -> Failure:
         published = ", ".join(map(str, sorted(run.container.host_ports)))
         cause = Cause(
             f"the container publishes {published}, not {', '.join(map(str, run.unpublished))}",
-            "run the deployment again, so that the container is made anew with the declared ports",
+            "run the deployment again, so that the container is recreated with the declared ports",
         )
     return Failure(first.name, why, run.container, cause, first.kind)
 

@@ -35,7 +35,7 @@ class Cluster(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class Volumes(Probe):
-    """There is a volume server, and room for another volume."""
+    """There is a volume server with room for another volume."""
 
     TYPE: ClassVar[str] = "seaweedfs_volumes"
     port: str = "master"
@@ -73,7 +73,7 @@ class Filer(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class S3(Probe):
-    """An object is written, read and removed with the key; a wrong secret, an unknown key and no key are refused.
+    """An object is written, read and removed with the key; a wrong secret, an unknown key and no key are rejected.
 
     Without `bucket` a bucket is made for the purpose and removed.
     """
@@ -88,7 +88,7 @@ class S3(Probe):
     bucket: str = ""
 
     def run(self, target: Target) -> str:
-        """Put, get, be refused three times, delete."""
+        """Put, get, send three requests that must be rejected, delete."""
         client = self.client(target, self.access_key, target.secret(self.secret_file))
         if self.bucket:
             self._object(target, client, self.bucket)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Wait for one service and put its probes: the wait, the questions, and the report."""
+"""Wait until one service is healthy, run its probes, and report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ansible.module_utils.shared.docker import Docker, DockerError
 
 
 class Module(Protocol):
-    """What a probe needs of the module that it runs in."""
+    """The part of an Ansible module that a probe needs."""
 
     params: dict[str, Any]
     check_mode: bool
@@ -35,7 +35,7 @@ class Module(Protocol):
 
 
 class Answered(BaseException):
-    """Carries the answer of a service out of the probe."""
+    """Raised to leave the probing of a service with its result."""
 
     def __init__(self, answer: dict[str, Any]) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Answered(BaseException):
 
 
 class Recorder:
-    """Stands for the module while one of several services is probed."""
+    """Replaces the module while one of several services is probed."""
 
     def __init__(self, params: dict[str, Any], check_mode: bool, run_command: Callable[..., Any]) -> None:
         self.params = params
@@ -66,7 +66,7 @@ def probe_service(
     slice_s: float = 0,
     clock: Clock | None = None,
 ) -> dict[str, Any]:
-    """The answer for one service; no exception leaves it but those of a fault in this code."""
+    """The result for one service. Only an error in this code raises an exception."""
     recorder = Recorder(params, check_mode, run_command)
     try:
         target = Target(
@@ -78,11 +78,11 @@ def probe_service(
     except Answered as answered:
         return answered.answer
     except (ValueError, DockerError) as error:
-        return {**blank_result(), "failed": True, "msg": f"{params['title']} cannot be asked: {error}"}
+        return {**blank_result(), "failed": True, "msg": f"{params['title']} cannot be probed: {error}"}
 
 
 class ServiceProber:
-    """One call of the module: the wait, the run, and the report."""
+    """Waits for one service, runs its probes, and reports."""
 
     def __init__(self, module: Module, target: Target, clock: Clock, slice_s: float = 0) -> None:
         self.module = module
@@ -91,7 +91,7 @@ class ServiceProber:
         self.clock = clock
         self.docker = Docker(module.run_command)
         self.until = clock.now() + self.params["ready_timeout_s"]
-        # When to answer that the container is still starting, so that a caller can show progress and ask again.
+        # When to return although the container is still starting, so that the caller can show progress and call again.
         self.pause = clock.now() + slice_s if slice_s and slice_s < self.params["ready_timeout_s"] else self.until
         self.result = blank_result()
         # The container when it was first seen healthy, and when that was.
@@ -99,18 +99,16 @@ class ServiceProber:
         self.healthy_since = 0.0
 
     def run(self) -> NoReturn:
-        """Wait, ask, answer."""
+        """Wait, run the probes, and return the result."""
         try:
             probes = parse_probes(self.params["probes"])
         except SpecError as error:
-            self.module.fail_json(
-                msg=f"the probes of {self.params['title']} are declared wrongly: {error}", **self.result
-            )
+            self.module.fail_json(msg=f"the probes of {self.params['title']} are invalid: {error}", **self.result)
         left_out = [probe for probe in probes if probe.WRITES and self.module.check_mode]
         probes = [probe for probe in probes if probe not in left_out]
         if missing := missing_libraries(probes):
             self.module.fail_json(
-                msg=f"{self.params['title']} cannot be asked: {'; '.join(missing)}. "
+                msg=f"{self.params['title']} cannot be probed: {'; '.join(missing)}. "
                 "Do: run `make setup`, or install it there.",
                 **self.result,
             )
@@ -150,7 +148,7 @@ class ServiceProber:
         self.result["good_for_s"] = good_after_s
 
     def wait(self) -> None:
-        """Wait for the container; does not return when it does not get healthy."""
+        """Wait for the container; leave the module if it does not get healthy."""
         name = self.params["container"]
         begun = self.clock.now()
         waited = wait_healthy(self.docker, name, min(self.until, self.pause), self.clock)
@@ -160,7 +158,7 @@ class ServiceProber:
                 **self.result,
                 not_run=[],
                 skipped=True,
-                msg=f"the container {name} does not exist yet; the real run makes and proves it",
+                msg=f"the container {name} does not exist yet; a real run creates and probes it",
             )
         if waited.container:
             self.result["started_at"] = waited.container.started_at
@@ -175,17 +173,17 @@ class ServiceProber:
         self.result["healthy_after_s"] = seconds_between(seen.started_at, seen.first_healthy_at)
 
     def inspect_container(self) -> tuple[Container | None, str]:
-        """The container now, and why it cannot answer any more, if it cannot."""
+        """The current state of the container, and why it can no longer answer, if it cannot."""
         if not self.params["container"]:
             return None, ""
         container = inspect(self.docker, self.params["container"])
         if container is None:
-            return None, "was removed while it was asked"
+            return None, "was removed during the probes"
         phase, why = classify(container, container.restarts)
         return container, why if phase is Phase.FAILED else ""
 
     def fail(self, seen: Wait | RunResult) -> NoReturn:
-        """Answer with all that helps to find the fault, and no secret."""
+        """Fail with everything that helps to find the cause, and no secret."""
         from ansible.module_utils.probes import report
 
         name = self.params["container"]
@@ -201,7 +199,7 @@ class ServiceProber:
 
 
 def blank_result() -> dict[str, Any]:
-    """What the module returns when it has seen nothing yet."""
+    """The result before anything is known."""
     return {
         "changed": False,
         "healthy": False,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Turn the probes that a role declares into probes that can be asked, or say what is wrong with each."""
+"""Create probes from the declarations of a role, or report all errors in them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ AREAS = ("authn", "clickhouse", "generic", "nats", "opa", "opensearch", "questdb
 
 
 class SpecError(ValueError):
-    """A probe is declared wrongly; the text names every fault."""
+    """A declaration of a probe is invalid; the message has all errors."""
 
 
 def parse_probes(declared: Sequence[Mapping[str, Any]]) -> list[Probe]:
-    """The probes; raises SpecError with everything that is wrong."""
+    """The probes; raises SpecError with all errors."""
     probes, problems = [], []
     for number, keys in enumerate(declared, 1):
         try:
@@ -32,8 +32,8 @@ def parse_probes(declared: Sequence[Mapping[str, Any]]) -> list[Probe]:
 def types_of(area: str) -> dict[str, type[Probe]]:
     """Type -> class of one service's probes.
 
-    Only what is asked for is imported, for a module compiles each file anew. The statements are written out, for
-    Ansible finds the files to ship by reading them.
+    Only this service's file is imported, because a module compiles every file that it imports. The import statements
+    are written out, because Ansible reads them to find the files to transfer.
     """
     match area:
         case "authn":
@@ -110,8 +110,8 @@ def _parse(keys: Mapping[str, Any]) -> Probe:
 
 
 def _unknown(what: str, word: str, known: Mapping[str, Any]) -> str:
-    hint = nearest(word, known) or f" (there are {', '.join(sorted(known))})"
-    return f"{word!r} is no {what}{hint}"
+    hint = nearest(word, known) or f" (valid: {', '.join(sorted(known))})"
+    return f"{word!r} is not a valid {what}{hint}"
 
 
 def _text(value: Any) -> str:
@@ -143,7 +143,7 @@ def _list(item: Callable[[Any], Any]) -> Callable[[Any], list[Any]]:
     return lambda value: [item(one) for one in (value if isinstance(value, list | tuple) else [value])]
 
 
-# By the annotation of the field; a template may give a number as text.
+# Annotation of a field -> conversion. A template may return a number as text.
 COERCE: dict[str, Callable[[Any], Any]] = {
     "Any": lambda value: value,
     "bool": _flag,
@@ -159,9 +159,9 @@ WANTED = {
     "bool": "true or false",
     "dict[str, Any]": "a mapping",
     "dict[str, list[str]]": "a mapping of lists",
-    "dict[str, str]": "a mapping of texts",
+    "dict[str, str]": "a mapping of strings",
     "int": "a whole number",
     "list[int]": "a list of whole numbers",
-    "list[str]": "a list of texts",
-    "str": "a text",
+    "list[str]": "a list of strings",
+    "str": "a string",
 }

@@ -15,7 +15,7 @@ from ansible.module_utils.probes.compare import normalize, raise_on_mismatch
 
 @dataclass(frozen=True, kw_only=True)
 class ValkeyProbe(Probe):
-    """What all probes of Valkey have in common."""
+    """Base of the probes of Valkey."""
 
     LIBRARY: ClassVar[tuple[str, str] | None] = ("valkey", "valkey")
     port: str = "client"
@@ -41,7 +41,7 @@ class ValkeyProbe(Probe):
             yield client
         except valkey.exceptions.ValkeyError as error:
             text = str(error).rstrip(".")
-            # The class for a password that nobody asked for is a plain ResponseError.
+            # A password that the server does not require causes a plain ResponseError.
             refusals = (valkey.exceptions.AuthenticationError, valkey.exceptions.NoPermissionError)
             if isinstance(error, refusals) or "without any password" in text:
                 raise ProbeError(f"{what} refuses {self._who} ({text})", Kind.AUTH) from error
@@ -72,7 +72,7 @@ class Ping(ValkeyProbe):
 
 @dataclass(frozen=True, kw_only=True)
 class RoundTrip(ValkeyProbe):
-    """A key is written, read and removed; it would expire by itself."""
+    """A key is written, read and removed; it expires if it cannot be removed."""
 
     TYPE: ClassVar[str] = "valkey_roundtrip"
     WRITES: ClassVar[bool] = True
@@ -107,7 +107,7 @@ class Config(ValkeyProbe):
         differences = []
         for name, value in self.expect.items():
             if name not in actual:
-                differences.append(f"{name} is no setting of this version")
+                differences.append(f"{name} is not a setting of this version")
             elif normalize(actual[name]) != normalize(value):
                 differences.append(f"{name} is {actual[name]!r}, not {value!r}")
         raise_on_mismatch(differences)
@@ -126,7 +126,7 @@ class Persistence(ValkeyProbe):
         with self.client(target) as client:
             state: dict[str, Any] = client.info("persistence")
         if normalize(state.get("loading")) != "0":
-            raise ProbeError("it still loads its data")
+            raise ProbeError("it is still loading its data")
         if normalize(state.get("aof_enabled")) != str(int(self.aof)):
             raise ProbeError(f"the append-only file is {'off' if self.aof else 'on'}", Kind.MISMATCH)
         writes = ["rdb_last_bgsave_status"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask over HTTP, straight: no proxy, no redirect, no connection kept.
+"""HTTP requests without proxies, redirects or persistent connections.
 
-The standard library, because a probe needs one request at a time and must start in a moment.
+Uses the standard library, because a probe sends one request at a time and must start quickly.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Any
 
 from ansible.module_utils.probes.base import Kind, ProbeError, Target, unreachable
 
-# Bytes of an answer that are looked at. The largest real one, /varz of NATS or a list of policies, is far below.
+# Maximum bytes of an answer. The largest real ones, /varz of NATS and a list of policies, are far smaller.
 BODY_LIMIT = 8 * 1024 * 1024
 EXCERPT = 200
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back; `what` is the question, for messages."""
+    """A response; `what` describes the request, for messages."""
 
     what: str
     status: int
@@ -31,7 +31,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text, whatever its bytes."""
+        """The body as text; invalid bytes are replaced."""
         return self.body.decode("utf-8", "replace")
 
     @property
@@ -45,17 +45,17 @@ class Answer:
         try:
             return json.loads(self.body)
         except ValueError:
-            raise ProbeError(f"{self.what} answers something that is not JSON: {self.excerpt}") from None
+            raise ProbeError(f"{self.what} does not answer with JSON: {self.excerpt}") from None
 
     def mapping(self) -> dict[str, Any]:
         """The body as a JSON object; raises ProbeError."""
         document = self.json()
         if not isinstance(document, dict):
-            raise ProbeError(f"{self.what} answers JSON that is not an object: {self.excerpt}")
+            raise ProbeError(f"{self.what} answers with JSON that is not an object: {self.excerpt}")
         return document
 
     def expect(self, *statuses: int) -> Answer:
-        """Itself when its status is one of `statuses`; raises ProbeError."""
+        """Return itself if its status is one of `statuses`; raises ProbeError otherwise."""
         if self.status in statuses:
             return self
         wanted = " or ".join(map(str, statuses))
@@ -72,9 +72,9 @@ def ask(
     body: bytes | str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Send one request to the port called `port`; raises ProbeError when no whole answer comes."""
+    """Send one request to the port called `port`; raises ProbeError without a complete answer."""
     number = target.port(port)
-    # The query is left out of messages: it is long, and the path already says which question it was.
+    # Messages omit the query, which is long; the path identifies the request.
     what = f"{method} {path.partition('?')[0]} on {target.address}:{number}"
     connection = http.client.HTTPConnection(target.address, number, timeout=target.timeout_s)
     try:
@@ -82,16 +82,18 @@ def ask(
         connection.request(method, path, content, {"Connection": "close", **(headers or {})})
         response = connection.getresponse()
         read = response.read(BODY_LIMIT + 1)
-        # Reading a part does not notice that the rest is missing.
+        # A partial read does not detect that the rest is missing.
         missing = 0 if len(read) > BODY_LIMIT else response.length
     except OSError as error:
         raise unreachable(what, error, target.timeout_s) from error
     except http.client.HTTPException as error:
-        raise ProbeError(f"{what}: the answer is not HTTP, or is cut ({type(error).__name__})", Kind.TIMEOUT) from error
+        raise ProbeError(
+            f"{what}: the answer is not HTTP, or incomplete ({type(error).__name__})", Kind.TIMEOUT
+        ) from error
     finally:
         connection.close()
     if missing:
-        raise ProbeError(f"{what}: the answer is cut, {missing} bytes are missing", Kind.TIMEOUT)
+        raise ProbeError(f"{what}: the answer is incomplete, {missing} bytes are missing", Kind.TIMEOUT)
     if len(read) > BODY_LIMIT:
         raise ProbeError(f"{what} answers more than {BODY_LIMIT} bytes")
     return Answer(what, response.status, {name.lower(): value for name, value in response.getheaders()}, read)
@@ -112,7 +114,7 @@ def ask_json(
 
 
 def basic(user: str, password: str) -> dict[str, str]:
-    """Header of basic authentication; none without a user."""
+    """The header for basic authentication; empty without a user."""
     if not user:
         return {}
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")}

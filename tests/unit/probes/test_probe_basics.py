@@ -101,14 +101,21 @@ def test_a_redirect_is_not_followed(tmp_path: Path, web: Web) -> None:
     assert len(web.requests) == 1
 
 
-def test_a_refused_port_is_said_so(tmp_path: Path) -> None:
+def test_a_refused_connection_is_reported(tmp_path: Path) -> None:
     port = closed_port()
     error = failure(lambda: http.ask(target(tmp_path, http=port), "http", "/"))
     assert (error.kind, str(port) in error.message) == (Kind.REFUSED, True)
 
 
-@pytest.mark.parametrize("says", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", b"SSH-2.0-x\r\n"])
-def test_an_answer_that_is_cut_or_foreign_is_said_so(tmp_path: Path, says: bytes) -> None:
+@pytest.mark.parametrize(
+    ("says", "message"),
+    [
+        (b"", "closed before the answer was complete"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "4 bytes are missing"),
+        (b"SSH-2.0-x\r\n", "not HTTP"),
+    ],
+)
+def test_an_incomplete_or_foreign_answer_is_reported(tmp_path: Path, says: bytes, message: str) -> None:
     def talk(connection: socket.socket) -> None:
         connection.recv(4096)
         connection.sendall(says)
@@ -116,7 +123,7 @@ def test_an_answer_that_is_cut_or_foreign_is_said_so(tmp_path: Path, says: bytes
     with serve_socket(talk) as port:
         error = failure(lambda: http.ask(target(tmp_path, http=port), "http", "/"))
     assert error.kind is Kind.TIMEOUT
-    assert "cut" in error.message
+    assert message in error.message
 
 
 def test_silence_ends_at_the_timeout(tmp_path: Path) -> None:
@@ -175,7 +182,7 @@ def test_removal_has_time_of_its_own_when_the_body_used_up_all() -> None:
     assert notes(caught.value) == []
 
 
-def test_what_could_not_be_removed_is_told_with_the_remedy() -> None:
+def test_what_could_not_be_removed_is_reported_with_the_remedy() -> None:
     def remove() -> None:
         raise OSError("gone away")
 

@@ -24,24 +24,24 @@ EXITED = replace(RUNNING, status="exited", health="", exit_code=1)
             "Poco::Exception. Code: 1000, e.code() = 0, e.displayText() = SAXParseException: not well-formed",
             "configuration",
         ),
-        ("Can't open or create append-only dir appendonlydir: Permission denied", "may not read or write"),
+        ("Can't open or create append-only dir appendonlydir: Permission denied", "no permission to read or write"),
         (
             "nats-server: could not create storage directory - mkdir /data/jetstream: permission denied",
-            "may not read or write",
+            "no permission to read or write",
         ),
-        ("java.nio.file.AccessDeniedException: /usr/share/opensearch/data/nodes", "may not read or write"),
+        ("java.nio.file.AccessDeniedException: /usr/share/opensearch/data/nodes", "no permission to read or write"),
         ("write /data/x.aof: no space left on device", "disk is full"),
         ("open /etc/app.pid: read-only file system", "read-only"),
         ("java.lang.OutOfMemoryError: Java heap space", "memory"),
-        ("listen tcp 0.0.0.0:8222: bind: address already in use", "port is taken"),
-        ("Bind for 127.0.0.1:36379 failed: port is already allocated", "port is taken"),
+        ("listen tcp 0.0.0.0:8222: bind: address already in use", "port is in use"),
+        ("Bind for 127.0.0.1:36379 failed: port is already allocated", "port is in use"),
         ("# Bad file format reading the append only file appendonly.aof.1.incr.aof", "damaged"),
         ("org.apache.lucene.index.CorruptIndexException: checksum failed", "damaged"),
         ("max virtual memory areas vm.max_map_count [65530] is too low", "memory maps"),
-        ("accept tcp: too many open files", "too few files"),
+        ("accept tcp: too many open files", "limit of open files"),
         (
             "max file descriptors [4096] for opensearch process is too low, increase to at least [65535]",
-            "too few files",
+            "limit of open files",
         ),
         ("exec /usr/local/bin/x: exec format error", "cannot run here"),
         ("[FATAL tini (7)] exec busybox failed: No such file or directory", "cannot run here"),
@@ -87,8 +87,8 @@ def test_what_was_answered_counts_more_than_the_log() -> None:
     [
         (Kind.AUTH, "other credentials"),
         (Kind.MISMATCH, "older configuration"),
-        (Kind.UNEXPECTED_ACCESS, "lets in"),
-        (Kind.TIMEOUT, "nobody answers"),
+        (Kind.UNEXPECTED_ACCESS, "should reject"),
+        (Kind.TIMEOUT, "does not answer"),
         (Kind.REFUSED, "not published"),
     ],
 )
@@ -97,11 +97,11 @@ def test_the_kind_of_failure_tells_the_cause(kind: Kind, cause: str) -> None:
 
 
 def test_refused_without_a_container_and_slow_start() -> None:
-    assert "does not run" in likely_cause(Kind.REFUSED, "x", None, []).what
-    assert "too slowly" in likely_cause(None, "x", replace(RUNNING, health="starting"), [], starting=True).what
+    assert "is not running" in likely_cause(Kind.REFUSED, "x", None, []).what
+    assert "more slowly" in likely_cause(None, "x", replace(RUNNING, health="starting"), [], starting=True).what
 
 
-@pytest.mark.parametrize(("kind", "cause"), [(Kind.REFUSED, "not published"), (Kind.TIMEOUT, "nobody answers")])
+@pytest.mark.parametrize(("kind", "cause"), [(Kind.REFUSED, "not published"), (Kind.TIMEOUT, "does not answer")])
 def test_a_healthy_services_log_does_not_outrank_what_the_probe_saw(kind: Kind, cause: str) -> None:
     line = "max virtual memory areas vm.max_map_count [65530] is too low, increase to at least [262144]"
     assert cause in likely_cause(kind, "the connection is refused", RUNNING, [line]).what

@@ -57,7 +57,7 @@ def test_an_inspected_container_is_read() -> None:
         ({"health": "starting"}, Phase.STARTING, "not healthy yet"),
         ({"health": "unhealthy"}, Phase.FAILED, "unhealthy; its last check: exit code 1: NOAUTH"),
         ({"status": "exited", "exit_code": 1}, Phase.FAILED, "has stopped with exit code 1"),
-        ({"status": "exited", "exit_code": 137, "out_of_memory": True}, Phase.FAILED, "killed for want of memory"),
+        ({"status": "exited", "exit_code": 137, "out_of_memory": True}, Phase.FAILED, "killed because memory ran out"),
         ({"status": "created", "error": "port is already allocated"}, Phase.FAILED, "never started: port is already"),
         ({"status": "paused"}, Phase.FAILED, "is paused"),
         ({"status": "restarting", "restarts": 1}, Phase.STARTING, "is restarting"),

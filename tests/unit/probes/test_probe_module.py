@@ -160,7 +160,7 @@ def test_a_service_without_a_container_is_asked_all_the_same(docker: Path, probe
     assert probe(container="")["healthy"] is True
     answer = probe(container="", ports={"client": closed_port()})
     assert (answer["healthy"], answer["log"], answer["container"]) == (False, [], {})
-    assert "does not run" in answer["cause"]
+    assert "is not running" in answer["cause"]
 
 
 def test_a_container_that_never_gets_healthy_fails_at_the_deadline(
@@ -182,7 +182,7 @@ def test_a_slice_ends_with_what_is_waited_for(docker: Path, probe: Answer, resp:
     [
         (
             {"probes": [{"type": "valkey_pong"}]},
-            "declared wrongly: probe 1: 'valkey_pong' is no probe type (do you mean",
+            "invalid: probe 1: 'valkey_pong' is not a valid probe type (do you mean",
         ),
         ({"ports": {"client": "many"}}, "client='many' is not a port"),
         ({"timeout_s": 0}, "seconds above 0"),
@@ -196,4 +196,4 @@ def test_an_engine_that_is_not_there_is_named(probe: Answer, monkeypatch: pytest
     # What wraps every docker command is there, docker is not.
     (tmp_path / "timeout").symlink_to(str(shutil.which("timeout")))
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "Valkey cannot be asked: `docker` cannot be run" in probe()["msg"]
+    assert "Valkey cannot be probed: `docker` cannot be run" in probe()["msg"]

@@ -35,17 +35,23 @@ def test_numbers_and_switches_may_come_as_text() -> None:
     assert (vars(persistence)["aof"], persistence.title, http.title) == (False, "the file", "http")
 
 
-def test_a_wrong_type_names_the_nearest() -> None:
-    assert problems({"type": "valkey_pong"}) == "probe 1: 'valkey_pong' is no probe type (do you mean 'valkey_ping'?)"
+def test_a_wrong_type_is_reported_with_the_nearest_one() -> None:
+    assert (
+        problems({"type": "valkey_pong"})
+        == "probe 1: 'valkey_pong' is not a valid probe type (do you mean 'valkey_ping'?)"
+    )
 
 
-def test_an_unknown_type_lists_what_there_is() -> None:
-    assert "there are authn_health, " in problems({"type": "zzz"})
+def test_an_unknown_type_is_reported_with_all_types() -> None:
+    assert "valid: authn_health, " in problems({"type": "zzz"})
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     text = problems({"type": "opa_decision", "pth": "a"}, {}, {"type": "opensearch_health", "nodes": "many"})
-    assert "probe 1: 'pth' is no key of opa_decision (do you mean 'path'?); opa_decision needs the key 'path'" in text
+    assert (
+        "probe 1: 'pth' is not a valid key of opa_decision (do you mean 'path'?); opa_decision needs the key 'path'"
+        in text
+    )
     assert "probe 2: it has no `type`" in text
     assert "probe 3: opensearch_health: nodes='many' is not a whole number" in text
 

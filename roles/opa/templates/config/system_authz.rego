@@ -1,5 +1,5 @@
-# Which requests OPA itself answers: questions about policies and its own state. Nobody says who they are, so nobody may write
-# policies or data, or have a query of their own run, which could make the server fetch any address.
+# The requests that OPA answers: decisions, policies and its own state. There is no authentication, so nobody may write
+# policies or data, or run a query of their own, which could make the server fetch any address.
 package system.authz
 
 default allow := false
@@ -14,14 +14,14 @@ allow if {
 	reads
 }
 
-# A question with an input is a POST.
+# A decision with an input is requested with POST.
 allow if {
 	input.method == "POST"
 	input.path[0] in {"v0", "v1"}
 	input.path[1] == "data"
 }
 
-# Without a path it goes to the default decision.
+# A POST without a path requests the default decision.
 allow if {
 	input.method == "POST"
 	input.path in [[], [""]]

@@ -1,4 +1,4 @@
-# Tokens stay out of the decision log: whoever reads the log could use them.
+# Hide tokens in the decision log, because a reader of the log could use them.
 package system.log
 
 mask contains "/input/token"

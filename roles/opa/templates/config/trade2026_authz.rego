@@ -1,23 +1,23 @@
-# What a caller may do follows from the access token that authn gave it, and from nothing else.
+# Authorization depends only on the access token that authn issued to the caller.
 #
-# input.token   the token, as it came in the header Authorization, without the word Bearer
-# input.action  the scope that the action needs, as orders:submit
+# input.token   the token from the header Authorization, without the word Bearer
+# input.action  the scope that the action requires, such as orders:submit
 package trade2026.authz
 
-# Whatever goes wrong ends here: no token, a bad one, keys that cannot be read.
+# Deny by default: no token, an invalid token, or keys that cannot be read.
 default allow := false
 
 allow if {
 	input.action in scopes
 }
 
-# Scopes of a valid token. Empty strings, which "a  b" would give, are no scopes.
+# The scopes of a valid token. Two spaces in a row give an empty string, which is not a scope.
 scopes := {scope | some scope in split(claims.scope, " "); scope != ""}
 
-# Who asks; undefined without a valid token.
+# The caller; undefined without a valid token.
 subject := claims.sub
 
-# The claims of a token that is signed with one of authn's keys, for us, and not expired.
+# The claims of a token that one of authn's keys signed for this audience, and that has not expired.
 claims := payload if {
 	[valid, _, payload] := io.jwt.decode_verify(input.token, {
 		"cert": keys,
@@ -27,11 +27,11 @@ claims := payload if {
 	})
 	valid
 
-	# decode_verify looks at it only where it is there.
+	# decode_verify checks the expiry only if the token has one.
 	payload.exp
 }
 
-# Kept for as long as authn's answer says, so that a decision costs no request.
+# Cached for as long as authn's response allows, so that decisions need no request.
 keys := response.raw_body if {
 	response := http.send({
 		"method": "GET",
