@@ -40,7 +40,7 @@ PATHS = "molecule/trade2025/verify.yml: Fail if a path, a network or a setting w
 DEPLOY = "roles/core/tasks/service.yml: Deploy {{ core_service_name }}"
 FRAGMENT = "roles/core/templates/compose.yml.j2: healthcheck:"
 SOURCE = "library/trade_source_info.py: trade_source_info"
-DOCUMENT = "roles/trade2025/templates/MIGRATION.md.j2: what Trade2026 has, and why"
+DOCUMENT = "roles/trade2025/templates/MIGRATION.md.j2: trade2025_rows("
 IMAGES = "roles/image/tasks/plan.yml: image_plan"
 
 CRITERIA = (
@@ -184,13 +184,13 @@ CRITERIA = (
     Criterion(
         "B1",
         "All services can be stopped.",
-        ("playbooks/remove.yml: Ensure the container is gone", "docs/operations.md: remove"),
+        ("playbooks/stop.yml: Ensure the services are stopped",),
     ),
     Criterion("B2", "One service can be started and examined alone.", ("README.md: --limit valkey",)),
     Criterion(
         "B3",
         "The containers can be removed completely, and the job run again.",
-        ("playbooks/remove.yml: Ensure the networks are gone",),
+        ("playbooks/purge.yml: Ensure what the project created is absent",),
     ),
     Criterion(
         "I1", "A port in use is reported with its remedy.", ("molecule/error-messages/verify.yml: a port in use",)
