@@ -87,9 +87,9 @@ docker: ## Install and start Docker and Compose v2 if they are missing
 
 # The integration tests wait for containers a third of the time; the tests without Docker run in those gaps.
 .PHONY: test
-test: venv-test docker ## Run every test: the fast ones, the main job on real containers, each role by itself
+test: venv-test docker test-deps ## Run every test: the fast ones, the main job on real containers, each role by itself
 	@code=0; \
-	{ fast=0; nice $(MAKE) test-fast || fast=1; nice $(MAKE) lint-sanity && exit $$fast; } & without_docker=$$!; \
+	{ fast=0; nice $(MAKE) test-fast || fast=1; nice $(MAKE) browser || fast=1; nice $(MAKE) lint-sanity && exit $$fast; } & without_docker=$$!; \
 	trap 'kill $$without_docker 2>/dev/null || true' EXIT; \
 	$(MAKE) integration || code=1; \
 	wait $$without_docker || code=1; \
@@ -113,6 +113,10 @@ unit: venv-test ## Run the unit tests (ARGS=)
 test-authn: venv-test ## Run the tests of the sample's token issuer
 	@PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$(AUTHN) \
 	    scripts/run-quietly authn pytest -q --rootdir=$(AUTHN) -o cache_dir=$(CURDIR)/.cache/pytest-authn $(AUTHN)/tests
+
+.PHONY: browser
+browser: venv-test test-deps ## Test the report's page in Chromium; screenshots are in .cache/browser (ARGS=)
+	@scripts/run-quietly browser pytest -q tests/browser $(ARGS)
 
 .PHONY: integration
 integration: venv-test docker test-deps ## Run the integration tests on real containers (ARGS=)
@@ -156,7 +160,7 @@ bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 
 	python benchmarks/converge/scale.py $(ARGS)
 
 .PHONY: test-deps
-test-deps: ## Install what only the integration tests need
+test-deps: ## Install what only the integration and browser tests need
 	@scripts/ensure-test-tools
 
 .PHONY: venv-test

@@ -95,7 +95,13 @@ class Site:
         return subprocess.Popen(
             [*self.enter, "ansible-playbook", playbook, "--extra-vars", extra, *args],
             cwd=PROJECT_ROOT,
-            env={**self.environment, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
+            # A run that stops before a deployment exists leaves its report on the controller.
+            env={
+                **self.environment,
+                "ANSIBLE_FORCE_COLOR": "0",
+                "ANSIBLE_NOCOLOR": "1",
+                "XDG_STATE_HOME": str(PROJECT_ROOT / ".cache/state"),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
