@@ -48,12 +48,6 @@ drift: venv ## Show what differs between the declared and the running state (INV
 verify: venv ## Probe the running services again (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/verify.yml $(ARGS)
 
-# KINDS=network,component limits the kinds; DISRUPTIVE=1 also restarts, kills and removes the containers.
-.PHONY: validate
-validate: venv ## Test the running services in five kinds, and write a report (INVENTORY=, KINDS=, DISRUPTIVE=1, ARGS=)
-	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/validate.yml $(if $(KINDS),-e '{"core_validate_kinds": [$(KINDS)]}') \
-	    $(if $(filter 1,$(DISRUPTIVE)),-e core_validate_disruptive=true) $(ARGS)
-
 .PHONY: restore-points
 restore-points: venv ## List the services' restore points, and what a return to each would change (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/restore_points.yml $(ARGS)
@@ -73,6 +67,12 @@ purge: venv ## Show what a purge removes; ARGS="-e purge_of=PROJECT" removes it,
 .PHONY: journal
 journal: venv ## Show and verify the audit log: who ran what, when, with which result (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/journal.yml $(ARGS)
+
+# KINDS=network,component limits the kinds; DISRUPTIVE=1 also restarts, kills and removes the containers.
+.PHONY: validate
+validate: venv ## Test the running services in five kinds, and write a report (INVENTORY=, KINDS=, DISRUPTIVE=1, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/validate.yml $(if $(KINDS),-e '{"core_validate_kinds": [$(KINDS)]}') \
+	    $(if $(filter 1,$(DISRUPTIVE)),-e core_validate_disruptive=true) $(ARGS)
 
 .PHONY: venv
 venv: ## Create or update the Python environment .venv
@@ -122,10 +122,6 @@ browser: venv-test test-deps ## Test the report's page in Chromium; screenshots 
 integration: venv-test docker test-deps ## Run the integration tests on real containers (ARGS=)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/integration) -v --durations=10 $(ARGS)
 
-.PHONY: test-validation
-test-validation: venv-test docker ## Break services on purpose, one fault at a time, and see that make validate finds each (ARGS=)
-	pytest tests/validation -v --durations=10 $(ARGS)
-
 .PHONY: test-engines
 test-engines: venv-test docker test-deps ## Run a small site on the Docker engines of Debian 12, 13 and unstable (ARGS=)
 	pytest tests/integration/engines --every-engine -v --durations=10 $(ARGS)
@@ -137,6 +133,10 @@ drill: venv-test docker test-deps ## Let each service fail in five ways and see 
 .PHONY: test-faults
 test-faults: venv-test docker ## Cause faults on an engine of its own: kill -9, full disks, damaged files (ARGS="-m quick": a part)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/faults) -v --durations=10 $(ARGS)
+
+.PHONY: test-validation
+test-validation: venv-test docker ## Break services on purpose, one fault at a time, and see that make validate finds each (ARGS=)
+	pytest tests/validation -v --durations=10 $(ARGS)
 
 .PHONY: test-official
 test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)

@@ -40,7 +40,7 @@ PATHS = "molecule/trade2025/verify.yml: Fail if a path, a network or a setting w
 DEPLOY = "roles/core/tasks/service.yml: Deploy {{ core_service_name }}"
 FRAGMENT = "roles/core/templates/compose.yml.j2: healthcheck:"
 SOURCE = "library/trade_source_info.py: trade_source_info"
-DOCUMENT = "roles/trade2025/templates/MIGRATION.md.j2: trade2025_rows("
+DOCUMENT = "roles/trade2025/templates/MIGRATION.md.j2: | setting | Trade2025 | Trade2026 | why |"
 IMAGES = "roles/image/tasks/plan.yml: image_plan"
 
 CRITERIA = (
@@ -184,7 +184,7 @@ CRITERIA = (
     Criterion(
         "B1",
         "All services can be stopped.",
-        ("playbooks/stop.yml: Ensure the services are stopped",),
+        ("playbooks/stop.yml: Ensure the services are stopped", "docs/operations.md: playbooks/stop.yml"),
     ),
     Criterion("B2", "One service can be started and examined alone.", ("README.md: --limit valkey",)),
     Criterion(
