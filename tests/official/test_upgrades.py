@@ -26,9 +26,7 @@ PORTS = {"nats": 4222, "valkey": 6379, "questdb": 8812, "seaweedfs": 8333, "open
 PASSWORDS = {"questdb": "questdb/password", "seaweedfs": "seaweedfs/s3_secret"}
 DATA = {"seaweedfs": "seaweed"}
 # What a log says about a setting that a release no longer wants.
-UNWANTED = re.compile(
-    r"deprecat|obsolete|no longer|unknown (option|setting|field)|unrecogni[sz]ed", re.IGNORECASE
-)
+UNWANTED = re.compile(r"deprecat|obsolete|no longer|unknown (option|setting|field)|unrecogni[sz]ed", re.IGNORECASE)
 
 
 def deploy(site: Site, release: Release) -> Run:

@@ -136,12 +136,6 @@ def test_every_byte_outside_a_path_stays(line_end: str, mark: bytes, last: str) 
     assert plan.leftovers == []
 
 
-def test_relative_paths_are_opaque_to_other_rewriting() -> None:
-    text = b"services: {a: {volumes: [./config/trade2025-backend:/c, /abs:/d, ./trading/nats:/e], image: ./x}}"
-    _new, plan = rewrite({"compose.yml": text}, "compose.yml")
-    assert [text[start:end] for start, end in plan.opaque] == [b"./config/trade2025-backend", b"./trading/nats"]
-
-
 def test_text_that_is_not_utf_8_is_not_edited() -> None:
     text = b"services: {a: {image: caf\xe9,\n volumes: [\n ./trading/nats:/data]}}"
     new, plan = rewrite({"compose.yml": text}, "compose.yml")
