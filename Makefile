@@ -48,6 +48,26 @@ drift: venv ## Show what differs between the declared and the running state (INV
 verify: venv ## Probe the running services again (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/verify.yml $(ARGS)
 
+.PHONY: restore-points
+restore-points: venv ## List the services' restore points, and what a return to each would change (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/restore_points.yml $(ARGS)
+
+.PHONY: rollback
+rollback: venv ## Return services to their last good restore point: make rollback ARGS="--limit valkey" (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/rollback.yml $(ARGS)
+
+.PHONY: stop
+stop: venv ## Stop the services and keep everything; `make core` starts them again (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/stop.yml $(ARGS)
+
+.PHONY: purge
+purge: venv ## Show what a purge removes; ARGS="-e purge_of=PROJECT" removes it, except for the data (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/purge.yml $(ARGS)
+
+.PHONY: journal
+journal: venv ## Show and verify the audit log: who ran what, when, with which result (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/journal.yml $(ARGS)
+
 .PHONY: venv
 venv: ## Create or update the Python environment .venv
 	@scripts/setup run
@@ -67,6 +87,7 @@ test: venv-test docker ## Run every test: the fast ones, the main job on real co
 	trap 'kill $$without_docker 2>/dev/null || true' EXIT; \
 	$(MAKE) integration || code=1; \
 	wait $$without_docker || code=1; \
+	$(MAKE) test-faults ARGS="-m quick" || code=1; \
 	$(MAKE) molecule || code=1; \
 	exit $$code
 
@@ -90,6 +111,18 @@ test-authn: venv-test ## Run the tests of the sample's token issuer
 .PHONY: integration
 integration: venv-test docker test-deps ## Run the integration tests on real containers (ARGS=)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/integration) -v --durations=10 $(ARGS)
+
+.PHONY: test-engines
+test-engines: venv-test docker test-deps ## Run a small site on the Docker engines of Debian 12, 13 and unstable (ARGS=)
+	pytest tests/integration/engines --every-engine -v --durations=10 $(ARGS)
+
+.PHONY: drill
+drill: venv-test docker test-deps ## Let each service fail in five ways and see that it is back by itself (ARGS=)
+	DRILL=all pytest tests/integration/test_rollback.py -v -s $(ARGS)
+
+.PHONY: test-faults
+test-faults: venv-test docker ## Cause faults on an engine of its own: kill -9, full disks, damaged files (ARGS="-m quick": a part)
+	pytest $(if $(filter tests/%,$(ARGS)),,tests/faults) -v --durations=10 $(ARGS)
 
 .PHONY: test-official
 test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)

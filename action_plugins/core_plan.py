@@ -22,10 +22,10 @@ from ansible.errors import AnsibleActionFail
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
 from ansible.module_utils.controller import services as described
-from ansible.module_utils.controller.action import ServicesAction, display, run_pid
+from ansible.module_utils.controller.action import ServicesAction, display, operations_table, run_pid
 from ansible.module_utils.controller.templates import rendered
-from ansible.module_utils.deployment.journal import is_alive, read_owner, this_run
-from ansible.module_utils.deployment.model import MACHINE, plan_from_dict, table
+from ansible.module_utils.deployment.journal import this_run
+from ansible.module_utils.deployment.model import MACHINE, plan_from_dict
 from ansible.module_utils.deployment.saved_plan import StalePlanError, machine_of
 from ansible.module_utils.services.kinds import plain
 
@@ -38,7 +38,7 @@ ANSWERS = ("plan", "text", "fingerprint", "preflight_checks", "preflight_failure
 
 
 class ActionModule(ServicesAction):
-    """`core_plan: {services, machine, images, preflight, documents, other, apply, plan_file}`."""
+    """`core_plan: {services, machine, images, preflight, documents, other, apply, plan_file, take_over}`."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -47,13 +47,15 @@ class ActionModule(ServicesAction):
         names = self.names(args["services"])
         describer = self.describer(task_vars)
         machine = plain(args["machine"])
+        machine["disabled"] = self.disabled(names, describer, task_vars)
         apply = bool(args.get("apply")) and not self._task.check_mode
         saved = self._saved(str(args.get("plan_file") or ""), machine, names, task_vars)
 
-        found, images = self._describe(names, describer, args, task_vars)
+        found, images = self._describe(names, machine["disabled"], describer, args, task_vars)
+        on = [service for service in found if service.name not in machine["disabled"]]
         salt = random.token_hex(16)
-        declared = [entry for service in found for entry in described.secrets_of(service, describer, salt)]
-        services = [self._service(service, describer) for service in found]
+        declared = [entry for service in on for entry in described.secrets_of(service, describer, salt)]
+        services = [self._service(service, describer) for service in on]
         # A directory of a service gets its owner with the service's other files.
         owned = {directory["path"] for service in services for directory in service["directories"]}
         machine["required_directories"] = [entry["path"] for entry in machine["directories"]]
@@ -63,6 +65,9 @@ class ActionModule(ServicesAction):
         arguments: dict[str, Any] = {
             "machine": {**machine, "documents": self._documents(args, found, task_vars)},
             "services": services,
+            "disabled": [
+                {"name": service.name, "container": service.record.container} for service in found if service not in on
+            ],
             "secrets": [{key: value for key, value in entry.items() if key != "digest"} for entry in declared],
             "digests": {entry["path"]: entry["digest"] for entry in declared if entry.get("digest")},
             "salt": salt,
@@ -74,18 +79,21 @@ class ActionModule(ServicesAction):
         owner = this_run(uuid.uuid4().hex, getpass.getuser(), run_pid()) if apply else None
         if owner:
             arguments["begin"] = vars(owner)
-        answer = self._inspect(arguments, task_vars)
+        answer = self.call_with_lock("core_plan", arguments, str(args.get("take_over") or ""), task_vars)
         plan = plan_from_dict(answer["plan"])
         result.update(
             {key: answer[key] for key in ANSWERS},
             changed=False,
             run=owner.run if owner and answer["locked"] else "",
+            owner=vars(owner) if owner else {},
+            uptime=answer["uptime"],
+            disabled=[name for name in names if name in machine["disabled"]],
             services={service.name: plain(service.definition) for service in found},
             records={service.name: service.record.to_dict() for service in found},
             images={service.name: service.image for service in found},
             image_wanted=images["wanted"],
             image_planned=images["plan"],
-            probes=[plain(described.probe_arguments(service)) for service in found],
+            probes=[plain(described.probe_arguments(service)) for service in on],
             restorable={service.name: plain(described.restore_subject(service)) for service in found},
             by_service={name: [operation.to_dict() for operation in plan.of(name)] for name in [MACHINE, *names]},
             machine=machine,
@@ -97,7 +105,12 @@ class ActionModule(ServicesAction):
         return result
 
     def _describe(
-        self, names: list[str], describer: described.Describer, args: Mapping[str, Any], task_vars: dict[str, Any]
+        self,
+        names: list[str],
+        disabled: list[str],
+        describer: described.Describer,
+        args: Mapping[str, Any],
+        task_vars: dict[str, Any],
     ) -> tuple[list[described.Service], dict[str, Any]]:
         """The services with the images that they will run; one module process plans all images."""
         variables, roles, wanted = {}, {}, {}
@@ -105,7 +118,8 @@ class ActionModule(ServicesAction):
             site = self.site(name, task_vars)
             roles[name] = describer.role_of(name, site)
             variables[name] = describer.variables(name, roles[name], site)
-            wanted[name] = plain(describer.image_of(roles[name], variables[name]))
+            if name not in disabled:
+                wanted[name] = plain(describer.image_of(roles[name], variables[name]))
         wanted["probe"] = plain(args["probe_image"])
         planned = self.call("image_plan", {**plain(args["images"]), "wanted": wanted}, task_vars)
         if any(row["action"] == "migrate" for row in args.get("other") or []):
@@ -114,7 +128,8 @@ class ActionModule(ServicesAction):
                 if image["kind"] == "build":
                     image.update(present=False, follows_from_sources=True)
         services = [
-            describer.service(name, roles[name], variables[name], _image(planned["images"][name])) for name in names
+            describer.service(name, roles[name], variables[name], _image(planned["images"].get(name) or {}))
+            for name in names
         ]
         keys = ("source", "asked", "images", "missing", "missing_tools")
         return services, {"wanted": wanted, "plan": {key: planned[key] for key in keys}}
@@ -155,22 +170,6 @@ class ActionModule(ServicesAction):
             for document in args.get("documents") or []
         ]
 
-    def _inspect(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """The module's answer; a lock whose owner has ended is taken over, any other ends the run."""
-        answer = self.call("core_plan", arguments, task_vars)
-        locked = dict(answer["locked"])
-        if "plan" in answer:
-            return answer
-        refusal = str(locked.pop("refusal"))
-        owner = read_owner(locked)
-        if is_alive(owner):
-            raise AnsibleActionFail(refusal)
-        display.display(f"  The run of {owner.text} ended without finishing; this run takes over.")
-        answer = self.call("core_plan", {**arguments, "take_over": owner.run}, task_vars)
-        if "plan" not in answer:
-            raise AnsibleActionFail(str(answer["locked"]["refusal"]))
-        return answer
-
     def _saved(
         self, file: str, machine: Mapping[str, Any], names: list[str], task_vars: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -193,7 +192,7 @@ class ActionModule(ServicesAction):
         if not text:
             display.display("  Nothing to do: everything is as declared.")
             return
-        display.display(plan_table(result["plan"]["operations"]))
+        display.display(operations_table(result["plan"]["operations"]))
         for line in result["plan"]["unpredictable"]:
             display.display(f"  not predicted: {line}")
         if self._task.diff:
@@ -202,19 +201,9 @@ class ActionModule(ServicesAction):
                     display.display(operation["diff"])
 
 
-def plan_table(operations: list[dict[str, Any]]) -> str:
-    """The plan for people."""
-    rows = [("SERVICE", "OPERATION", "CURRENT", "DESIRED", "CAUSE")]
-    for row in operations:
-        cause = row["cause"] + (" (restarts)" if row["restarts"] else "")
-        what = f"{row['action']} {row['what']}"
-        rows.append((row["service"], what, row["current"] or "-", row["desired"] or "-", cause))
-    return table(rows)
-
-
 def _image(found: Mapping[str, Any]) -> dict[str, Any]:
     """What templates and the plan see of an image."""
     keys = ("reference", "id", "source", "version", "kind", "built_from", "difference")
     image = {key: str(found.get(key) or "") for key in keys}
     known = not found.get("follows_from_sources") and not image["reference"].endswith(":not-built-yet")
-    return {**image, "known": known, "present": bool(found["present"])}
+    return {**image, "known": known, "present": bool(found.get("present"))}

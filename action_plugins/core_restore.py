@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
-from ansible.errors import AnsibleActionFail
 
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.module_utils.controller.action import ServicesAction, display, run_pid
-from ansible.module_utils.deployment.journal import is_alive, read_owner, this_run
+from ansible.module_utils.controller.action import ServicesAction, run_pid
+from ansible.module_utils.deployment.journal import this_run
 from ansible.module_utils.services.kinds import plain
 
 
@@ -25,16 +24,11 @@ class ActionModule(ServicesAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         args = dict(plain(self._task.args))
+        consent = str(args.pop("take_over", "") or "")
         if args.get("state") == "begun":
             args["begin"] = vars(this_run(uuid.uuid4().hex, getpass.getuser(), run_pid()))
+            result.update(self.call_with_lock("core_restore", args, consent, task_vars or {}))
+            return result
         answer: dict[str, Any] = self._execute_module("core_restore", args, task_vars=task_vars)
-        if answer.get("locked"):
-            locked = dict(answer["locked"])
-            refusal = str(locked.pop("refusal"))
-            owner = read_owner(locked)
-            if is_alive(owner):
-                raise AnsibleActionFail(refusal)
-            display.display(f"  The run of {owner.text} ended without finishing; this run takes over.")
-            answer = self._execute_module("core_restore", {**args, "take_over": owner.run}, task_vars=task_vars)
         result.update(answer)
         return result

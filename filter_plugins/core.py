@@ -85,9 +85,25 @@ def core_hosts_to_deploy(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]
     if not hostvars:
         return ["core_services"]
     planned = _plans(hostvars)
-    return [host for plan in planned for host, rows in plan["by_service"].items() if rows and host != MACHINE] or [
+    return [host for plan in planned for host in plan["by_service"] if host != MACHINE and _deploys(plan, host)] or [
         NOBODY
     ]
+
+
+def _deploys(planned: Mapping[str, Any], service: str) -> bool:
+    """Whether the service has operations. A service that is switched off is stopped with its machine's operations."""
+    return any(row["action"] != "stop" for row in planned["by_service"].get(service) or [])
+
+
+def core_failure_message(result: Mapping[str, Any]) -> str:
+    """Why a task failed. For a task with a loop, only the results of its items contain the error."""
+    failed = [row for row in result.get("results") or [result] if row.get("failed")]
+    return str(failed[0].get("msg") if failed else "") or "see the failed task above"
+
+
+def core_stopped(planned: Mapping[str, Any]) -> list[str]:
+    """The services that the plan stops."""
+    return [name for name, rows in planned["by_service"].items() if any(row["action"] == "stop" for row in rows)]
 
 
 def core_failed_hosts(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -134,6 +150,7 @@ def core_summary(
                 f"{took:.1f} s" if took is not None else "was running" if result.get("healthy") else "-",
             )
         )
+    rows += [(name, "-", "-", "-", "off", "-", "-") for name in planned.get("disabled") or []]
     differ = [f"{name}: {image['difference']}" for name, image in images.items() if (image or {}).get("difference")]
     note = ["", "Not the declared version (docs/images.md says what that means):", *differ] if differ else []
     return "\n".join([table(rows), *note])
@@ -188,9 +205,85 @@ def core_drift_table(report: Mapping[str, Iterable[Mapping[str, str]]]) -> str:
     return table(rows)
 
 
+def core_hook_hosts(hostvars: Mapping[str, Mapping[str, Any]], *events: str) -> list[str]:
+    """The host that runs the hooks of a run that changes something: the first primary, if the site has such a hook."""
+    for host in hostvars or {}:
+        run = (hostvars[host].get("core_planned") or {}).get("run")
+        if run and set(events) & set(hostvars[host].get("core_hooks") or {}):
+            return [host]
+    return [NOBODY]
+
+
+def core_hosts_refused_by_hook(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The primaries whose run ends because the hook before it failed."""
+    if not any("core_hook_failure" in hostvars[host] for host in hostvars or {}):
+        return [NOBODY]
+    return [host for host in hostvars if (hostvars[host].get("core_planned") or {}).get("run")]
+
+
+def core_hook_plan(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Machine → its plan, for a hook. No secret is in it."""
+    return {
+        str(hostvars[host]["docker_host"]): hostvars[host]["core_planned"]["plan"]
+        for host in hostvars
+        if "by_service" in (hostvars[host].get("core_planned") or {})
+    }
+
+
+def core_hook_result(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What has become of each service of the run, for a hook."""
+    services: dict[str, dict[str, Any]] = {}
+    for planned in _plans(hostvars):
+        for name in planned["by_service"]:
+            if name == MACHINE:
+                continue
+            failure = hostvars[name].get("core_failure") if name in hostvars else None
+            state = "failed" if failure else "deployed" if _deploys(planned, name) else "unchanged"
+            services[name] = {"state": "off" if name in planned["disabled"] else state, "message": str(failure or "")}
+    failed = sorted(name for name, service in services.items() if service["state"] == "failed")
+    return {"result": "failed" if failed else "ok", "failed": failed, "services": services}
+
+
+def core_hooks_after(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The hooks to run at the end of a run, by what has become of it."""
+    failed = core_hook_result(hostvars)["result"] == "failed"
+    rolled_back = any("core_rolled_back" in hostvars[host] for host in hostvars)
+    events = {"after_deploy": not failed, "after_rollback": rolled_back, "on_failure": failed}
+    return [event for event, happened in events.items() if happened]
+
+
+def core_first(hostvars: Mapping[str, Mapping[str, Any]], name: str) -> Any:
+    """The value of a variable that one of the hosts has."""
+    return next(hostvars[host][name] for host in hostvars if name in hostvars[host])
+
+
+def core_audit_table(audit: Mapping[str, Any], count: int) -> str:
+    """The last runs of an audit log, for people."""
+    rows = [("RUN", "SINCE", "BY", "ACTION", "RESULT", "OPERATIONS", "SECONDS", "PLAN")]
+    for line in audit["lines"][-count:] if count > 0 else []:
+        done = sum(1 for row in line["operations"] if row["done"])
+        spent = line["duration_s"]
+        rows.append(
+            (
+                str(line["number"]),
+                str(line["since"]),
+                f"{line['user']}@{line['controller']}",
+                str(line["action"]),
+                " ".join([str(line["result"]), *line["failed"]]),
+                f"{done} of {len(line['operations'])}",
+                "-" if spent is None else str(spent),
+                str(line["plan"])[:12],
+            )
+        )
+    notes = [f"under way: {audit['under_way']}"] if audit["under_way"] else []
+    notes += [f"note: {note}" for note in audit["notes"]]
+    verified = [] if audit["problems"] else [f"{len(audit['lines'])} lines, each verified with the one before it"]
+    return "\n".join([table(rows), *notes, *verified])
+
+
 def core_with_operations(names: Iterable[str], planned: Mapping[str, Any]) -> list[str]:
     """The services that the plan lists something for."""
-    return [name for name in names if planned["by_service"].get(name)]
+    return [name for name in names if _deploys(planned, name)]
 
 
 def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -202,7 +295,11 @@ def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[
     for host in hosts:
         planned = hostvars[host]["core_planned"]
         images = [row for rows in planned["by_service"].values() for row in rows if row["what"] == "image"]
-        if planned["by_service"][MACHINE] or (images and planned["image_planned"]["missing_tools"]):
+        if (
+            planned["by_service"][MACHINE]
+            or core_stopped(planned)
+            or (images and planned["image_planned"]["missing_tools"])
+        ):
             found.append(host)
     return found or [NOBODY]
 

@@ -48,8 +48,13 @@ options:
   begin:
     description: The run that takes the lock when there is something to do. Without it nothing is locked.
     type: dict
+  disabled:
+    description: Services that the site switches off, each with C(name) and C(container). Their containers are stopped.
+    type: list
+    elements: dict
+    default: []
   take_over:
-    description: The run that holds the lock, when its process is known to have ended.
+    description: The run that holds the lock and is known to have ended, or C(damaged-lock) for a lock that names none.
     type: str
     default: ""
   expected:
@@ -109,6 +114,10 @@ locked:
   description: Who holds the lock of the machine; empty when nobody does.
   returned: success
   type: dict
+uptime:
+  description: Seconds since the machine's boot, for the duration of the run in the audit log.
+  returned: success
+  type: float
 """
 
 import hashlib
@@ -123,7 +132,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.core.files import STAGING, FilesError
 from ansible.module_utils.core.validate_command import HELPER_LABEL
 from ansible.module_utils.deployment import engine as docker_engine
-from ansible.module_utils.deployment.journal import Journal, JournalError, read_owner
+from ansible.module_utils.deployment.journal import (
+    Journal,
+    JournalError,
+    locked_by,
+    read_owner,
+    uptime,
+)
 from ansible.module_utils.deployment.model import (
     DesiredMachine,
     DesiredNetwork,
@@ -142,13 +157,14 @@ from ansible.module_utils.deployment.observe import (
     observe_secrets,
     secrets_fingerprint,
 )
-from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan
+from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan, stop_operation
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
 from ansible.module_utils.preflight.rollback import check_rollback
 from ansible.module_utils.restore.points import RestoreError, RestorePoints
 from ansible.module_utils.shared.docker import finish, start
+from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.sizes import parse_size
 
 VERSION_COMMAND = ("docker", "compose", "version", "--short")
@@ -180,6 +196,8 @@ class Inspection:
         self.compose_error = ""
         self.seen_engine = docker_engine.ObservedEngine("", swap_limit=False)
         self.published: dict[int, str] = {}
+        # Container of a service that is switched off → who has open connections to it.
+        self.clients: dict[str, list[str]] = {}
         self.helpers: list[tuple[str, str]] = []
 
     def run(self) -> None:
@@ -243,10 +261,21 @@ class Inspection:
         """A file of the machine; one that includes the fragments names all that there will be."""
         folder = self.root / self.machine["services_dir"]
         names = {path.stem for path in folder.glob("[!.]*.yml")} | {service["name"] for service in self.services}
+        names -= set(self.machine.get("disabled") or [])
         lines = []
         for line in str(entry["content"]).splitlines(keepends=True):
             lines += [line.replace(FRAGMENTS, name) for name in sorted(names)] if FRAGMENTS in line else [line]
         return {"dest": entry["dest"], "content": "".join(lines), "mode": entry.get("mode", "0644")}
+
+    def stops(self) -> list[Operation]:
+        """The operations for services that the site switches off."""
+        return [
+            stop_operation(service["name"], container, "core_enabled is false", self.clients.get(container.name, []))
+            for service in self.params["disabled"]
+            for container in self.containers_of(service)
+            if container.status in docker_engine.RUNNING
+            and container.labels.get(engine.PROJECT_LABEL) == self.machine["project"]
+        ]
 
     def _definition(self) -> str:
         """All fragments as one Compose definition; a JSON text is a YAML text."""
@@ -270,10 +299,13 @@ class Inspection:
             self.seen_engine = docker_engine.observe_engine(
                 client,
                 self.machine["project"],
-                [service["container"] for service in self.services],
+                [service["container"] for service in [*self.services, *self.params["disabled"]]],
                 [service["image"]["reference"] for service in self.services],
             )
             self.published = docker_engine.published_ports(client)
+            for container in [entry for service in self.params["disabled"] for entry in self.containers_of(service)]:
+                if container.status in docker_engine.RUNNING:
+                    self.clients[container.name] = docker_engine.clients_of(client, container.id)
             self.helpers = docker_engine.helpers(client, HELPER_LABEL, str(self.root))
         except docker_engine.EngineError as error:
             self.docker_error = str(error)
@@ -356,6 +388,7 @@ class Inspection:
             Operation("machine", f"container {name}", "remove", status, "", "left by an interrupted run")
             for name, status in self.helpers
         ]
+        other += self.stops()
         return Observed(
             services=services,
             networks=self.seen_engine.networks,
@@ -478,7 +511,7 @@ def begin(module: AnsibleModule, inspection: Inspection, planned: Plan, before: 
     # What a killed run staged for a validate command.
     shutil.rmtree(inspection.root / STAGING, ignore_errors=True)
     if journal.finished_run() != before:
-        journal.finish(module.params["begin"]["run"])
+        journal.release(module.params["begin"]["run"])
         raise JournalError("another run finished while this one looked at the machine; run again")
 
 
@@ -496,6 +529,7 @@ def main() -> None:
             "other": {"type": "list", "elements": "dict", "default": []},
             "begin": {"type": "dict"},
             "take_over": {"type": "str", "default": ""},
+            "disabled": {"type": "list", "elements": "dict", "default": []},
             "expected": {"type": "dict"},
         },
         supports_check_mode=True,
@@ -504,9 +538,9 @@ def main() -> None:
     inspection = Inspection(params)
     journal = Journal(inspection.root)
     try:
-        holder = journal.owner()
-        if holder is not None and params["begin"] and holder.run != params["take_over"]:
-            module.exit_json(changed=False, locked={**vars(holder), "refusal": journal.refusal(holder)})
+        locked = locked_by(journal, params["begin"], params["take_over"])
+        if locked:
+            module.exit_json(changed=False, locked=locked)
         before = journal.finished_run()
         inspection.run()
         desired, observed = inspection.desired(), inspection.observed()
@@ -523,13 +557,14 @@ def main() -> None:
             "fragments": sorted(path.stem for path in fragments.glob("[!.]*.yml")),
             "rollbacks": inspection.rollbacks,
             "locked": {},
+            "uptime": uptime(),
         }
         if params["expected"]:
             check_machine(params["expected"], {**planned.to_dict(), "fingerprint": answer["fingerprint"]})
         if params["take_over"] and params["begin"] and not planned.operations:
             # Nothing is left of what the dead run had to do; its lock goes.
             journal.begin(read_owner(params["begin"]), (), params["take_over"])
-            journal.finish(params["begin"]["run"])
+            journal.release(params["begin"]["run"])
         if params["begin"] and planned.operations and not answer["preflight_failures"] and not module.check_mode:
             begin(module, inspection, planned, before)
             docker_engine.remove_helpers(HELPER_LABEL, str(inspection.root), inspection.helpers)
@@ -542,7 +577,7 @@ def main() -> None:
     except (FilesError, JournalError, RestoreError, docker_engine.EngineError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it readable for the user that Ansible becomes.")
+        module.fail_json(msg=explain(error))
     module.exit_json(**answer)
 
 

@@ -63,6 +63,10 @@ options:
     description: Why the state that is to be left failed. Empty for a rollback by hand.
     type: str
     default: ""
+  complete:
+    description: Complete the rollback that an interrupted run left, to the restore point that it had chosen.
+    type: bool
+    default: false
   run:
     description: The run that holds the lock.
     type: str
@@ -142,7 +146,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deployment.journal import Journal, JournalError, read_owner
+from ansible.module_utils.deployment.journal import Journal, JournalError, locked_by, read_owner
 from ansible.module_utils.deployment.model import Operation
 from ansible.module_utils.restore.listing import Listing
 from ansible.module_utils.restore.points import RestoreError, RestorePoint, RestorePoints, now
@@ -156,6 +160,7 @@ from ansible.module_utils.restore.rollback import (
     unchanged,
 )
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.fs import explain
 
 SERVICE = {
     "name": {"type": "str", "required": True},
@@ -178,15 +183,15 @@ class Restoring:
         self.docker = Docker(module.run_command)
         self.points = RestorePoints(self.root, self.service["name"])
         self.name: str = self.service["container"]
-        left = self.points.rollback()
         # Whether this completes a rollback that another run left unfinished.
-        self.completes = bool(left) and left["run"] != params["run"] and left["failure"] == self.failure
+        self.completes: bool = params["complete"]
+        left = self.points.rollback() if self.completes else {}
+        self.number: int = params["point"] or int(left.get("point", 0))
         self.container = self.docker.inspect("container", self.name).get(self.name) or {}
 
     def run(self) -> dict[str, Any]:
         """Decide, then put back or stop."""
-        number = self.module.params["point"]
-        point = self.points.read(number) if number else self.points.newest("good") or self._healthy_before()
+        point = self.points.read(self.number) if self.number else self.points.newest("good") or self._healthy_before()
         answer: dict[str, Any] = {
             "changed": False,
             "restored": False,
@@ -259,15 +264,15 @@ def begin(module: AnsibleModule, listing: Listing) -> dict[str, Any]:
     """Take the lock for the rollback of the services that have a point to return to."""
     params: dict[str, Any] = module.params
     journal = Journal(Path(params["root"]))
-    holder = journal.owner()
-    if holder is not None and holder.run != params["take_over"]:
-        return {"locked": {**vars(holder), "refusal": journal.refusal(holder)}}
+    locked = locked_by(journal, params["begin"], params["take_over"])
+    if locked:
+        return {"locked": locked}
     operations = [
         Operation(name, f"restore point {target}", "restore", "", str(target), "a rollback by hand")
         for name, target in listing.targets().items()
     ]
     if operations and not module.check_mode:
-        journal.begin(read_owner(params["begin"]), operations, params["take_over"])
+        journal.begin(read_owner(params["begin"]), operations, params["take_over"], action="rollback")
     return {"locked": {}, "run": params["begin"]["run"] if operations and not module.check_mode else ""}
 
 
@@ -282,6 +287,7 @@ def main() -> None:
             "services": {"type": "list", "elements": "dict", "required": True, "options": SERVICE},
             "point": {"type": "int", "default": 0},
             "failure": {"type": "str", "default": ""},
+            "complete": {"type": "bool", "default": False},
             "run": {"type": "str", "default": ""},
             "begin": {"type": "dict"},
             "take_over": {"type": "str", "default": ""},
@@ -301,7 +307,7 @@ def main() -> None:
     except (RestoreError, DockerError, JournalError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it writable for the user that Ansible becomes.")
+        module.fail_json(msg=explain(error))
     module.exit_json(**answer)
 
 

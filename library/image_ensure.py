@@ -125,6 +125,7 @@ from ansible.module_utils.images.machine import OPTIONS, find_images, read_state
 from ansible.module_utils.images.plan import Base, Choice, ImageError, State, choose, describe, split_tag
 from ansible.module_utils.images.registry import ensure_image
 from ansible.module_utils.shared.docker import Docker, DockerError, Runner
+from ansible.module_utils.shared.fs import explain
 
 RESULT = ("reference", "source", "version", "id", "difference")
 
@@ -248,9 +249,7 @@ def main() -> None:
     except (ImageError, DockerError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename}: {error.strerror}; the folders of image_lock and image_cache must be writable"
-        )
+        module.fail_json(msg=f"{explain(error)} (image_lock and image_cache are written there)")
     module.exit_json(**result)
 
 

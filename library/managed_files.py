@@ -244,6 +244,7 @@ from ansible.module_utils.deployment.model import operation_name
 from ansible.module_utils.restore.points import RestoreError, Subject
 from ansible.module_utils.restore.record import Recorder
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.ownership import give_away
 
 
@@ -346,9 +347,11 @@ def main() -> None:
         plan = work.plan()
         done = [operation_name(change["path"], change["what"], root) for change in plan.changes]
         refuse_unplanned(done, params["expected"])
+        journal = Journal(root)
+        if not module.check_mode:
+            journal.require(params["run"])
         copies = work.apply(plan, record)
         if not module.check_mode:
-            journal = Journal(root)
             for entry in params["owners"]:
                 give_away(root / entry["path"], entry["uid"], entry["gid"])
                 done.append(f"owners below {entry['path']}")
@@ -356,10 +359,7 @@ def main() -> None:
     except (FilesError, DockerError, JournalError, RestoreError) as error:
         module.fail_json(msg=str(error), written=bool(work and work.written))
     except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename}: {error.strerror}. Make it writable for the user that Ansible becomes.",
-            written=bool(work and work.written),
-        )
+        module.fail_json(msg=explain(error), written=bool(work and work.written))
     result: dict[str, Any] = {
         "changed": bool(plan.changes or params["owners"]),
         "changes": plan.changes,

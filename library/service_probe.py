@@ -124,6 +124,14 @@ options:
     description: The run whose journal records what is done; empty for none.
     type: str
     default: ""
+  owner:
+    description: Who runs this, for the audit log of a run that had nothing to do and therefore has no journal.
+    type: dict
+    default: {}
+  since_boot:
+    description: Seconds between the machine's boot and the beginning of that run.
+    type: float
+    default: 0
   done:
     description: Operations to record in the journal for the services that passed, each with C(service) and C(what).
     type: list
@@ -198,8 +206,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.deployment.audit import AuditError
 from ansible.module_utils.deployment.engine import moment
-from ansible.module_utils.deployment.journal import Journal, JournalError
+from ansible.module_utils.deployment.journal import Journal, JournalError, read_owner
 from ansible.module_utils.probes.service import probe_service
 from ansible.module_utils.restore.points import RestoreError, Subject
 from ansible.module_utils.restore.record import Keep, Recorder
@@ -292,10 +301,15 @@ def age(started_at: str) -> float:
 def note(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> list[str]:
     """Write the journal; returns where what was done differs from what was planned."""
     params = module.params
-    if not params["run"] or module.check_mode:
+    if module.check_mode or not (params["run"] or params["owner"]):
         return []
     journal = Journal(Path(params["root"]))
     failed = {name for name, answer in answers.items() if answer.get("failed")}
+    if not params["run"]:
+        if not any(answer.get("pending") for answer in answers.values()):
+            everything = failed | set(params["failed_services"])
+            journal.record_run(read_owner(params["owner"]), params["since_boot"], everything)
+        return []
     open_ones = failed | {name for name, answer in answers.items() if answer.get("pending")}
     journal.done(
         params["run"], [(row["service"], row["what"]) for row in params["done"] if row["service"] not in open_ones]
@@ -316,6 +330,8 @@ def main() -> None:
             "slice_s": {"type": "float", "default": 0},
             "root": {"type": "path"},
             "run": {"type": "str", "default": ""},
+            "owner": {"type": "dict", "default": {}},
+            "since_boot": {"type": "float", "default": 0},
             "done": {"type": "list", "elements": "dict", "default": []},
             "finish": {"type": "bool", "default": False},
             "failed_services": {"type": "list", "elements": "str", "default": []},
@@ -334,7 +350,7 @@ def main() -> None:
         failures.append(f"a restore point cannot be recorded: {error}")
     try:
         problems = note(module, answers)
-    except (JournalError, OSError) as error:
+    except (AuditError, JournalError, OSError) as error:
         module.fail_json(msg=f"the journal cannot be written: {error}", services=answers, problems=[])
     if failures:
         module.fail_json(msg="\n".join(failures), services=answers, problems=problems)

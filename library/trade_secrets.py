@@ -89,6 +89,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.core.secret_store import SecretError, SecretStore
+from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.ownership import Ownership
 
 
@@ -131,7 +132,7 @@ def main() -> None:
             msg=f"the Python package {error.name} is missing; run `make setup`, or install it on this machine"
         )
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}. Make it writable for the user that Ansible becomes.")
+        module.fail_json(msg=explain(error))
     outcome = store.outcome
     module.exit_json(
         changed=outcome.changed, created=outcome.created, replaced=outcome.replaced, reowned=outcome.reowned

@@ -12,6 +12,9 @@ import ansible.constants
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.controller.services import Describer, Roles, Service, files_of
 from ansible.module_utils.controller.templates import rendered
+from ansible.module_utils.deployment.journal import DAMAGED, is_alive, is_local, read_owner
+from ansible.module_utils.deployment.model import table
+from ansible.module_utils.services.kinds import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -67,12 +70,60 @@ class ServicesAction(ActionBase):
             raise AnsibleActionFail(str(answer.get("msg") or answer.get("exception") or f"{module} failed"))
         return answer
 
+    def disabled(self, names: Sequence[str], describer: Describer, task_vars: Mapping[str, Any]) -> list[str]:
+        """The services of the site, and of `names`, that `core_enabled` switches off."""
+        found = []
+        for name in dict.fromkeys([*names, *task_vars["groups"].get("core_services", [])]):
+            site = self.site(name, task_vars)
+            value = describer.engine({**site, "inventory_hostname": name}).template(site.get("core_enabled", True))
+            if not boolean(value):
+                found.append(name)
+        return found
+
+    def call_with_lock(
+        self, module: str, arguments: Mapping[str, Any], consent: str, task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        """The answer of a module that takes the lock; raises AnsibleActionFail while another run holds it.
+
+        The lock of a run whose process has ended is taken over. That of another controller is taken over if `consent`
+        is the controller's name, and one that cannot be read if it is DAMAGED.
+        """
+        take_over = DAMAGED if consent == DAMAGED else ""
+        answer = self.call(module, {**arguments, "take_over": take_over}, task_vars)
+        locked = dict(answer["locked"])
+        if "refusal" not in locked:
+            return answer
+        refusal, left = str(locked.pop("refusal")), str(locked.pop("left"))
+        owner = read_owner(locked)
+        if is_alive(owner) and (is_local(owner) or consent != owner.controller):
+            raise AnsibleActionFail(refusal)
+        display.display(f"  The run of {owner.text} ended without finishing; this run takes over. Of that run, {left}.")
+        answer = self.call(module, {**arguments, "take_over": owner.run}, task_vars)
+        if "refusal" in answer["locked"]:
+            raise AnsibleActionFail(str(answer["locked"]["refusal"]))
+        return answer
+
     @staticmethod
     def names(value: Any) -> list[str]:
         """A list of names; raises AnsibleActionFail."""
         if not isinstance(value, Sequence) or isinstance(value, str) or not value:
             raise AnsibleActionFail("services: name at least one")
         return [str(name) for name in value]
+
+
+def operations_table(operations: Sequence[Mapping[str, Any]]) -> str:
+    """A plan for people."""
+    rows = [("SERVICE", "OPERATION", "CURRENT", "DESIRED", "CAUSE")]
+    for row in operations:
+        cause = row["cause"] + (" (restarts)" if row["restarts"] else "")
+        what = f"{row['action']} {row['what']}"
+        rows.append((row["service"], what, row["current"] or "-", row["desired"] or "-", cause))
+    return table(rows)
+
+
+def show_operations(operations: Sequence[Mapping[str, Any]], nothing: str) -> None:
+    """Show a plan, or the line for one without operations."""
+    display.display(operations_table(operations) if operations else nothing)
 
 
 def run_pid() -> int:

@@ -62,7 +62,7 @@ class Variable:
             # YAML reads a bare `no` as false.
             if word in self.choices or (value is False and "no" in self.choices):
                 return ""
-            return f"{self.name}: {kinds.plain(value)!r} is not one of the choices; choose {_either(self.choices)}"
+            return f"{self.name}: {kinds.display(value)} is not one of the choices; choose {_either(self.choices)}"
         return kinds.fault(self.kind, self.name, value)
 
 

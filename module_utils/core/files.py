@@ -81,7 +81,7 @@ class ManagedFiles:
         if self.dry and path in self.pending_secrets:
             return PENDING_SECRET
         if file.exists():
-            return file.read_text(encoding="utf-8").strip()
+            return _secret_text(file)
         if self.dry:
             return PENDING_SECRET
         raise FilesError(f"{file}: no such secret. Declare it under `secrets` of the service, or write it there.")
@@ -238,6 +238,17 @@ class ManagedFiles:
                 f"the validate command rejected the new configuration ({written}); the live files are unchanged. "
                 f"Its output: {refusal}"
             )
+
+
+def _secret_text(file: Path) -> str:
+    """The secret; raises FilesError. An empty one would open a service without anybody noticing."""
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except UnicodeDecodeError:
+        raise FilesError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None
+    if not text:
+        raise FilesError(f"{file} is empty. Write the secret there, or remove the file to have a new one generated.")
+    return text
 
 
 def _ownership(entry: Mapping[str, Any]) -> Ownership:

@@ -171,8 +171,15 @@ class SecretStore:
         return content
 
     def _read(self, path: str) -> str | None:
+        """The secret; None if there is none, or if its file was emptied."""
         file = self.root / path
-        return file.read_text(encoding="utf-8") if file.exists() else None
+        try:
+            text = file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except UnicodeDecodeError:
+            raise SecretError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None
+        return text if text.strip() else None
 
     def _write(self, entry: Mapping[str, Any], text: str, existed: bool) -> None:
         (self.outcome.replaced if existed else self.outcome.created).append(entry["path"])

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from ansible.module_utils.shared.docker import Docker
+from ansible.module_utils.shared.docker import Docker, DockerError
 
 # On the containers of validate commands and preflight checks: a killed run leaves them, and the next one removes them.
 HELPER_LABEL = "com.trade2026.helper"
 # Lines of the validate command's output that reach the operator: the first ones name the error.
 OUTPUT_LINES = 20
+# Exit codes of `docker run` itself: the engine refused, the command cannot be invoked, or was not found.
+DOCKER_FAILED = (125, 126, 127)
 
 
 class StagedFile(Protocol):
@@ -72,6 +74,11 @@ def run_validate_command(
     if code == 124:
         return f"nothing within {validate['timeout_s']} s"
     said = [line for line in (err + "\n" + out).splitlines() if line.strip()]
+    if code in DOCKER_FAILED:
+        raise DockerError(
+            f"the configuration could not be validated, because its container did not start: {' '.join(said[:3])}. "
+            "Nothing was written; correct that, then run again"
+        )
     return f"exit code {code}: " + "\n".join(said[:OUTPUT_LINES])
 
 

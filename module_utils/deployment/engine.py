@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import ipaddress
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.deployment.model import ObservedContainer, ObservedEndpoint, ObservedNetwork
@@ -16,6 +19,10 @@ FRACTION = re.compile(r"\.(\d{1,6})\d*")
 # What the engine writes for a container that never started.
 NEVER = "0001-01-01"
 PROJECT_LABEL = "com.docker.compose.project"
+# States of a container in which it has processes.
+RUNNING = ("running", "restarting", "paused")
+# State of a connection in /proc/net/tcp.
+ESTABLISHED = "01"
 
 
 class EngineError(Exception):
@@ -102,6 +109,44 @@ def published_ports(client: Any) -> dict[int, str]:
         name = (entry.get("Names") or [""])[0].lstrip("/")
         found.update({int(port["PublicPort"]): name for port in entry.get("Ports") or [] if port.get("PublicPort")})
     return found
+
+
+def clients_of(client: Any, container: str, proc: Path = Path("/proc")) -> list[str]:
+    """Who has open connections to the container's ports, by container name where it is one; raises EngineError."""
+    from docker.errors import DockerException
+
+    try:
+        document = client.inspect_container(container)
+        names = {
+            str(end.get("IPAddress")): (entry.get("Names") or [""])[0].lstrip("/")
+            for entry in client.containers()
+            for end in ((entry.get("NetworkSettings") or {}).get("Networks") or {}).values()
+        }
+    except (DockerException, OSError) as error:
+        raise EngineError(f"Docker does not answer: {_first_line(error)}") from error
+    ports = {int(port.partition("/")[0]) for port in document["Config"].get("ExposedPorts") or {}}
+    tables = []
+    for family in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError):
+            tables.append((proc / str(document["State"].get("Pid")) / "net" / family).read_text(encoding="ascii"))
+    remotes = [remote for table in tables for remote in connections(table, ports)]
+    return [
+        f"{remotes.count(remote)} {'connection' if remotes.count(remote) == 1 else 'connections'} "
+        f"of {names.get(remote) or remote}"
+        for remote in sorted(set(remotes))
+    ]
+
+
+def connections(table: str, ports: Container[int]) -> list[str]:
+    """Remote IPv4 addresses of the open connections to `ports`, from the text of /proc/PID/net/tcp or tcp6."""
+    found = []
+    for line in table.splitlines()[1:]:
+        _number, local, remote, state, *_rest = line.split()
+        address = remote.partition(":")[0][-8:]
+        if state == ESTABLISHED and int(local.partition(":")[2], 16) in ports:
+            found.append(str(ipaddress.IPv4Address(bytes.fromhex(address)[::-1])))
+    # A health check asks from within.
+    return [address for address in found if not ipaddress.IPv4Address(address).is_loopback]
 
 
 def _network(entry: Mapping[str, Any]) -> ObservedNetwork:

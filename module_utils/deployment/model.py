@@ -24,7 +24,7 @@ class Operation:
     service: str
     # What it concerns, as `file config/infrastructure/valkey/valkey.conf` or `state`.
     what: str
-    # How: create, write, own, remove, migrate, fetch, build, start, unpause, recreate, restore.
+    # How: create, write, own, remove, migrate, fetch, build, start, stop, unpause, recreate, restore.
     action: str
     current: str
     desired: str

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import hmac
 import json
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,25 +60,7 @@ def observe_files(params: Mapping[str, Any], compared_with_start: Sequence[str] 
         )
         for change in found.changes
     )
-    newest, changed = "", 0.0
-    has_ctime = keeps_owners(root)
-    for name in compared_with_start:
-        try:
-            seen = (root / name).stat()
-        except OSError:
-            continue
-        # A Windows drive has no ctime that only a change moves: there, reading a file moves it.
-        moment = seen.st_ctime if has_ctime else seen.st_mtime
-        if moment > changed:
-            newest, changed = name, moment
-    for name in params.get("watch") or []:
-        try:
-            # Not the ctime, which an owner that is put right changes; the content is in the configuration's hash.
-            mtime = (Path(params["secrets_root"]) / name).stat().st_mtime
-        except OSError:
-            continue
-        if mtime > changed:
-            newest, changed = f"secret {name}", mtime
+    newest, changed = _newest_change(params, compared_with_start, time.time())
     paths = [root / entry["path"] for entry in params.get("directories") or []]
     paths += [root / entry["dest"] for entry in params.get("files") or []]
     return FileObservation(
@@ -87,6 +71,29 @@ def observe_files(params: Mapping[str, Any], compared_with_start: Sequence[str] 
         newest_change=changed,
         fingerprint=digest([_state_of(path) for path in paths]),
     )
+
+
+def _newest_change(params: Mapping[str, Any], compared_with_start: Sequence[str], now: float) -> tuple[str, float]:
+    """The file that changed last, and when; empty for none.
+
+    A time in the future says nothing: the clock was set back since, and until it gets there again every start of the
+    container would seem to be older than the file.
+    """
+    root = Path(params["root"])
+    has_ctime = keeps_owners(root)
+    found: dict[str, float] = {}
+    for name in compared_with_start:
+        with contextlib.suppress(OSError):
+            seen = (root / name).stat()
+            # A Windows drive has no ctime that only a change moves: there, reading a file moves it.
+            found[name] = seen.st_ctime if has_ctime else seen.st_mtime
+    for name in params.get("watch") or []:
+        with contextlib.suppress(OSError):
+            # Not the ctime, which an owner that is put right changes; the content is in the configuration's hash.
+            found[f"secret {name}"] = (Path(params["secrets_root"]) / name).stat().st_mtime
+    past = {name: moment for name, moment in found.items() if moment <= now}
+    newest = max(past, key=lambda name: past[name], default="")
+    return newest, past.get(newest, 0.0)
 
 
 def observe_owners(
@@ -139,6 +146,8 @@ def observe_secrets(root: Path, declared: Sequence[Mapping[str, Any]], salt: str
         given = entry.get("digest")
         if text is None:
             found.append(ObservedSecret(entry["path"], "", "present", "it does not exist", "create"))
+        elif not text.strip():
+            found.append(ObservedSecret(entry["path"], "empty", "present", "its file was emptied", "create"))
         elif given and not hmac.compare_digest(salted(text.strip(), salt), given):
             found.append(ObservedSecret(entry["path"], "another value", "the site's", "the site sets another", "write"))
         elif _another_owner(root / entry["path"], entry):
@@ -205,10 +214,13 @@ def _object(file: Path) -> dict[str, Any]:
 
 
 def _text(file: Path) -> str | None:
+    """A secret; None if there is none. Raises FilesError."""
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError:
+        raise FilesError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None
 
 
 def _another_owner(file: Path, entry: Mapping[str, Any]) -> bool:

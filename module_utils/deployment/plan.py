@@ -7,7 +7,7 @@ the container's start. A name alone, or the memory of one run, would call a stac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ansible.module_utils.deployment.model import (
     KINDS_OF_FILES,
@@ -63,6 +63,12 @@ def needs_recreate(operations: tuple[Operation, ...]) -> bool:
         operation.action in ("recreate", "unpause") or (operation.action == "own" and operation.restarts)
         for operation in operations
     )
+
+
+def stop_operation(service: str, container: ObservedContainer, cause: str, clients: Sequence[str]) -> Operation:
+    """Stop a container; the cause names who has open connections to it."""
+    interrupted = f"; interrupts {', '.join(clients)}" if clients else ""
+    return Operation(service, "state", "stop", container.status, "stopped, everything kept", f"{cause}{interrupted}")
 
 
 def _machine(desired: DesiredMachine, seen: Observed) -> list[Operation]:

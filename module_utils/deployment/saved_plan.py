@@ -11,6 +11,8 @@ from ansible.module_utils.deployment.model import digest
 
 SCHEMA = 1
 DEFAULT_HOURS = 24
+# By how much the clocks of two controllers may differ.
+CLOCK_TOLERANCE = timedelta(minutes=5)
 
 # What each part of a fingerprint means, for the message of a refusal.
 PARTS = {
@@ -67,6 +69,8 @@ def machine_of(
     if digest({key: value for key, value in content.items() if key != "sha256"}) != content["sha256"]:
         raise StalePlanError("it was edited: its content does not match its checksum; make it again")
     reasons = []
+    if datetime.fromisoformat(content["created"]) > (now or datetime.now(UTC)) + CLOCK_TOLERANCE:
+        reasons.append(f"it was made at {content['created']}, which is in the future; check the controllers' clocks")
     if datetime.fromisoformat(content["expires"]) < (now or datetime.now(UTC)):
         reasons.append(f"it expired at {content['expires']}")
     if content["project_version"] != version:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,6 +30,17 @@ def check_version(name: str, found: str, minimum: str) -> list[Result]:
     return [passed(name, f"version {found.strip()}")]
 
 
+def _overlapping(subnet: str, existing: Mapping[str, ObservedNetwork]) -> str:
+    """The existing network whose addresses overlap, with its subnet; empty for none. The engine refuses such a one."""
+    wanted = ipaddress.ip_network(subnet, strict=False)
+    for name, network in sorted(existing.items()):
+        for other in network.subnets:
+            with contextlib.suppress(ValueError, TypeError):
+                if wanted.overlaps(ipaddress.ip_network(other, strict=False)):
+                    return f"the network {name} ({other})"
+    return ""
+
+
 def check_networks(
     wanted: Sequence[DesiredNetwork], existing: Mapping[str, ObservedNetwork], will_create: bool
 ) -> list[Result]:
@@ -37,7 +50,16 @@ def check_networks(
         name = f"network {network.name}"
         found = existing.get(network.name)
         if found is None:
-            if will_create:
+            taken = _overlapping(network.subnet, existing)
+            if will_create and taken:
+                results.append(
+                    failed(
+                        name,
+                        f"{network.subnet} overlaps with {taken}",
+                        "set another subnet in trade2026_networks, or remove that network if nobody uses it",
+                    )
+                )
+            elif will_create:
                 results.append(passed(name, f"will be created with {network.subnet}"))
             else:
                 results.append(

@@ -42,6 +42,9 @@ def check_writable(root: Path) -> list[Result]:
         place = place.parent
     if os.access(place, os.W_OK | os.X_OK):
         return [passed("permission", f"{place} is writable")]
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        message = f"the file system of {place} is mounted read-only"
+        return [failed("permission", message, "mount it for writing, or choose another trade2026_root")]
     return [
         failed(
             "permission", f"{place} is not writable", "run as root or with `--become`, or choose another trade2026_root"

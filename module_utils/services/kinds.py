@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 LAST_PORT = 65535
+# Characters of a value that a message shows.
+LONGEST_SHOWN = 200
 TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
 FALSE = frozenset({"n", "no", "off", "0", "false", "f"})
 # The smallest memory limit that the Docker engine accepts.
@@ -50,7 +52,7 @@ def parse(kind: str, name: str, value: Any) -> Any:
             raise ValueError("it is empty")
         return rule.parse(value)
     except (TypeError, ValueError, OverflowError) as error:
-        shown = "the value" if rule.secret else repr(plain(value))
+        shown = "the value" if rule.secret else display(value)
         reason = f" ({error})" if isinstance(error, _ReasonError) else ""
         raise KindError(f"{name}: {shown} is not {rule.noun}{reason}; {rule.advice}") from None
 
@@ -66,6 +68,12 @@ def fault(kind: str, name: str, value: Any) -> str:
 
 class _ReasonError(ValueError):
     """A ValueError whose text helps the reader; Python's own texts do not."""
+
+
+def display(value: Any) -> str:
+    """A value for a message, shortened."""
+    text = repr(plain(value))
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}… ({len(text)} characters)"
 
 
 def plain(value: Any) -> Any:
@@ -371,6 +379,24 @@ def _client_scopes(value: Any) -> list[str]:
     return [_matching(r"[!#-\[\]-~]+")(scope) for scope in _list(entry["scopes"])]
 
 
+HOOKS = ("before_deploy", "after_deploy", "after_rollback", "on_failure")
+
+
+def _hooks(value: Any) -> dict[str, Any]:
+    """Event → a command as a list of words, or the path of a YAML file."""
+    found = {}
+    for name, hook in _mapping(value).items():
+        if name not in HOOKS:
+            raise _ReasonError(f"there is no hook {name!r}")
+        words = _list(hook) if isinstance(hook, list | tuple) else [hook]
+        if not words or not all(_text(word).strip() for word in words[:1]):
+            raise _ReasonError(f"{name} names no command")
+        if not isinstance(hook, list | tuple) and not _text(hook).endswith((".yml", ".yaml")):
+            raise _ReasonError(f"{name} is neither a list nor the path of a YAML file")
+        found[str(name)] = [_text(word) for word in words] if isinstance(hook, list | tuple) else _text(hook)
+    return found
+
+
 def _or_empty(parse_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The empty text, or what the parser takes."""
     return lambda value: "" if value == "" else parse_value(value)
@@ -578,6 +604,14 @@ KINDS: Mapping[str, Kind] = _kinds(
         _map_of(_CLIENT, _matching(r"[^\x00-\x1f\x7f]{8,}")),
         "dict",
         secret=True,
+    ),
+    Kind(
+        "hooks",
+        "a mapping of hooks",
+        "write each of before_deploy, after_deploy, after_rollback and on_failure as a command [word, word], or as the "
+        "path of a YAML file",
+        _hooks,
+        "dict",
     ),
     Kind(
         "index_patterns",

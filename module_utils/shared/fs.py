@@ -77,6 +77,21 @@ def display_name(path: bytes) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def explain(error: OSError) -> str:
+    """What went wrong with a path, and what to do, for people."""
+    remedies = {
+        errno.ENOSPC: "free some space there, then run again",
+        errno.EDQUOT: "raise the quota or free some space there, then run again",
+        errno.EROFS: "mount the file system for writing, then run again",
+        errno.EACCES: "make it accessible for the user that Ansible becomes",
+        errno.EPERM: "make it accessible for the user that Ansible becomes (`lsattr` shows whether it is immutable)",
+        errno.EIO: "the disk fails; look at the machine's kernel log",
+    }
+    where = f"{error.filename}: " if error.filename else ""
+    what = error.strerror or type(error).__name__
+    return f"{where}{what}; {remedies.get(error.errno or 0, 'correct it, then run again')}"
+
+
 # Walking.
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,11 +14,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from site_under_test import SERVICES, SOURCE_TREE, Run, Site, docker_log, engine_state, listing
+from site_under_test import SERVICES, SOURCE_TREE, Run, Site, docker_log, engine_state, listing, only_one
 
 # Short, because a socket path below it must not exceed 107 bytes.
 BASE = Path("/var/tmp/trade2026-test")
 LOCK = Path("/run/lock/trade2026-integration")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--every-engine", action="store_true", help="test on all Docker engines, not on the newest alone")
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,7 @@ class FreshHost:
 @pytest.fixture(scope="session", autouse=True)
 def machine() -> Iterator[None]:
     """A lock on the machine: a second run, from another clone, would remove the sites of the first."""
-    with LOCK.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pytest.exit(f"Other integration tests are running and hold {LOCK}. Wait until they end.", returncode=1)
+    with only_one(LOCK):
         yield
 
 

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 from local_inventory import SERVICES
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +59,9 @@ class Site:
     root: Path
     number: int
     variables: dict[str, Any] = field(default_factory=dict)
+    # How to reach another engine than the machine's own: SecondEngine.enter and .environment.
+    enter: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
     def __post_init__(self) -> None:
         self.project = f"trade2026-test{self.number}"
@@ -87,9 +93,9 @@ class Site:
         """Start a playbook as a user would, with this site's variables."""
         extra = json.dumps({**self.extra_vars, **variables})
         return subprocess.Popen(
-            ["ansible-playbook", playbook, "--extra-vars", extra, *args],
+            [*self.enter, "ansible-playbook", playbook, "--extra-vars", extra, *args],
             cwd=PROJECT_ROOT,
-            env={**os.environ, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
+            env={**self.environment, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -106,16 +112,20 @@ class Site:
             raise
         return Run(process.returncode, output)
 
+    def docker(self, *args: str) -> str:
+        """Standard output of a docker command on the site's engine; fails if the command fails."""
+        done = self._attempt(*args)
+        done.check_returncode()
+        return done.stdout
+
+    def _attempt(self, *args: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["docker", *args], env=self.environment, capture_output=True, text=True, check=False)
+
     def inspect(self, *services: str) -> dict[str, Any]:
         """Service → `docker inspect` of its container, for those that exist."""
         found = {}
         for service in services or SERVICES:
-            done = subprocess.run(
-                ["docker", "container", "inspect", f"{self.prefix}{service}"],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            done = self._attempt("container", "inspect", f"{self.prefix}{service}")
             if done.returncode == 0:
                 found[service] = json.loads(done.stdout)[0]
         return found
@@ -151,16 +161,16 @@ class Site:
 
     def remove(self) -> None:
         """Remove everything that this site created."""
-        names = docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}").split()
+        names = self.docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}")
         if names:
-            docker("rm", "--force", "--volumes", *names)
+            self.docker("rm", "--force", "--volumes", *names.split())
         # Tags of restore points, which keep images. Of an image with another tag, only this tag is removed.
-        tags = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
+        tags = self.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
         for tag in tags:
             if tag.startswith(f"localhost/trade2026/restore/{self.project}/"):
-                docker("image", "rm", tag)
+                self.docker("image", "rm", tag)
         for network in self.networks.values():
-            subprocess.run(["docker", "network", "rm", network["name"]], capture_output=True, check=False)
+            self._attempt("network", "rm", network["name"])
         shutil.rmtree(self.root, ignore_errors=True)
 
 
@@ -171,6 +181,17 @@ def _leaves(value: Any) -> list[str]:
     if isinstance(value, list):
         return [leaf for item in value for leaf in _leaves(item)]
     return [str(value)]
+
+
+@contextlib.contextmanager
+def only_one(lock: Path) -> Iterator[None]:
+    """Hold a lock on the machine, or end the tests at once if those of another clone hold it."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit(f"Other tests of this kind are running and hold {lock}. Wait until they end.", returncode=1)
+        yield
 
 
 def kill_with_children(process: subprocess.Popen[str]) -> None:

@@ -8,13 +8,12 @@ wrong variables, a broken template, a port in use and an image that does not sta
 from __future__ import annotations
 
 import re
-import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from site_under_test import SOURCE_TREE, Run, Site, docker, engine_state, listing
+from site_under_test import SOURCE_TREE, Run, Site, docker, listing
 
 
 @pytest.fixture
@@ -95,25 +94,3 @@ def test_a_registry_that_does_not_answer_is_named(other: Site) -> None:
     assert_readable(run)
     assert "127.0.0.1:1/" in run.output
     assert not other.inspect()
-
-
-def test_removal_requires_a_confirmation_and_says_which(other: Site) -> None:
-    deployed = other.play("--limit", "nats")
-    assert deployed.code == 0, deployed.errors
-    before = other.started()
-    refused = other.play("--limit", "nats", playbook="playbooks/remove.yml")
-    assert_readable(refused)
-    assert other.started() == before
-    confirmation = re.search(r"-e remove_containers_of=.*", refused.output)
-    assert confirmation, refused.output
-    files = listing(other.root)
-    assert files
-
-    removed = other.play(
-        "--limit", "nats", *shlex.split(confirmation[0]), "-e", "remove_networks=true", playbook="playbooks/remove.yml"
-    )
-
-    assert removed.code == 0, removed.errors
-    assert not other.inspect()
-    assert not set(engine_state()["networks"]) & {network["name"] for network in other.networks.values()}
-    assert {entry[0] for entry in files} <= {entry[0] for entry in listing(other.root)}

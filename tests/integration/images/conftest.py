@@ -1,171 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A local registry and a tiny image, for tests of the role `image` alone."""
+"""Fixtures for tests of the role `image` alone."""
 
 from __future__ import annotations
 
-import json
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
-
-ROOT = Path(__file__).resolve().parents[3]
-PLAYBOOK = Path(__file__).with_name("images.yml")
-NAME = "trade2026-test/tiny"
-
-
-def docker(*words: str) -> str:
-    """Output of `docker WORDS`."""
-    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout.strip()
-
-
-def free_port() -> int:
-    """A loopback port on which nothing listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-class Registry:
-    """Debian's docker-registry on loopback, where Docker does not require TLS."""
-
-    def __init__(self, folder: Path, command: str) -> None:
-        self.port = free_port()
-        self.host = f"127.0.0.1:{self.port}"
-        self._command = command
-        self._config = folder / "registry.yml"
-        self._config.write_text(
-            yaml.safe_dump(
-                {
-                    "version": 0.1,
-                    "log": {"level": "error"},
-                    "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
-                    "http": {"addr": self.host},
-                }
-            )
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the registry and wait until its port answers."""
-        self._process = subprocess.Popen(
-            [self._command, "serve", str(self._config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.05)
-        raise AssertionError(f"{self._command} does not listen on {self.host}")
-
-    def stop(self) -> None:
-        """Stop the process that `start` started."""
-        if self._process:
-            self._process.terminate()
-            self._process.wait(timeout=20)
-            self._process = None
-
-    def push(self, marker: str, tag: str) -> str:
-        """Push an image with the label `marker` as NAME:tag, remove it locally, and return its digest."""
-        reference = f"{self.host}/{NAME}:{tag}"
-        archive = subprocess.run(
-            ["tar", "--create", "--mtime=@0", "--owner=0", "--group=0", "--file=-", "--files-from=/dev/null"],
-            check=True,
-            capture_output=True,
-        ).stdout
-        subprocess.run(
-            ["docker", "import", "--change", f"LABEL marker={marker}", "-", reference],
-            input=archive,
-            check=True,
-            capture_output=True,
-        )
-        docker("push", "--quiet", reference)
-        digest = str(json.loads(docker("image", "inspect", reference))[0]["RepoDigests"][0]).partition("@")[2]
-        docker("image", "rm", "--force", docker("image", "inspect", "--format", "{{.Id}}", reference))
-        return digest
+from image_tools import NAME, Registry, Role, remove
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[Registry]:
     """A running registry; its images are removed from the engine afterwards."""
-    command = shutil.which("docker-registry")
-    assert command, "docker-registry is missing: apt-get install docker-registry"
-    server = Registry(tmp_path, command)
+    server = Registry(tmp_path)
     server.start()
     yield server
     server.stop()
     remove(f"{server.host}/{NAME}")
-
-
-def remove(repository: str) -> None:
-    """Remove every image of a repository from the engine."""
-    images = docker("image", "ls", "--quiet", "--no-trunc", "--filter", f"reference={repository}").split()
-    if images:
-        docker("image", "rm", "--force", *set(images))
-
-
-class Run:
-    """The result of one run of images.yml."""
-
-    def __init__(self, process: subprocess.CompletedProcess[str], result: Path) -> None:
-        self.code = process.returncode
-        self.output = process.stdout + process.stderr
-        self.images: dict[str, dict[str, Any]] = json.loads(result.read_text()) if result.is_file() else {}
-
-
-class Role:
-    """Runs the role `image` for the caller's services."""
-
-    def __init__(self, folder: Path) -> None:
-        self.root = folder / "trade2026"
-        self.lock = self.root / "infrastructure/docker/images.lock.json"
-        self._folder = folder
-
-    def run(self, services: dict[str, Any], *words: str, **variables: Any) -> Run:
-        """One run of the playbook."""
-        result = self._folder / "result.json"
-        result.unlink(missing_ok=True)
-        hosts: dict[str, Any] = {name: {} for name in services}
-        inventory = {
-            "all": {
-                "vars": {
-                    "ansible_connection": "local",
-                    "ansible_python_interpreter": sys.executable,
-                    "root": str(self.root),
-                    "image_cache": str(self._folder / "cache"),
-                    "image_retries": 2,
-                    "image_retry_delay_s": 0.1,
-                    "services": services,
-                    "result_file": str(result),
-                },
-                "children": {"primary": {"hosts": {next(iter(services)): {}}}, "services": {"hosts": hosts}},
-            }
-        }
-        path = self._folder / "inventory.yml"
-        path.write_text(yaml.safe_dump(inventory))
-        process = subprocess.run(
-            [
-                str(Path(sys.executable).with_name("ansible-playbook")),
-                *("--inventory", str(path)),
-                # Extra variables win over the role's own, so that a test can pass its own recipes.
-                *("--extra-vars", json.dumps(variables)),
-                *words,
-                str(PLAYBOOK),
-            ],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        return Run(process, result)
 
 
 @pytest.fixture

@@ -7,14 +7,13 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from site_under_test import PROJECT_ROOT, Site
-
-from .offline import OfflineEngine
+from second_engine import SecondEngine
+from site_under_test import Run, Site
 
 BASE = Path("/var/tmp/trade2026-test-bundle")
 # A service and an application: the image of the one is named by its recipe, that of the other by its migrated sources.
@@ -65,11 +64,17 @@ def bundle() -> Iterator[Bundle]:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[OfflineEngine]:
-    engine = OfflineEngine(BASE / "engine")
+def engine() -> Iterator[SecondEngine]:
+    engine = SecondEngine(BASE / "engine")
     engine.start()
     yield engine
     engine.stop()
+
+
+def deploy(bundle: Bundle, engine: SecondEngine, **changes: Any) -> Run:
+    """Run core.yml on the engine, as the bundle's site does."""
+    site = replace(bundle.site, enter=engine.enter, environment=engine.environment)
+    return site.play(LIMIT, **bundle.variables(**changes))
 
 
 def test_a_bundle_has_every_image_and_what_it_is_held_to(bundle: Bundle) -> None:
@@ -81,7 +86,7 @@ def test_a_bundle_has_every_image_and_what_it_is_held_to(bundle: Bundle) -> None
     assert manifest["files"]["images.tar"]["size"] == (bundle.folder / "images.tar").stat().st_size
 
 
-def test_the_engine_has_no_image_and_no_network(engine: OfflineEngine) -> None:
+def test_the_engine_has_no_image_and_no_network(engine: SecondEngine) -> None:
     assert engine.images() == set()
     routes = engine.run("ip", "route", "show", "default")
     assert (routes.returncode, routes.stdout) == (0, "")
@@ -89,39 +94,39 @@ def test_the_engine_has_no_image_and_no_network(engine: OfflineEngine) -> None:
     assert {link["ifname"] for link in links} <= {"lo", "docker0"}
 
 
-def test_an_altered_bundle_is_refused_and_nothing_is_loaded(bundle: Bundle, engine: OfflineEngine) -> None:
+def test_an_altered_bundle_is_refused_and_nothing_is_loaded(bundle: Bundle, engine: SecondEngine) -> None:
     images = bundle.folder / "images.tar"
     middle = images.stat().st_size // 2
     with images.open("r+b") as file:
         byte = os.pread(file.fileno(), 1, middle)
         os.pwrite(file.fileno(), bytes([byte[0] ^ 1]), middle)
         try:
-            run = engine.play(PROJECT_ROOT, bundle.variables(), LIMIT)
+            run = deploy(bundle, engine)
         finally:
             os.pwrite(file.fileno(), byte, middle)
-    said = " ".join(run.stdout.split())
-    assert run.returncode != 0
+    said = " ".join(run.output.split())
+    assert run.code != 0
     assert "altered: its SHA-256 is" in said
     assert "Nothing was loaded" in said
-    assert "Traceback" not in run.stdout
+    assert "Traceback" not in run.output
     assert engine.images() == set()
 
 
-def test_a_bundle_is_deployed_without_an_image_and_without_a_network(bundle: Bundle, engine: OfflineEngine) -> None:
-    run = engine.play(PROJECT_ROOT, bundle.variables(), LIMIT)
-    assert run.returncode == 0, run.stdout[-4000:]
-    assert engine.images() == {image["reference"] for image in bundle.manifest["images"].values()}
+def test_a_bundle_is_deployed_without_an_image_and_without_a_network(bundle: Bundle, engine: SecondEngine) -> None:
+    run = deploy(bundle, engine)
+    assert run.code == 0, run.output[-4000:]
+    loaded = {tag for tag in engine.images() if not tag.startswith("localhost/trade2026/restore/")}
+    assert loaded == {image["reference"] for image in bundle.manifest["images"].values()}
     names = set(engine.docker("ps", "--filter", "health=healthy", "--format", "{{.Names}}").split())
     assert names == {bundle.site.prefix + name for name in SERVICES}
 
-    again = engine.play(PROJECT_ROOT, bundle.variables(), LIMIT)
-    assert again.returncode == 0, again.stdout[-4000:]
-    assert "changed=0" in again.stdout
-    assert all(f"changed={number}" not in again.stdout for number in range(1, 10)), again.stdout[-3000:]
+    again = deploy(bundle, engine)
+    assert again.code == 0, again.output[-4000:]
+    assert again.changed_hosts == set(), again.output
 
 
-def test_another_version_than_the_bundle_s_is_refused(bundle: Bundle, engine: OfflineEngine) -> None:
-    run = engine.play(PROJECT_ROOT, bundle.variables(valkey_image="valkey/valkey:9.9.9"), LIMIT)
-    said = " ".join(run.stdout.split())
-    assert run.returncode != 0
+def test_another_version_than_the_bundle_s_is_refused(bundle: Bundle, engine: SecondEngine) -> None:
+    run = deploy(bundle, engine, valkey_image="valkey/valkey:9.9.9")
+    said = " ".join(run.output.split())
+    assert run.code != 0
     assert "valkey: valkey/valkey:9.9.9 is declared, and the bundle was made for valkey/valkey:8.1.8-alpine" in said

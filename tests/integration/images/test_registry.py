@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from .conftest import NAME, Registry, Role, docker
+from image_tools import NAME, Registry, Role, docker
 
 TINY = {"tiny": {"official": f"{NAME}:1.0.0", "recipe": "tiny"}}
 

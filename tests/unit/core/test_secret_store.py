@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,23 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(SecretError, match=r"clients\.json is not JSON"):
         ensure(tmp_path, CLIENTS)
     assert (tmp_path / "authn/clients.json").read_text() == "{"
+
+
+@pytest.mark.parametrize("content", [b"", b" \n"])
+def test_an_emptied_secret_is_made_again(tmp_path: Path, content: bytes) -> None:
+    entry = {"path": "valkey/password", "kind": "password", "gid": os.getgid()}
+    ensure(tmp_path, entry)
+    file = tmp_path / "valkey/password"
+    file.write_bytes(content)
+    assert ensure(tmp_path, entry).created == ["valkey/password"]
+    assert len(file.read_text(encoding="utf-8").strip()) > 30
+
+
+def test_a_secret_that_is_no_text_is_named_and_left_alone(tmp_path: Path) -> None:
+    entry = {"path": "valkey/password", "kind": "password", "gid": os.getgid()}
+    ensure(tmp_path, entry)
+    file = tmp_path / "valkey/password"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(SecretError, match="is not text"):
+        ensure(tmp_path, entry)
+    assert file.read_bytes() == b"\xff\xfe"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -12,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.deployment.journal import Journal, JournalError, is_alive, this_run
+from ansible.module_utils.deployment import audit
+from ansible.module_utils.deployment.journal import DAMAGED, Journal, JournalError, is_alive, this_run
 from ansible.module_utils.deployment.model import Operation
 
 OPERATIONS = (
@@ -85,7 +87,9 @@ def test_a_dead_runs_lock_is_taken_over_once(tmp_path: Path) -> None:
     # A third run that found the same dead one comes too late.
     with pytest.raises(JournalError):
         journal.begin(this_run("r3", "third", os.getpid()), OPERATIONS, take_over="dead")
-    assert sorted(path.name for path in journal.folder.iterdir()) == ["current.jsonl", "interrupted.jsonl", "lock"]
+    left = sorted(path.name for path in journal.folder.iterdir())
+    assert left == ["current.jsonl", "head", "interrupted.jsonl", "lock"]
+    assert [(line["run"], line["result"]) for line in audit.read(tmp_path).lines] == [("dead", "interrupted")]
 
 
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
@@ -97,12 +101,97 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
 
 def test_a_damaged_lock_is_named(tmp_path: Path) -> None:
     journal = begun(tmp_path)
-    journal.lock.write_text("{}", encoding="utf-8")
-    with pytest.raises(JournalError, match="names no owner"):
-        journal.owner()
-    journal.lock.write_text("", encoding="utf-8")
-    with pytest.raises(JournalError, match="not JSON"):
-        journal.owner()
+    for damage in (b"{}", b"", b"[1]", b"\xff\xfe", b'{"run": "r1"', b"null"):
+        journal.lock.write_bytes(damage)
+        with pytest.raises(JournalError, match=r"is damaged: .* -e core_take_over=damaged-lock"):
+            journal.owner()
+        with pytest.raises(JournalError, match="is damaged"):
+            journal.begin(this_run("r2", "another", os.getpid()), OPERATIONS)
+    journal.begin(this_run("r2", "another", os.getpid()), OPERATIONS, take_over=DAMAGED)
+    holder = journal.owner()
+    assert holder is not None
+    assert holder.run == "r2"
+
+
+def test_a_lock_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed while it writes its lock leaves none."""
+    journal = Journal(tmp_path)
+
+    def killed(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", killed)
+    with pytest.raises(KeyboardInterrupt):
+        journal.begin(this_run("r1", "somebody", os.getpid()), OPERATIONS)
+    monkeypatch.undo()
+    assert journal.owner() is None
+    journal.begin(this_run("r2", "somebody", os.getpid()), OPERATIONS)
+    assert not list(journal.folder.glob("lock.new-*"))
+
+
+def test_a_file_system_without_hard_links_has_a_lock_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_args: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    journal = begun(tmp_path)
+    holder = journal.owner()
+    assert holder is not None
+    assert holder.run == "r1"
+    with pytest.raises(JournalError, match="another run is under way"):
+        Journal(tmp_path).begin(this_run("r2", "another", os.getpid()), OPERATIONS)
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\xff\xfe\x00", b"null\n[]\n7\n", b'{"event": "begin"}\n', b'{"event": "done"}\n', b'{"event"\n']
+)
+def test_a_damaged_journal_is_read_as_far_as_it_can_be(tmp_path: Path, damage: bytes) -> None:
+    journal = begun(tmp_path)
+    journal.done("r1", [("machine", "directory data")])
+    journal.current.write_bytes(journal.current.read_bytes() + damage)
+    assert journal.progress().done == (("machine", "directory data"),)
+    journal.current.write_bytes(damage)
+    assert journal.progress().text.startswith("0 of 0")
+    assert "another run is under way" in journal.refusal(journal.owner())
+    journal.previous.write_bytes(damage)
+    assert journal.finished_run() == ""
+    assert journal.finish("r1", ["valkey"]) != []
+    assert journal.owner() is None
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = begun(tmp_path)
+    before = journal.current.read_bytes()
+    real = os.write
+
+    def full(handle: int, data: bytes) -> int:
+        real(handle, bytes(data)[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        journal.done("r1", [("machine", "directory data")])
+    problems = journal.finish("r1")
+    monkeypatch.undo()
+    assert journal.previous.read_bytes() == before
+    assert audit.read(tmp_path).lines == ()
+    assert any("No space left" in line for line in problems)
+    assert journal.owner() is None
+
+
+def test_a_run_that_lost_its_lock_is_stopped(tmp_path: Path) -> None:
+    journal = begun(tmp_path, "first")
+    journal.require("first")
+    journal.begin(this_run("second", "another", os.getpid()), OPERATIONS, take_over="first")
+    with pytest.raises(JournalError, match="has lost its lock"):
+        journal.require("first")
+
+
+def test_the_journal_says_what_a_killed_run_was_doing(tmp_path: Path) -> None:
+    journal = begun(tmp_path)
+    journal.done("r1", [("machine", "directory data")])
+    progress = journal.progress()
+    assert progress.open == (("valkey", "container"),)
 
 
 def test_the_folders_are_closed_whatever_the_umask(tmp_path: Path) -> None:
@@ -127,6 +216,11 @@ def test_a_process_is_alive_until_it_ends_and_its_number_means_nothing_to_anothe
 
 def test_a_run_of_another_controller_counts_as_alive() -> None:
     run = replace(this_run("r1", "somebody", 1), controller="elsewhere", boot="another")
+    assert is_alive(run)
+
+
+def test_a_controller_of_the_same_name_is_another_one() -> None:
+    run = replace(this_run("r1", "somebody", 1), machine="0" * 16, boot="another")
     assert is_alive(run)
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+from ansible.module_utils.core.files import FilesError
 from ansible.module_utils.core.secret_store import scrypt_hash
 from ansible.module_utils.deployment.engine import moment, parse_container
 from ansible.module_utils.deployment.observe import (
@@ -45,6 +48,45 @@ def test_files_as_declared_give_no_difference_and_the_time_of_the_last_change(tm
     found = observe_files(params(tmp_path), [CONFIG])
     assert found.files == ()
     assert (found.newest_file, found.newest_change) == (CONFIG, (tmp_path / CONFIG).stat().st_ctime)
+
+
+def test_a_file_from_the_future_says_nothing_after_the_clock_was_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the container would be recreated in every run until the clock gets there again."""
+    site(tmp_path)
+    written = (tmp_path / CONFIG).stat().st_ctime
+    os.utime(tmp_path / "secrets/valkey/password", (written - 7200, written - 7200))
+    monkeypatch.setattr(time, "time", lambda: written - 3600)
+    found = observe_files(params(tmp_path), [CONFIG])
+    assert (found.newest_file, round(found.newest_change)) == ("secret valkey/password", round(written - 7200))
+    monkeypatch.setattr(time, "time", lambda: written + 1)
+    assert observe_files(params(tmp_path), [CONFIG]).newest_file == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"), [(b"", "its file was emptied"), (b" \n", "its file was emptied"), (None, "it does not exist")]
+)
+def test_a_lost_secret_is_planned_again(tmp_path: Path, content: bytes | None, cause: str) -> None:
+    site(tmp_path)
+    file = tmp_path / "secrets/valkey/password"
+    if content is None:
+        file.unlink()
+    else:
+        file.write_bytes(content)
+    declared = [{"path": "valkey/password", "kind": "password", "gid": os.getgid(), "mode": 0o640}]
+    found = observe_secrets(tmp_path / "secrets", declared, "salt")
+    assert [(secret.action, secret.cause) for secret in found] == [("create", cause)]
+
+
+def test_a_secret_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    site(tmp_path)
+    (tmp_path / "secrets/valkey/password").write_bytes(b"\xff\xfe")
+    declared = [{"path": "valkey/password", "kind": "password", "gid": 0}]
+    with pytest.raises(FilesError, match="is not text"):
+        observe_secrets(tmp_path / "secrets", declared, "salt")
+    with pytest.raises(FilesError, match="is not text"):
+        observe_files(params(tmp_path), [CONFIG])
 
 
 def test_a_differing_file_has_a_diff_without_the_secret(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_a_plan_that_holds_gives_its_part() -> None:
     ("changes", "says"),
     [
         ({"now": NOW + timedelta(hours=25)}, "it expired at 2026-11-27"),
+        ({"now": NOW - timedelta(hours=1)}, "in the future; check the controllers' clocks"),
         ({"version": "version-2"}, "another version of this project"),
         ({"site": {**SITE, "root": "/srv/other"}}, "another site: root was /srv/trade2026, is /srv/other"),
         ({"machine": "core-2"}, "another site: it has no machine core-2"),

@@ -116,6 +116,16 @@ def test_a_network_with_another_property_is_refused_with_its_name(changes: dict[
 
 
 @pytest.mark.parametrize(
+    ("subnet", "ok"), [("172.21.4.0/24", False), ("172.16.0.0/12", False), ("10.0.0.0/8", True), ("fd00::/64", True)]
+)
+def test_a_network_that_would_overlap_with_another_one_is_named(subnet: str, ok: bool) -> None:
+    """The engine refuses it, in the middle of a run."""
+    result = one(engine.check_networks([NETWORK], {"another": network(subnets=(subnet,))}, True))
+    assert result.ok is ok
+    assert ok or f"172.21.0.0/16 overlaps with the network another ({subnet})" in result.message
+
+
+@pytest.mark.parametrize(
     ("labels", "ok"),
     [
         (

@@ -19,6 +19,9 @@ MEANING: dict[str, list[tuple[Any, Any]]] = {
     "any": [({"a": 1}, {"a": 1})],
     "text": [("a b", "a b"), ("", "")],
     "word": [("a b", "a b"), (True, "true"), (1024, "1024")],
+    "hooks": [
+        ({"on_failure": ["mail", 1], "after_deploy": "a.yml"}, {"on_failure": ["mail", "1"], "after_deploy": "a.yml"})
+    ],
     "boolean": [(True, True), ("no", False), ("True", True), (0, False)],
     "port": [(1, 1), ("65535", 65535), (6379.0, 6379)],
     "port_or_0": [(0, 0), ("9327", 9327)],
@@ -96,6 +99,7 @@ MEANING: dict[str, list[tuple[Any, Any]]] = {
 
 # Kind → values of the right type for a variable of the kind, mostly, that mean nothing.
 NONSENSE: dict[str, list[Any]] = {
+    "hooks": ["notify", [], {"before": ["true"]}, {"before_deploy": []}, {"on_failure": "notify"}, {"on_failure": {}}],
     "boolean": ["perhaps", "", 2, [], {}],
     "port": [0, -1, 65536, "many", "", "80 80", 1.5, True, [], {}],
     "port_or_0": [-1, 65536, "none", "", True],

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One engine and one deployed service for all tests of faults."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from faulty_site import KEY, VALUE, FaultyEngine, FaultySite
+
+# Short, because a socket path below it must not exceed 107 bytes.
+BASE = Path("/var/tmp/trade2026-faults")
+IMAGES = ("localhost/trade2026/valkey", "localhost/trade2026/probe")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[FaultyEngine]:
+    """The tests' own engine, with the images of the service."""
+    engine = FaultyEngine(BASE / "engine")
+    engine.create()
+    try:
+        engine.load(*IMAGES)
+        yield engine
+    finally:
+        engine.remove()
+        shutil.rmtree(BASE, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def disk(engine: FaultyEngine) -> Iterator[Path]:
+    """A small file system, which the tests fill up and make read-only."""
+    folder = BASE / "root"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "tmpfs", str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.fixture(scope="session")
+def deployed(engine: FaultyEngine, disk: Path) -> FaultySite:
+    """The site with Valkey running and a value in it."""
+    site = FaultySite(root=disk, number=1, variables={"trade2026_min_free_gib": 0})
+    site.engine = engine
+    site.converge()
+    assert site.command("SET", KEY, VALUE) == "OK"
+    return site
+
+
+@pytest.fixture
+def site(deployed: FaultySite) -> Iterator[FaultySite]:
+    """The site as declared; afterwards the value is still in it."""
+    yield deployed
+    assert deployed.command("GET", KEY) == VALUE

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A purge removes what the project created and nothing else, and says how much before."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.deployment.purge import NETWORK_LABEL, Purge, PurgeError
+from ansible.module_utils.deployment.teardown import in_batches, without_fragments
+
+PROJECT = "trade2026-test"
+CONFIG = "config/infrastructure/valkey/valkey.conf"
+FRAGMENT = "infrastructure/docker/services/valkey.yml"
+CORE_FILE = "infrastructure/docker/docker-compose.core.yml"
+
+
+class Engine:
+    """Stands in for the Docker SDK's client: containers and networks, and what was asked for, in order."""
+
+    def __init__(self) -> None:
+        self.containers_left = {"valkey": PROJECT, "foreign": "another-project"}
+        self.networks_left = {"backend": PROJECT, "theirs": ""}
+        self.users: dict[str, list[str]] = {}
+        self.log: list[str] = []
+        self.fails = False
+
+    def info(self) -> dict[str, Any]:
+        return {}
+
+    def networks(self) -> list[Any]:
+        return []
+
+    def containers(self, all: bool = False, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
+        names = list(self.containers_left) if filters is None else self.users.get(filters["network"], [])
+        return [{"Id": name, "Names": [f"/{name}"], "Labels": self._labels(name)} for name in names]
+
+    def _labels(self, name: str) -> dict[str, str]:
+        return {
+            "com.docker.compose.project": self.containers_left.get(name, ""),
+            "com.docker.compose.service": "valkey",
+        }
+
+    def inspect_container(self, name: str) -> dict[str, Any]:
+        return {
+            "Id": name,
+            "Name": f"/{name}",
+            "Image": "sha256:1",
+            "Config": {"Image": "valkey", "Labels": self._labels(name), "StopTimeout": 7},
+            "HostConfig": {},
+            "State": {"Status": "running"},
+        }
+
+    def inspect_network(self, name: str) -> dict[str, Any]:
+        from docker.errors import NotFound
+
+        if name not in self.networks_left:
+            raise NotFound("no such network")
+        return {"Labels": {NETWORK_LABEL: self.networks_left[name]}, "Containers": {}}
+
+    def stop(self, name: str, timeout: int) -> None:
+        from docker.errors import APIError
+
+        if self.fails:
+            raise APIError("it does not stop")
+        self.log.append(f"stop {name} within {timeout}")
+
+    def remove_container(self, name: str, v: bool, force: bool) -> None:
+        self.log.append(f"remove container {name}")
+
+    def remove_network(self, name: str) -> None:
+        self.log.append(f"remove network {name}")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A deployment, with files that the project did not write."""
+    for name, text in {
+        CONFIG: "maxmemory 1gb\n",
+        "config/infrastructure/valkey/mine.txt": "by hand\n",
+        FRAGMENT: "name: x\n",
+        CORE_FILE: "include:\n  - path: services/valkey.yml\n",
+        "data/valkey/dump.rdb": "12345",
+        "data/valkey/dir/more": "123",
+        "secrets/valkey/password": "s",
+        "secrets/opa/token": "s",
+        "unrelated/file": "x",
+    }.items():
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path / "root"
+
+
+def purge(root: Path, engine: Engine, **changes: Any) -> Purge:
+    params = {
+        "root": str(root),
+        "secrets_root": str(root / "secrets"),
+        "project": PROJECT,
+        "services": [
+            {
+                "name": "valkey",
+                "fragment": FRAGMENT,
+                "files": [CONFIG],
+                "edited": [],
+                "data": ["data/valkey"],
+                "directories": ["data/valkey", "config/infrastructure/valkey"],
+                "secrets": ["valkey/password"],
+            }
+        ],
+        "networks": ["backend", "theirs", "missing"],
+        "machine": {"files": [CORE_FILE], "directories": ["config", "config/infrastructure", "data"]},
+        "forbidden": [],
+        "data": False,
+        "restore_points": False,
+        **changes,
+    }
+    work = Purge(params, engine)
+    work.look()
+    return work
+
+
+def left(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
+
+
+def test_containers_go_first_then_networks_then_files_and_data_stays(root: Path) -> None:
+    engine = Engine()
+    work = purge(root, engine)
+    assert left(root) >= {CONFIG, FRAGMENT}
+    done = list(work.carry_out())
+    assert work.errors == []
+    assert engine.log == ["stop valkey within 7", "remove container valkey", "remove network backend"]
+    assert [what.partition(" ")[0] for _service, what in done] == ["container", "network", "file", "file", "file"]
+    assert set(done) == {operation.key for operation in work.operations}
+    assert left(root) == {
+        "config/infrastructure/valkey/mine.txt",
+        "data/valkey/dump.rdb",
+        "data/valkey/dir/more",
+        "secrets/valkey/password",
+        "secrets/opa/token",
+        "unrelated/file",
+    }
+    assert work.kept == {
+        "network theirs": "not created by this project; `docker network rm theirs` removes it",
+        "config/infrastructure/valkey": "it holds files that this project did not write",
+    }
+
+
+def test_it_says_how_much_data_there_is_before(root: Path) -> None:
+    work = purge(root, Engine())
+    assert [(size.bytes, size.files, size.text) for size in work.data["valkey"]] == [(8, 2, "8 B in 2 files")]
+
+
+def test_data_and_secrets_of_the_service_go_when_asked_for(root: Path) -> None:
+    work = purge(root, Engine(), data=True)
+    list(work.carry_out())
+    assert left(root) == {"config/infrastructure/valkey/mine.txt", "secrets/opa/token", "unrelated/file"}
+    assert not (root / "secrets/valkey").exists()
+
+
+def test_a_file_that_was_edited_by_hand_is_copied_first(root: Path) -> None:
+    services = purge(root, Engine()).services
+    work = purge(root, Engine(), services=[{**services[0], "edited": [CONFIG]}])
+    list(work.carry_out())
+    assert not (root / CONFIG).exists()
+    assert [Path(copy).read_text(encoding="utf-8") for copy in work.copies] == ["maxmemory 1gb\n"]
+
+
+def test_a_symlink_is_not_followed(root: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "big-disk"
+    (root / "data/valkey").rename(elsewhere)
+    (root / "data/valkey").symlink_to(elsewhere)
+    work = purge(root, Engine(), data=True)
+    list(work.carry_out())
+    assert (elsewhere / "dump.rdb").exists()
+    assert work.kept["data/valkey"] == "it is a symlink; what it points to was not created here"
+
+
+def test_a_parent_that_leads_elsewhere_is_not_followed(root: Path, tmp_path: Path) -> None:
+    source = tmp_path / "trade2025"
+    (root / "config").rename(source)
+    (root / "config").symlink_to(source)
+    work = purge(root, Engine(), forbidden=[str(source)])
+    list(work.carry_out())
+    assert (source / "infrastructure/valkey/valkey.conf").exists()
+    assert work.kept[CONFIG] == f"it is not below {root}"
+
+
+def test_a_root_inside_the_source_tree_is_refused(root: Path) -> None:
+    with pytest.raises(PurgeError, match="which is only read; nothing was removed"):
+        purge(root, Engine(), forbidden=[str(root.parent)])
+
+
+def test_a_network_that_others_use_stays(root: Path) -> None:
+    engine = Engine()
+    engine.users["backend"] = ["valkey", "grafana"]
+    work = purge(root, engine)
+    list(work.carry_out())
+    assert work.kept["network backend"] == "used by grafana"
+    assert "remove network backend" not in engine.log
+
+
+def test_nothing_else_is_removed_while_a_container_stays(root: Path) -> None:
+    engine = Engine()
+    engine.fails = True
+    before = left(root)
+    work = purge(root, engine, data=True)
+    assert list(work.carry_out()) == []
+    assert work.errors[-1] == "Nothing else was removed."
+    assert left(root) == before
+
+
+def test_data_in_use_stays(root: Path) -> None:
+    work = purge(root, Engine(), data=True)
+    with (root / "data/valkey/dump.rdb").open("rb"):
+        child = os.fork()
+        if child == 0:
+            import signal
+
+            signal.pause()
+        try:
+            list(work.carry_out())
+        finally:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+    assert "the data is in use and was kept" in work.errors[0]
+    assert (root / "data/valkey/dump.rdb").exists()
+
+
+def test_the_last_service_takes_the_machines_files_with_it(root: Path) -> None:
+    (root / "infrastructure/docker/services/nats.yml").write_text("name: x\n", encoding="utf-8")
+    (root / CORE_FILE).write_text(
+        "include:\n  - path: services/nats.yml\n  - path: services/valkey.yml\n", encoding="utf-8"
+    )
+    list(purge(root, Engine()).carry_out())
+    assert (root / CORE_FILE).read_text(encoding="utf-8") == "include:\n  - path: services/nats.yml\n"
+
+
+def test_the_core_file_without_any_service_is_empty() -> None:
+    text = "include:\n  - path: services/nats.yml\n"
+    assert without_fragments(text, ["valkey"]) == text
+    assert without_fragments(text, ["nats"]) == ""
+
+
+def test_what_was_started_last_is_stopped_first() -> None:
+    assert in_batches(["a", "b", "c"], 1) == [["c"], ["b"], ["a"]]
+    assert in_batches(["a", "b", "c"], 2) == [["c", "b"], ["a"]]
+    assert in_batches([], 2) == []

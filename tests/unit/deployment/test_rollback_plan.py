@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a plan says of rollbacks: the class of a change of version, and a return that was interrupted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from ansible.module_utils.deployment.model import DesiredMachine, Observed, ObservedService, Plan
+from ansible.module_utils.deployment.plan import class_of_change, plan
+from ansible.module_utils.preflight.rollback import check_rollback
+from test_operations import CONTAINER, NETWORK, SEEN_NETWORK, VALKEY
+
+NEWER = replace(VALKEY, image="valkey:9", image_id="sha256:9", role="valkey", version="9.1.0", has_data=True)
+RUNS = ObservedService(containers=(CONTAINER,), version="8.1.8")
+
+
+def planned(want: object, seen: ObservedService) -> Plan:
+    desired = DesiredMachine("core", (), (replace(NEWER, **want) if isinstance(want, dict) else NEWER,))
+    return plan(desired, Observed({"valkey": seen}, {NETWORK: SEEN_NETWORK}))
+
+
+def test_the_plan_says_what_going_back_takes() -> None:
+    (line,) = [line for line in planned({}, RUNS).text.splitlines() if "start image" in line]
+    assert "another image is declared; going back: image and data, " in line
+
+
+def test_an_image_of_the_same_version_can_be_taken_back() -> None:
+    found = class_of_change(replace(NEWER, version="8.1.8"), RUNS)
+    assert found is not None
+    assert found.kind == "image_only"
+
+
+def test_a_service_without_data_can_be_taken_back() -> None:
+    found = class_of_change(replace(NEWER, has_data=False), RUNS)
+    assert found is not None
+    assert found.kind == "image_only"
+
+
+@pytest.mark.parametrize(
+    ("want", "seen"), [({}, ObservedService()), ({"image_known": False}, RUNS)], ids=["first", "unknown image"]
+)
+def test_nothing_is_said_where_nothing_is_known(want: dict[str, object], seen: ObservedService) -> None:
+    assert class_of_change(replace(NEWER, **want), seen) is None  # type: ignore[arg-type]
+
+
+def test_an_upgrade_that_cannot_be_taken_back_is_refused_until_it_is_accepted() -> None:
+    (refused,) = check_rollback([NEWER], {"valkey": RUNS}, [])
+    assert not refused.ok
+    assert "from version 8.1.8 to 9.1.0" in refused.message
+    assert "core_accept_no_rollback: [valkey]" in refused.remedy
+    assert all(result.ok for result in check_rollback([NEWER], {"valkey": RUNS}, ["valkey"]))
+    assert all(result.ok for result in check_rollback([replace(NEWER, version="8.1.8")], {"valkey": RUNS}, []))
+
+
+def test_a_version_that_is_not_known_is_refused_too() -> None:
+    (refused,) = check_rollback([NEWER], {"valkey": replace(RUNS, version="")}, [])
+    assert not refused.ok
+    assert "unknown" in refused.message
+
+
+def test_an_interrupted_return_is_completed_while_what_failed_is_declared() -> None:
+    (line,) = planned({}, replace(RUNS, rollback_to=3, failed_is_declared=True)).text.splitlines()[:1]
+    assert line.startswith("valkey: restore rollback: interrupted -> restore point 3 ")
+
+
+def test_an_interrupted_return_is_given_up_when_something_else_is_declared() -> None:
+    (line,) = planned({}, replace(RUNS, rollback_to=3)).text.splitlines()[:1]
+    assert line.startswith("valkey: start rollback: interrupted -> as declared ")

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A service that was ready must stay so for a while before it counts as deployed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.probes.service import probe_service
+from probe_fakes import FakeClock
+
+STARTED = "2026-01-01T00:00:00Z"
+
+
+def document(started: str = STARTED, restarts: int = 0, health: str = "healthy", status: str = "running") -> str:
+    state = {"Status": status, "ExitCode": 3, "StartedAt": started, "Health": {"Status": health}}
+    return json.dumps([{"State": state, "RestartCount": restarts, "Image": "sha256:1", "Config": {"Image": "a:1"}}])
+
+
+def probed(tmp_path: Path, documents: Sequence[str], good_after_s: float = 10) -> tuple[dict[str, Any], FakeClock]:
+    """The answer, with the container as it is at each look; the last one stays."""
+    left = list(documents)
+    clock = FakeClock()
+
+    def docker(command: Sequence[str], **_more: Any) -> tuple[int, str, str]:
+        if "logs" in command:
+            return 0, "", ""
+        return 0, left.pop(0) if len(left) > 1 else left[0], ""
+
+    params = {
+        "name": "valkey",
+        "title": "Valkey",
+        "container": "valkey",
+        "address": "127.0.0.1",
+        "ports": {},
+        "ready_timeout_s": 60,
+        "timeout_s": 1,
+        "probes": [],
+        "secrets_root": str(tmp_path),
+        "log_lines": 5,
+        "good_after_s": good_after_s,
+    }
+    return probe_service(params, False, docker, clock=clock), clock
+
+
+def test_a_service_that_stays_healthy_is_waited_for_and_passes(tmp_path: Path) -> None:
+    answer, clock = probed(tmp_path, [document()])
+    assert answer["healthy"]
+    assert answer["good_for_s"] == 10
+    assert (answer["image"], answer["image_id"]) == ("a:1", "sha256:1")
+    assert clock.now() - FakeClock().now() >= 10
+
+
+def test_nothing_is_waited_for_when_it_is_not_asked_for(tmp_path: Path) -> None:
+    answer, clock = probed(tmp_path, [document()], good_after_s=0)
+    assert answer["healthy"]
+    assert clock.now() == FakeClock().now()
+
+
+@pytest.mark.parametrize(
+    ("later", "why"),
+    [
+        (document(started="2026-01-01T00:00:05Z", restarts=1), "has restarted"),
+        (document(status="exited"), "has stopped with exit code 3"),
+        (document(health="unhealthy"), "is unhealthy"),
+        (document(status="restarting", restarts=1), "is restarting"),
+        (document(started="2026-01-01T00:00:05Z", health="starting"), "is not healthy yet"),
+    ],
+    ids=["restarted", "stopped", "unhealthy", "restarting", "starting again"],
+)
+def test_a_service_that_ends_soon_after_it_was_ready_has_failed(tmp_path: Path, later: str, why: str) -> None:
+    answer, _clock = probed(tmp_path, [document(), document(), later])
+    assert answer["failed"]
+    assert why in answer["msg"]
+    assert "s after it was ready" in answer["msg"]
