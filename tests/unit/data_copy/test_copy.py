@@ -183,7 +183,7 @@ def test_space_counts_holes_for_nothing(data: DataSet) -> None:
     assert 3 * MIB < allocated(scan(data.source)) < 4 * MIB
 
 
-def test_too_little_space_is_said_before_anything_is_written(data: DataSet) -> None:
+def test_too_little_space_is_reported_before_anything_is_written(data: DataSet) -> None:
     made = make_plan(data, "fail")
     assert space_problems([made], 0) == []
     (problem,) = space_problems([made], 1 << 60)
@@ -396,7 +396,7 @@ def test_two_runs_at_once_are_refused(data: DataSet) -> None:
             Copier(make_plan(data, "fail"), NEVER, _nothing).run()
 
 
-def test_sockets_and_fifos_are_skipped_and_said(data: DataSet, tmp_path: Path) -> None:
+def test_sockets_and_fifos_are_skipped_and_listed(data: DataSet, tmp_path: Path) -> None:
     os.mkfifo(Path(data.source, "fifo"))
     with socket.socket(socket.AF_UNIX) as server:
         os.chdir(data.source)
@@ -505,7 +505,7 @@ def test_killed_anywhere_the_target_is_empty_or_whole_and_the_next_run_completes
     assert _tree(str(dest)) == wanted
 
 
-def test_a_plan_is_told_by_what_is_left(data: DataSet) -> None:
+def test_a_plan_depends_on_what_is_left(data: DataSet) -> None:
     made: Plan = make_plan(data, "fail")
     assert made.size == made.size_left == 3 * MIB + len(b"alpha") + len(b"odd")
     assert made.wanted >= 3 * MIB

@@ -108,7 +108,7 @@ def test_a_registry_that_stays_silent_gives_one_message_with_the_remedy(
     assert len(waits) == 2
 
 
-def test_a_registry_that_says_no_is_not_asked_again(take: Callable[..., Any], waits: list[float]) -> None:
+def test_a_registry_that_rejects_is_not_asked_again(take: Callable[..., Any], waits: list[float]) -> None:
     with pytest.raises(ImageError, match="no such image or tag"):
         take(Registry({}))
     assert waits == []

@@ -173,7 +173,7 @@ def test_without_the_yaml_package_nothing_is_edited(monkeypatch: pytest.MonkeyPa
         "--- \n...\n---\n",
     ],
 )
-def test_odd_documents_do_no_harm(text: str) -> None:
+def test_odd_documents_are_accepted(text: str) -> None:
     new, _codes = rewrite_text(text)
     assert new.replace("./data/nats", "./trading/nats") == text
 
@@ -534,7 +534,7 @@ def test_what_a_template_suggests(line: str, is_left: bool) -> None:
 
 
 @given(st.text(st.sampled_from("./tradingnats:$${}-[]'\"\\ #\n&*!|>,x~é\t"), max_size=80))
-def test_any_text_is_read_without_harm(text: str) -> None:
+def test_rewriting_any_text_twice_equals_rewriting_it_once(text: str) -> None:
     new, _codes = rewrite_text("services:\n  a:\n    volumes:\n    - " + text)
     assert rewrite_text(new)[0] == new
 
