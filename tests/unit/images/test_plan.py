@@ -88,7 +88,7 @@ def test_packages_runs_the_recipe() -> None:
 
 
 def test_an_unknown_recipe_names_those_there_are() -> None:
-    with pytest.raises(ImageError, match=r"no recipe `valkey`.*there are: base, python"):
+    with pytest.raises(ImageError, match=r"no recipe `valkey`.*valid: base, python"):
         one(VALKEY, "packages", State(recipes={name: RECIPES[name] for name in ("python", "base")}))
 
 
