@@ -69,11 +69,12 @@ def answer(
     known, unreadable = secrets_below(secrets_root)
     if unreadable:
         log = [f"(withheld, because its secrets cannot be masked: {', '.join(unreadable)} cannot be read)"]
+    mask = Mask(known)
+    # Masked before the probe's name is in front of it: `authn_tokens: ` would look like the name of a secret.
+    why = mask.output(failure.why.rstrip("."))
     shown: dict[str, Any] = mask_tree(
         {
             **result,
-            "msg": f"{service} failed verification: {failure.failing}: {failure.why.rstrip('.')}. "
-            f"Likely cause: {cause.what}. Do: {cause.remedy}.",
             "cause": cause.what,
             "remedy": cause.remedy,
             "container": container.state if container else {},
@@ -81,6 +82,8 @@ def answer(
             # As one text, so that a secret of several lines is found.
             "log": "\n".join(log),
         },
-        Mask(known).output,
+        mask.output,
     )
-    return {**shown, "log": shown["log"].splitlines()}
+    failed = f"{service} failed verification: {failure.failing}: {why}."
+    message = f"{failed} Likely cause: {cause.what}. Do: {cause.remedy}."
+    return {**shown, "msg": mask.text(message), "log": shown["log"].splitlines()}
