@@ -87,9 +87,9 @@ docker: ## Install and start Docker and Compose v2 if they are missing
 
 # The integration tests wait for containers a third of the time; the tests without Docker run in those gaps.
 .PHONY: test
-test: venv-test docker ## Run every test: the fast ones, the main job on real containers, each role by itself
+test: venv-test docker test-deps ## Run every test: the fast ones, the main job on real containers, each role by itself
 	@code=0; \
-	{ fast=0; nice $(MAKE) test-fast || fast=1; nice $(MAKE) lint-sanity && exit $$fast; } & without_docker=$$!; \
+	{ fast=0; nice $(MAKE) test-fast || fast=1; nice $(MAKE) browser || fast=1; nice $(MAKE) lint-sanity && exit $$fast; } & without_docker=$$!; \
 	trap 'kill $$without_docker 2>/dev/null || true' EXIT; \
 	$(MAKE) integration || code=1; \
 	wait $$without_docker || code=1; \
@@ -114,6 +114,10 @@ test-authn: venv-test ## Run the tests of the sample's token issuer
 	@PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$(AUTHN) \
 	    scripts/run-quietly authn pytest -q --rootdir=$(AUTHN) -o cache_dir=$(CURDIR)/.cache/pytest-authn $(AUTHN)/tests
 
+.PHONY: browser
+browser: venv-test test-deps ## Test the report's page in Chromium; screenshots are in .cache/browser (ARGS=)
+	@scripts/run-quietly browser pytest -q tests/browser $(ARGS)
+
 .PHONY: integration
 integration: venv-test docker test-deps ## Run the integration tests on real containers (ARGS=)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/integration) -v --durations=10 $(ARGS)
@@ -121,6 +125,10 @@ integration: venv-test docker test-deps ## Run the integration tests on real con
 .PHONY: test-engines
 test-engines: venv-test docker test-deps ## Run a small site on the Docker engines of Debian 12, 13 and unstable (ARGS=)
 	pytest tests/integration/engines --every-engine -v --durations=10 $(ARGS)
+
+.PHONY: test-setup
+test-setup: venv-test docker ## Run `make core` on fresh systems (Debian 12 and 13, Ubuntu 24.04) as a user who is not root (ARGS=)
+	pytest tests/systems -v --durations=10 $(ARGS)
 
 .PHONY: drill
 drill: venv-test docker test-deps ## Let each service fail in five ways and see that it is back by itself (ARGS=)
@@ -135,7 +143,7 @@ test-validation: venv-test docker ## Break services on purpose, one fault at a t
 	pytest tests/validation -v --durations=10 $(ARGS)
 
 .PHONY: test-official
-test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)
+test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: an hour (ARGS=)
 	pytest tests/official -v --durations=10 $(ARGS)
 
 .PHONY: molecule
@@ -156,7 +164,7 @@ bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 
 	python benchmarks/converge/scale.py $(ARGS)
 
 .PHONY: test-deps
-test-deps: ## Install what only the integration tests need
+test-deps: ## Install what only the integration and browser tests need
 	@scripts/ensure-test-tools
 
 .PHONY: venv-test

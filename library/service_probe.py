@@ -192,7 +192,8 @@ EXAMPLES = r"""
 RETURN = r"""
 services:
   description:
-    - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(probes) and C(not_run).
+    - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(verified_at),
+      C(probes) and C(not_run).
     - C(restore_point) is the number of the good restore point that the service now is.
     - A failed one has C(msg), C(cause), C(remedy), C(container), C(health_log) and C(log) as well; one that is still
       starting at the end of a slice has C(pending).
@@ -208,6 +209,7 @@ problems:
 import json
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +272,8 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
     except BaseException as error:
         # Whatever it is must reach the report of the run, not the child's own end.
         answer = {"failed": True, "msg": f"{service['title']} cannot be probed: {type(error).__name__}: {error}"}
+    if answer.get("healthy") and not answer.get("failed"):
+        answer["verified_at"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     try:
         with os.fdopen(writer, "w", encoding="utf-8") as pipe:
             json.dump(answer, pipe)
