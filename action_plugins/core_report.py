@@ -9,6 +9,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import socket
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -158,7 +159,9 @@ class ActionModule(ServicesAction):
             answer = self.call("core_report", {**where, "files": files, "started": started, "keep": keep}, task_vars)
             return {key: answer[key] for key in ("path", "latest", "removed")}
         try:
-            stored = Store(state_folder() / document["run"]["project"]).write(files, started, keep)
+            # A name that was never checked must not lead out of the folder.
+            name = re.sub(r"[^A-Za-z0-9_-]", "-", document["run"]["project"])
+            stored = Store(state_folder() / name).write(files, started, keep)
         except StoreError as error:
             raise AnsibleActionFail(str(error)) from None
         return {"path": stored.page, "latest": stored.latest, "removed": list(stored.removed)}

@@ -89,6 +89,12 @@ options:
         point. A container that ends or restarts before that has failed.
     type: float
     default: 0
+  patient:
+    description:
+      - Wait until O(services[].ready_timeout_s) also for a container that is unhealthy. For a state that was proved
+        before and may only start slowly.
+    type: bool
+    default: false
   was_running:
     description: Whether the services were not changed. One that has run for O(good_after_s) is not waited for then.
     type: bool
@@ -259,6 +265,7 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
             **service,
             "secrets_root": module.params["secrets_root"],
             "log_lines": module.params["log_lines"],
+            "patient": module.params["patient"],
             "good_after_s": 0 if module.params["was_running"] else module.params["good_after_s"],
         }
         answer = probe_service(params, module.check_mode, module.run_command, module.params["slice_s"])
@@ -340,6 +347,7 @@ def main() -> None:
             "finish": {"type": "bool", "default": False},
             "failed_services": {"type": "list", "elements": "str", "default": []},
             "good_after_s": {"type": "float", "default": 0},
+            "patient": {"type": "bool", "default": False},
             "was_running": {"type": "bool", "default": False},
             "keep_points": {"type": "int", "default": 10},
             "keep_days": {"type": "int", "default": 90},

@@ -66,8 +66,11 @@ def view(document: Row) -> dict[str, Any]:
     kinds = [kind for kind in KINDS if any(test["kind"] == kind for test in tests)]
     problems = [test for test in tests if test["status"] in BAD]
     performance = document["performance"]
+    stopped = document["run"].get("failed_before_deploy") or {}
     return {
         "document": document,
+        # The failed checks are listed below it.
+        "stopped_message": str(stopped.get("message", "")).partition("\n" if problems else "\0")[0],
         "run": document["run"],
         "verdict": document["verdict"],
         "duration_s": duration(document["run"]),
@@ -110,7 +113,9 @@ def matrix(document: Row, kinds: Sequence[str], titles: Mapping[str, str]) -> li
     """A row for each service: passed, failed and skipped tests of each kind."""
     tests = document["tests"]
     used = {test["service"] for test in tests}
-    names = [service["name"] for service in document["services"]]
+    # A run that stopped before the deployment has tested no service.
+    stopped = "failed_before_deploy" in document["run"]
+    names = [service["name"] for service in document["services"] if service["name"] in used or not stopped]
     names += [name for name in (PLATFORM, MACHINE) if name in used]
     names += sorted(used - set(names))
     rows = []

@@ -52,6 +52,13 @@ class Run:
         return {match[1] for match in RECAP.finditer(self.output) if int(match[5]) or int(match[4])}
 
 
+def report_of(run: Run) -> Path:
+    """The page of a run's report, which its output names."""
+    found = re.findall(r"^\s*Report: (\S+/report\.html)", run.output, re.MULTILINE)
+    assert found, run.output[-2000:]
+    return Path(found[-1])
+
+
 @dataclass
 class Site:
     """A site with its own root; the other settings are derived from its number."""
