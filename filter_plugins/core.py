@@ -205,20 +205,20 @@ def core_drift_table(report: Mapping[str, Iterable[Mapping[str, str]]]) -> str:
     return table(rows)
 
 
-def core_hook_hosts(hostvars: Mapping[str, Mapping[str, Any]], *events: str) -> list[str]:
+def core_hook_hosts(primaries: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], *events: str) -> list[str]:
     """The host that runs the hooks of a run that changes something: the first primary, if the site has such a hook."""
-    for host in hostvars or {}:
+    for host in primaries if hostvars else ():
         run = (hostvars[host].get("core_planned") or {}).get("run")
         if run and set(events) & set(hostvars[host].get("core_hooks") or {}):
             return [host]
     return [NOBODY]
 
 
-def core_hosts_refused_by_hook(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def core_hosts_refused_by_hook(primaries: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The primaries whose run ends because the hook before it failed."""
-    if not any("core_hook_failure" in hostvars[host] for host in hostvars or {}):
+    if not hostvars or not any("core_hook_failure" in hostvars[host] for host in primaries):
         return [NOBODY]
-    return [host for host in hostvars if (hostvars[host].get("core_planned") or {}).get("run")]
+    return [host for host in primaries if (hostvars[host].get("core_planned") or {}).get("run")]
 
 
 def core_hook_plan(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -307,6 +307,11 @@ def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[
 def core_hosts_with(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
     """The hosts that have the variable."""
     return [host for host in hosts if name in hostvars[host]]
+
+
+def core_failures(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Service → why its deployment or its probes failed."""
+    return {host: str(hostvars[host]["core_failure"]) for host in hosts}
 
 
 def core_containers(services: Iterable[str], prefix: str) -> list[dict[str, str]]:

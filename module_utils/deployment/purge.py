@@ -119,7 +119,9 @@ class Purge:
                 self.kept[below] = size.kept
             elif self.params["data"]:
                 self._note(name, f"data {below}", size.text, cause="purge_data_of")
-        for path in service["secrets"] if self.params["data"] else []:
+        # Secrets go with the data.
+        with_data = self.params["data"] and not any(size.kept for size in self.data[name])
+        for path in service["secrets"] if with_data else []:
             if (self.secrets_root / path).exists():
                 self._note(name, f"secret {path}", "present", cause="purge_data_of")
         if self.params["restore_points"] and (self.root / RESTORE_POINTS / name).is_dir():
@@ -161,6 +163,16 @@ class Purge:
     def _remove_files(self) -> Iterator[tuple[str, str]]:
         edited = {file for service in self.services for file in service["edited"]}
         edited |= {file for file, was in self.machine_files.items() if was}
+        trees = {
+            row.key: self.root / row.what.removeprefix("data ").removeprefix("restore points ")
+            for row in self.operations
+            if row.what.startswith(("data ", "restore points "))
+        }
+        users = teardown.used_by_others(trees.values())
+        if users:
+            self.errors.append(
+                f"the data is in use, so data and secrets were kept: {'; '.join(users)}. End them, then run again"
+            )
         for operation in self.operations:
             kind, _blank, name = operation.what.partition(" ")
             if operation.what == f"file {CORE_FILE}" and operation.desired:
@@ -171,12 +183,13 @@ class Purge:
                 changed = [f"{name}/{file}" for file, was in self.applications.items() if was]
                 self._remove([f"{name}/{file}" for file in self.applications], changed)
                 teardown.forget_migration(self.root / name)
-            elif kind == "secret":
+            elif kind == "secret" and not users:
                 (self.secrets_root / name).unlink(missing_ok=True)
             else:
                 continue
             yield operation.key
-        yield from self._remove_trees()
+        if not users:
+            yield from self._remove_trees(trees)
         self._remove_directories()
 
     def _remove(self, files: Iterable[str], edited: Iterable[str]) -> None:
@@ -184,14 +197,8 @@ class Purge:
         self.copies += done["copies"]
         self.kept.update(done["kept"])
 
-    def _remove_trees(self) -> Iterator[tuple[str, str]]:
-        trees = [row for row in self.operations if row.what.startswith(("data ", "restore points "))]
-        paths = {row.key: self.root / row.what.removeprefix("data ").removeprefix("restore points ") for row in trees}
-        users = teardown.used_by_others(paths.values())
-        if users:
-            self.errors.append(f"the data is in use and was kept: {'; '.join(users)}. End them, then run again")
-            return
-        for key, path in paths.items():
+    def _remove_trees(self, trees: Mapping[tuple[str, str], Path]) -> Iterator[tuple[str, str]]:
+        for key, path in trees.items():
             kept = teardown.remove_tree(path, self.root, self.forbidden)
             if key[1].startswith("restore points ") and not kept:
                 teardown.remove_tags(self.client, f"localhost/trade2026/restore/{self.params['project']}/{key[0]}")

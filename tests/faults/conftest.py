@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import sys
@@ -14,16 +15,31 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from faulty_site import KEY, VALUE, FaultyEngine, FaultySite
+from faulty_site import KEY, ONLY, VALUE, FaultyEngine, FaultySite
+from site_under_test import Site
 
 # Short, because a socket path below it must not exceed 107 bytes.
 BASE = Path("/var/tmp/trade2026-faults")
+LOCK = Path("/run/lock/trade2026-faults")
 IMAGES = ("localhost/trade2026/valkey", "localhost/trade2026/probe")
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[FaultyEngine]:
+def machine() -> Iterator[None]:
+    """A lock on the machine: a second run, from another clone, would remove the engine of the first."""
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit(f"Other tests of faults are running and hold {LOCK}. Wait until they end.", returncode=1)
+        yield
+
+
+@pytest.fixture(scope="session")
+def engine(machine: None) -> Iterator[FaultyEngine]:
     """The tests' own engine, with the images of the service."""
+    built = Site(root=BASE / "images", number=1).play(*ONLY, playbook="playbooks/images.yml")
+    assert built.code == 0, built.errors
     engine = FaultyEngine(BASE / "engine")
     engine.create()
     try:

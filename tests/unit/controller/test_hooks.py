@@ -45,10 +45,10 @@ def hosts(run: str = "r1", **facts: Any) -> dict[str, dict[str, Any]]:
 
 
 def test_hooks_run_once_and_only_if_the_run_changes_something() -> None:
-    assert FILTERS["core_hook_hosts"](hosts(), "before_deploy") == ["nats"]
-    assert FILTERS["core_hook_hosts"](hosts(), "after_rollback") == ["core_services:!core_services"]
-    assert FILTERS["core_hook_hosts"](hosts(run=""), "before_deploy") == ["core_services:!core_services"]
-    assert FILTERS["core_hook_hosts"]({}, "before_deploy") == ["core_services:!core_services"]
+    assert FILTERS["core_hook_hosts"](["nats"], hosts(), "before_deploy") == ["nats"]
+    assert FILTERS["core_hook_hosts"](["nats"], hosts(), "after_rollback") == ["core_services:!core_services"]
+    assert FILTERS["core_hook_hosts"](["nats"], hosts(run=""), "before_deploy") == ["core_services:!core_services"]
+    assert FILTERS["core_hook_hosts"]([], {}, "before_deploy") == ["core_services:!core_services"]
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,11 @@ def test_a_hook_gets_the_result_of_each_service() -> None:
 
 
 def test_the_run_ends_on_every_machine_when_the_hook_before_it_fails() -> None:
-    assert FILTERS["core_hosts_refused_by_hook"](hosts()) == ["core_services:!core_services"]
-    assert FILTERS["core_hosts_refused_by_hook"](hosts(core_hook_failure="no ticket")) == ["nats"]
-    assert FILTERS["core_first"](hosts(core_hook_failure="no ticket"), "core_hook_failure") == "no ticket"
+    assert FILTERS["core_hosts_refused_by_hook"](["nats"], hosts()) == ["core_services:!core_services"]
+    failed = hosts()
+    failed["nats"]["core_hook_failure"] = "no ticket"
+    assert FILTERS["core_hosts_refused_by_hook"](["nats"], failed) == ["nats"]
+    assert FILTERS["core_first"](failed, "core_hook_failure") == "no ticket"
 
 
 def test_a_failing_command_is_reported_with_its_output(plugin: ModuleType) -> None:

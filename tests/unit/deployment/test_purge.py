@@ -177,6 +177,7 @@ def test_a_symlink_is_not_followed(root: Path, tmp_path: Path) -> None:
     list(work.carry_out())
     assert (elsewhere / "dump.rdb").exists()
     assert work.kept["data/valkey"] == "it is a symlink; what it points to was not created here"
+    assert (root / "secrets/valkey/password").exists()
 
 
 def test_a_parent_that_leads_elsewhere_is_not_followed(root: Path, tmp_path: Path) -> None:
@@ -226,8 +227,9 @@ def test_data_in_use_stays(root: Path) -> None:
         finally:
             os.kill(child, 9)
             os.waitpid(child, 0)
-    assert "the data is in use and was kept" in work.errors[0]
+    assert "the data is in use, so data and secrets were kept" in work.errors[0]
     assert (root / "data/valkey/dump.rdb").exists()
+    assert (root / "secrets/valkey/password").exists()
 
 
 def test_the_last_service_takes_the_machines_files_with_it(root: Path) -> None:
