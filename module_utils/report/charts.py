@@ -219,7 +219,7 @@ def timeline(document: Row) -> Picture | None:
         ("healthy", "verified", "probed"),
     )
     titles = titles_of(document)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for service in document["services"]:
         times = service.get("timeline") or {}
         for first, last, phase in phases:
