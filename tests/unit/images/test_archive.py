@@ -102,6 +102,7 @@ def test_an_image_is_itself_under_every_name_and_in_every_engine(change: dict[st
         {"Config": {**INSPECT["Config"], "User": "999"}},
         {"Config": {**INSPECT["Config"], "Env": ["PATH=/evil"]}},
         {"Config": {**INSPECT["Config"], "Cmd": ["sh"]}},
+        {"Config": {**INSPECT["Config"], "Entrypoint": ["sh"]}},
     ],
 )
 def test_another_content_is_another_image(change: dict[str, Any]) -> None:
