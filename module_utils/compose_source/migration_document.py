@@ -24,15 +24,15 @@ def glob(name: str) -> str:
 def migration_report(result: Mapping[str, Any]) -> list[str]:
     """What `trade_migrate` did, in lines for people."""
     written = result["files_rewritten"] + result["files_copied"]
-    told = [
+    lines = [
         f"{result['files_total']} files: {result['files_rewritten']} rewritten ({result['replacements']} references), "
         f"{result['files_copied']} copied as they are, {result['files_total'] - written} current"
     ]
-    told += [f"left out: {row['path']} ({row['reason']})" for row in result["skipped_paths"]]
-    told += [f"conflict: {row['path']}: {row['reason']} ({row['action']})" for row in result["conflicts"]]
-    told += [f"changed by hand, kept: {path}" for path in result["kept"]]
-    told += [f"still mentions Trade2025: {row['path']}:{row['line']}: {row['text']}" for row in result["leftovers"]]
-    return told
+    lines += [f"left out: {row['path']} ({row['reason']})" for row in result["skipped_paths"]]
+    lines += [f"conflict: {row['path']}: {row['reason']} ({row['action']})" for row in result["conflicts"]]
+    lines += [f"changed by hand, kept: {path}" for path in result["kept"]]
+    lines += [f"still mentions Trade2025: {row['path']}:{row['line']}: {row['text']}" for row in result["leftovers"]]
+    return lines
 
 
 def old_name(host: str, names: Mapping[str, str]) -> str:
@@ -71,9 +71,9 @@ def rows(
     at = list(_OTHERWISE).index("health check")
     found[at:at] = variables
     # A reason that no row is about gets a row of its own.
-    told = {line for row in found for line in row["why"].split("\n")}
+    explained = {line for row in found for line in row["why"].split("\n")}
     for name, why in reasons.items():
-        if not told.intersection(why):
+        if not explained.intersection(why):
             found.append({"setting": name, "source": NOTHING, "target": "see why", "why": "\n".join(why)})
     return found if source is not None else [{**row, "source": without_source} for row in found]
 
@@ -229,14 +229,14 @@ def _why_variable(was: bool, is_now: bool) -> str:
 
 def _old_rights(rights: Mapping[str, Any]) -> str:
     """In the words that `_after` has for the target's."""
-    told = ["read-only root"] if rights["read_only"] else []
+    words = ["read-only root"] if rights["read_only"] else []
     if rights["privileged"]:
-        return ", ".join([*told, "privileged: all that the machine has"])
-    told.append("no capability" if "ALL" in rights["cap_drop"] else "Docker's capabilities")
-    told += [f"without {name}" for name in rights["cap_drop"] if name != "ALL"]
-    told += [f"with {name}" for name in rights["cap_add"]]
-    told += ["no new privileges" if "no-new-privileges" in option else option for option in rights["security_opt"]]
-    return ", ".join(told)
+        return ", ".join([*words, "privileged: all that the machine has"])
+    words.append("no capability" if "ALL" in rights["cap_drop"] else "Docker's capabilities")
+    words += [f"without {name}" for name in rights["cap_drop"] if name != "ALL"]
+    words += [f"with {name}" for name in rights["cap_add"]]
+    words += ["no new privileges" if "no-new-privileges" in option else option for option in rights["security_opt"]]
+    return ", ".join(words)
 
 
 def _old_stop(stop: Mapping[str, Any]) -> str:
@@ -323,11 +323,11 @@ def _below_root(service: str, path: str, windows_root: str) -> str:
 
 def data_report(result: Mapping[str, Any]) -> list[str]:
     """What `trade_data_copy` did, in lines for people."""
-    told = []
+    lines = []
     for row in result["sets"]:
         line = f"{row['service']}: {row['state']}, {row['files']} files, {human(row['bytes'])}"
         line += f", sha256 of all {row['digest'][:16]}" if row["digest"] else ""
         line += f", earlier data kept as {row['kept']}" if row["kept"] else ""
         line += f", not copied (no files): {', '.join(row['skipped'])}" if row["skipped"] else ""
-        told.append(line)
-    return told
+        lines.append(line)
+    return lines

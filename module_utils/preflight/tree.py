@@ -68,7 +68,7 @@ def check_secrets(root: Path, accept: bool) -> list[Result]:
     """The secrets lie on a file system that can keep others from reading them."""
     if keeps_owners(root):
         return [passed("secrets", f"{root} keeps owners and modes")]
-    message = f"{root} is on a drive that keeps no owners and modes: whoever can read the drive can read the secrets"
+    message = f"{root} is on a drive without owners and modes: anybody who can read the drive can read the secrets"
     if accept:
         return [passed("secrets", message + " (accepted by trade2026_accept_readable_secrets)")]
     return [

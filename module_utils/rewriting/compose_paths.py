@@ -76,7 +76,7 @@ class ComposeContext:
         is_certain: whether it is a Compose file; if not, no path is edited, and those that move are reported.
         is_root: whether it is read as a project's own file, not only through `include` or `extends`.
         variables: values of variables that `.env` files give.
-        guesses: folders that it may be read from besides, by `-f` beside another file.
+        guesses: other folders that it may be read from, if it is given with `-f` after another file.
         tree: the names of the tree's root; a path that leads out of it says that a guess is wrong.
     """
 

@@ -10,7 +10,7 @@ from typing import Any
 
 # How Git Bash, WSL, Docker Desktop and Cygwin spell drive C: `/c/…`, `/mnt/c/…`, `/host_mnt/c/…`, …
 _DRIVE_MOUNT = re.compile(r"(?i)/(?:(?:mnt|host_mnt|cygdrive|run/desktop/mnt/host)/)?([a-z])(?:/|\Z)")
-# Above the places of drives: whether a text means the folder or a drive below it could not be told.
+# These folders contain the mount points of drives, so a text could mean the folder or a drive below it.
 _ABOVE_DRIVES = frozenset(
     {"/mnt", "/host_mnt", "/cygdrive", "/run", "/run/desktop", "/run/desktop/mnt", "/run/desktop/mnt/host"}
 )
