@@ -34,7 +34,8 @@ def offsets() -> dict[str, int]:
     found = {"the deployment": 0}
     for number, name in enumerate([*SITE["molecule_scenarios"], "the next scenario"]):
         found[name] = int(formula[1]) + int(formula[2]) * number
-    tests = "\n".join(file.read_text() for file in ROOT.glob("tests/integration/**/*.py"))
+    files = [*ROOT.glob("tests/integration/**/*.py"), *ROOT.glob("tests/validation/*.py")]
+    tests = "\n".join(file.read_text() for file in files)
     formula = re.search(r"offset = (\d+) \+ (\d+) \* self\.number", tests)
     assert formula
     for number in set(re.findall(r"Site\([^)]*number=(\d+)", tests)):

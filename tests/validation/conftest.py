@@ -24,7 +24,7 @@ DISK = "48m"
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
     """Four services, Valkey with a password and its data on a small file system."""
-    site = Site(FOLDER / "root", 9, {"valkey_auth_enabled": True, "core_size": "small"})
+    site = Site(FOLDER / "root", number=9, variables={"valkey_auth_enabled": True, "core_size": "small"})
     data = site.root / "data/valkey"
 
     def remove() -> None:
