@@ -34,15 +34,15 @@ def offsets() -> dict[str, int]:
     found = {"the deployment": 0}
     for number, name in enumerate([*SITE["molecule_scenarios"], "the next scenario"]):
         found[name] = int(formula[1]) + int(formula[2]) * number
-    files = [*ROOT.glob("tests/integration/**/*.py"), *ROOT.glob("tests/validation/*.py")]
-    tests = "\n".join(file.read_text() for file in files)
+    tests = "\n".join(file.read_text() for file in ROOT.glob("tests/integration/**/*.py"))
     formula = re.search(r"offset = (\d+) \+ (\d+) \* self\.number", tests)
     assert formula
     for number in set(re.findall(r"Site\([^)]*number=(\d+)", tests)):
         found[f"integration site {number}"] = int(formula[1]) + int(formula[2]) * int(number)
-    own = re.search(r"^PORT_OFFSET = (\d+)$", (ROOT / "tests/official/conftest.py").read_text(), re.MULTILINE)
-    assert own
-    found["tests/official"] = int(own[1])
+    for folder in ("tests/official", "tests/validation"):
+        own = re.search(r"^PORT_OFFSET = (\d+)$", (ROOT / folder / "conftest.py").read_text(), re.MULTILINE)
+        assert own
+        found[folder] = int(own[1])
     return found
 
 
