@@ -32,7 +32,9 @@ REFUSALS = {
     Release("opensearch", "3.9.0"): "indexCreatedVersionMajor is in the future",
 }
 # What a log says about a setting that a release no longer wants.
-UNWANTED = re.compile(r"deprecat|obsolete|no longer|unknown (option|setting|field)|unrecogni[sz]ed", re.IGNORECASE)
+UNWANTED = re.compile(
+    r"deprecat|obsolete|no longer supported|unknown (option|setting|field)|unrecogni[sz]ed", re.IGNORECASE
+)
 
 
 def deploy(site: Site, release: Release) -> Run:
