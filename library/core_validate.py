@@ -12,10 +12,10 @@ description:
   - Runs tests of five kinds against deployed services and returns their results as docs/report.schema.json describes
     them. A failed test is a result; the module fails only if tests cannot be run at all.
   - Tests that write use names of their own (C(trade2026-probe-) and random letters) and remove what they create.
-  - The action plugin of this name takes O(planned) and calls the module in slices, so that it can show progress.
+  - The action plugin of this name takes C(planned) and calls the module in slices, so that it can show progress.
 options:
   services:
-    description: The services, each with C(record), C(probing) (as M(service_probe) takes it) and C(image).
+    description: The services, each with C(record), C(probing) (as C(service_probe) takes it) and C(image).
     type: list
     elements: dict
     required: true

@@ -39,9 +39,10 @@ def offsets() -> dict[str, int]:
     assert formula
     for number in set(re.findall(r"Site\([^)]*number=(\d+)", tests)):
         found[f"integration site {number}"] = int(formula[1]) + int(formula[2]) * int(number)
-    own = re.search(r"^PORT_OFFSET = (\d+)$", (ROOT / "tests/official/conftest.py").read_text(), re.MULTILINE)
-    assert own
-    found["tests/official"] = int(own[1])
+    for folder in ("tests/official", "tests/validation"):
+        own = re.search(r"^PORT_OFFSET = (\d+)$", (ROOT / folder / "conftest.py").read_text(), re.MULTILINE)
+        assert own
+        found[folder] = int(own[1])
     return found
 
 

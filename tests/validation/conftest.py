@@ -17,6 +17,8 @@ from site_under_test import Site, docker
 
 SERVICES = ("nats", "valkey", "authn", "opa")
 FOLDER = Path("/var/tmp/trade2026-validation")
+# The one that follows from the site's number would be too high.
+PORT_OFFSET = 19650
 # Size of the file system that the data of Valkey is on, so that it can be filled.
 DISK = "48m"
 
@@ -24,7 +26,8 @@ DISK = "48m"
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
     """Four services, Valkey with a password and its data on a small file system."""
-    site = Site(FOLDER / "root", 9, {"valkey_auth_enabled": True, "core_size": "small"})
+    site = Site(FOLDER / "root", number=9, variables={"valkey_auth_enabled": True, "core_size": "small"})
+    site.offset = PORT_OFFSET
     data = site.root / "data/valkey"
 
     def remove() -> None:
