@@ -68,6 +68,12 @@ purge: venv ## Show what a purge removes; ARGS="-e purge_of=PROJECT" removes it,
 journal: venv ## Show and verify the audit log: who ran what, when, with which result (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/journal.yml $(ARGS)
 
+# KINDS=network,component limits the kinds; DISRUPTIVE=1 also restarts, kills and removes the containers.
+.PHONY: validate
+validate: venv ## Test the running services in five kinds, and write a report (INVENTORY=, KINDS=, DISRUPTIVE=1, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/validate.yml $(if $(KINDS),-e '{"core_validate_kinds": [$(KINDS)]}') \
+	    $(if $(filter 1,$(DISRUPTIVE)),-e core_validate_disruptive=true) $(ARGS)
+
 .PHONY: venv
 venv: ## Create or update the Python environment .venv
 	@scripts/setup run
@@ -81,9 +87,9 @@ docker: ## Install and start Docker and Compose v2 if they are missing
 
 # The integration tests wait for containers a third of the time; the tests without Docker run in those gaps.
 .PHONY: test
-test: venv-test docker ## Run every test: the fast ones, the main job on real containers, each role by itself
+test: venv-test docker test-deps ## Run every test: the fast ones, the main job on real containers, each role by itself
 	@code=0; \
-	{ fast=0; nice $(MAKE) test-fast || fast=1; nice $(MAKE) lint-sanity && exit $$fast; } & without_docker=$$!; \
+	{ fast=0; nice $(MAKE) test-fast || fast=1; nice $(MAKE) browser || fast=1; nice $(MAKE) lint-sanity && exit $$fast; } & without_docker=$$!; \
 	trap 'kill $$without_docker 2>/dev/null || true' EXIT; \
 	$(MAKE) integration || code=1; \
 	wait $$without_docker || code=1; \
@@ -108,6 +114,10 @@ test-authn: venv-test ## Run the tests of the sample's token issuer
 	@PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$(AUTHN) \
 	    scripts/run-quietly authn pytest -q --rootdir=$(AUTHN) -o cache_dir=$(CURDIR)/.cache/pytest-authn $(AUTHN)/tests
 
+.PHONY: browser
+browser: venv-test test-deps ## Test the report's page in Chromium; screenshots are in .cache/browser (ARGS=)
+	@scripts/run-quietly browser pytest -q tests/browser $(ARGS)
+
 .PHONY: integration
 integration: venv-test docker test-deps ## Run the integration tests on real containers (ARGS=)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/integration) -v --durations=10 $(ARGS)
@@ -123,6 +133,10 @@ drill: venv-test docker test-deps ## Let each service fail in five ways and see 
 .PHONY: test-faults
 test-faults: venv-test docker ## Cause faults on an engine of its own: kill -9, full disks, damaged files (ARGS="-m quick": a part)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/faults) -v --durations=10 $(ARGS)
+
+.PHONY: test-validation
+test-validation: venv-test docker ## Break services on purpose, one fault at a time, and see that make validate finds each (ARGS=)
+	pytest tests/validation -v --durations=10 $(ARGS)
 
 .PHONY: test-official
 test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)
@@ -146,7 +160,7 @@ bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 
 	python benchmarks/converge/scale.py $(ARGS)
 
 .PHONY: test-deps
-test-deps: ## Install what only the integration tests need
+test-deps: ## Install what only the integration and browser tests need
 	@scripts/ensure-test-tools
 
 .PHONY: venv-test

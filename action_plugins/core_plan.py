@@ -12,6 +12,7 @@ import secrets as random
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,16 @@ FRAGMENTS = "@@fragments@@"
 
 
 # What the module answers and the later phases use.
-ANSWERS = ("plan", "text", "fingerprint", "preflight_checks", "preflight_failures", "fragments", "rollbacks")
+ANSWERS = (
+    "plan",
+    "text",
+    "fingerprint",
+    "preflight_checks",
+    "preflight_failures",
+    "fragments",
+    "rollbacks",
+    "latest_report",
+)
 
 
 class ActionModule(ServicesAction):
@@ -84,6 +94,7 @@ class ActionModule(ServicesAction):
         result.update(
             {key: answer[key] for key in ANSWERS},
             changed=False,
+            planned_at=datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             run=owner.run if owner and answer["locked"] else "",
             owner=vars(owner) if owner else {},
             uptime=answer["uptime"],

@@ -309,6 +309,11 @@ def core_hosts_with(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, An
     return [host for host in hosts if name in hostvars[host]]
 
 
+def core_failures(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Service → why its deployment or its probes failed."""
+    return {host: str(hostvars[host]["core_failure"]) for host in hosts}
+
+
 def core_containers(services: Iterable[str], prefix: str) -> list[dict[str, str]]:
     """Each service with the name of its container."""
     return [{"name": name, "container": f"{prefix}{name}"} for name in services]

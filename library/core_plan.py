@@ -106,6 +106,10 @@ fragments:
   returned: success
   type: list
   elements: str
+latest_report:
+  description: The page of the last run's report; empty without one.
+  returned: success
+  type: str
 rollbacks:
   description: Service to the rollback that an interrupted run left, with C(point) and C(failure).
   returned: success
@@ -162,6 +166,7 @@ from ansible.module_utils.deployment.saved_plan import StalePlanError, check_mac
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
 from ansible.module_utils.preflight.rollback import check_rollback
+from ansible.module_utils.report import REPORTS
 from ansible.module_utils.restore.points import RestoreError, RestorePoints
 from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.fs import explain
@@ -503,6 +508,12 @@ def _network(seen: docker_engine.ObservedEngine, network: DesiredNetwork) -> str
     return found.id if found else ""
 
 
+def latest_report(root: Path) -> str:
+    """The page of the last run's report; empty without one."""
+    page = root / REPORTS / "latest/report.html"
+    return str(page) if page.is_file() else ""
+
+
 def begin(module: AnsibleModule, inspection: Inspection, planned: Plan, before: str) -> None:
     """Take the lock for what was planned; refuse when another run finished since the inspection began."""
     journal = Journal(inspection.root)
@@ -557,6 +568,7 @@ def main() -> None:
             "fragments": sorted(path.stem for path in fragments.glob("[!.]*.yml")),
             "rollbacks": inspection.rollbacks,
             "locked": {},
+            "latest_report": latest_report(inspection.root),
             "uptime": uptime(),
         }
         if params["expected"]:

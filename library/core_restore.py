@@ -9,7 +9,7 @@ module: core_restore
 short_description: List the restore points of services, and return a service to one
 version_added: 1.0.0
 description:
-  - Restore points are recorded by M(managed_files) before a change and by M(service_probe) when a service is proved,
+  - Restore points are recorded by C(managed_files) before a change and by C(service_probe) when a service is proved,
     below C(.trade2026/restore_points) of O(root). Every one is verified when it is read; a damaged one is named and not
     used.
   - With O(state=listed) nothing is changed. With O(state=begun) the lock of the machine is taken for the rollback of

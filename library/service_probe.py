@@ -89,6 +89,12 @@ options:
         point. A container that ends or restarts before that has failed.
     type: float
     default: 0
+  patient:
+    description:
+      - Wait until O(services[].ready_timeout_s) also for a container that is unhealthy. For a state that was proved
+        before and may only start slowly.
+    type: bool
+    default: false
   was_running:
     description: Whether the services were not changed. One that has run for O(good_after_s) is not waited for then.
     type: bool
@@ -186,7 +192,8 @@ EXAMPLES = r"""
 RETURN = r"""
 services:
   description:
-    - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(probes) and C(not_run).
+    - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(verified_at),
+      C(probes) and C(not_run).
     - C(restore_point) is the number of the good restore point that the service now is.
     - A failed one has C(msg), C(cause), C(remedy), C(container), C(health_log) and C(log) as well; one that is still
       starting at the end of a slice has C(pending).
@@ -202,6 +209,7 @@ problems:
 import json
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -257,12 +265,15 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
             **service,
             "secrets_root": module.params["secrets_root"],
             "log_lines": module.params["log_lines"],
+            "patient": module.params["patient"],
             "good_after_s": 0 if module.params["was_running"] else module.params["good_after_s"],
         }
         answer = probe_service(params, module.check_mode, module.run_command, module.params["slice_s"])
     except BaseException as error:
         # Whatever it is must reach the report of the run, not the child's own end.
         answer = {"failed": True, "msg": f"{service['title']} cannot be probed: {type(error).__name__}: {error}"}
+    if answer.get("healthy") and not answer.get("failed"):
+        answer["verified_at"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     try:
         with os.fdopen(writer, "w", encoding="utf-8") as pipe:
             json.dump(answer, pipe)
@@ -336,6 +347,7 @@ def main() -> None:
             "finish": {"type": "bool", "default": False},
             "failed_services": {"type": "list", "elements": "str", "default": []},
             "good_after_s": {"type": "float", "default": 0},
+            "patient": {"type": "bool", "default": False},
             "was_running": {"type": "bool", "default": False},
             "keep_points": {"type": "int", "default": 10},
             "keep_days": {"type": "int", "default": 90},

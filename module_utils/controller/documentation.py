@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.module_utils.controller.variables import Variable, read_variables
+from ansible.module_utils.controller.variables import SWITCHES, Variable, read_variables
 from ansible.module_utils.services import kinds
 
 NOTE = "# Options with a default are written by `make docs` from defaults/main.yml. The rest is written by hand.\n"
@@ -74,12 +74,13 @@ def _option(variable: Variable) -> dict[str, Any]:
     if variable.required:
         option["required"] = True
     else:
-        option["default"] = variable.by_size.get("standard", variable.default)
+        option["default"] = variable.by_switch.get(SWITCHES.get(variable.switch, ""), variable.default)
     if kind is not None and kind.secret:
         option["no_log"] = True
     text = re.sub(r"`([^`()]*)`", r"C(\1)", variable.text)
-    if variable.by_size:
-        text += f" By C(core_size): {', '.join(f'{size} V({value})' for size, value in variable.by_size.items())}."
+    if variable.by_switch:
+        values = ", ".join(f"{word} V({value})" for word, value in variable.by_switch.items())
+        text += f" By C({variable.switch}): {values}."
     option["description"] = text
     return option
 

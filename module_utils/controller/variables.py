@@ -22,8 +22,10 @@ from ansible.module_utils.services import kinds
 
 SIZES = ("small", "standard", "production")
 _CHOICES = "one of "
-# A default that depends on core_size: "{{ {'small': '1g', 'standard': '3g', 'production': '6g'}[core_size] }}"
-_BY_SIZE = re.compile(r"\{\{ (\{.*\})\[core_size\] \}\}")
+# A switch for many variables at once → its default.
+SWITCHES = {"core_size": "standard", "core_durability": "balanced"}
+# A default that depends on a switch: "{{ {'small': '1g', 'standard': '3g', 'production': '6g'}[core_size] }}"
+_BY_SWITCH = re.compile(r"\{\{ (\{.*\})\[(\w+)\] \}\}")
 
 
 class VariablesError(ValueError):
@@ -50,10 +52,16 @@ class Variable:
         return "str" if self.choices else kinds.KINDS[self.kind].type
 
     @property
-    def by_size(self) -> dict[str, Any]:
-        """Size → default, for a default that depends on core_size; empty for others."""
-        match = _BY_SIZE.fullmatch(str(self.default))
-        return dict(ast.literal_eval(match[1])) if match else {}
+    def switch(self) -> str:
+        """The switch that the default depends on; empty for others."""
+        match = _BY_SWITCH.fullmatch(str(self.default))
+        return match[2] if match and match[2] in SWITCHES else ""
+
+    @property
+    def by_switch(self) -> dict[str, Any]:
+        """Value of the switch → default; empty for a default that depends on none."""
+        match = _BY_SWITCH.fullmatch(str(self.default))
+        return dict(ast.literal_eval(match[1])) if match and self.switch else {}
 
     def fault(self, value: Any) -> str:
         """The message for a value that is not of the variable's kind; empty for one that is."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 
 
@@ -37,3 +38,15 @@ def report(results: list[Result]) -> str:
     for number, result in enumerate(failures, 1):
         lines += [f"{number}. {result.name}: {result.message}", f"   Do: {result.remedy}"]
     return "\n".join(lines)
+
+
+def failed_checks(text: str) -> list[dict[str, str | bool]]:
+    """The failures in a text that `report` wrote; empty for any other text."""
+    return [
+        failed(match["name"], match["message"], match["remedy"]).as_dict()
+        for match in re.finditer(
+            r"^\d+\. (?P<name>[^:\n]+): (?P<message>(?:.|\n(?!   Do: ))*)\n   Do: (?P<remedy>(?:.|\n(?!\d+\. ))*)",
+            text,
+            re.MULTILINE,
+        )
+    ]

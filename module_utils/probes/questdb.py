@@ -69,7 +69,7 @@ class RoundTrip(Probe):
         logging.getLogger("psycopg").addHandler(logging.NullHandler())
         what = f"PostgreSQL protocol on {target.address}:{target.port(self.pg_port)}"
         try:
-            with self._connect(target) as connection:
+            with self.connect(target) as connection:
                 return self._exchange(target, connection)
         except psycopg.Error as error:
             text = " ".join(str(error).split())
@@ -80,7 +80,8 @@ class RoundTrip(Probe):
             kind = Kind.TIMEOUT if isinstance(error, psycopg.OperationalError) else Kind.ANSWER
             raise ProbeError(f"{what}: {text}", kind) from error
 
-    def _connect(self, target: Target) -> Connection[Any]:
+    def connect(self, target: Target) -> Connection[Any]:
+        """A connection over the PostgreSQL protocol."""
         import psycopg
 
         return psycopg.connect(
@@ -107,7 +108,7 @@ class RoundTrip(Probe):
             if connection.pgconn.transaction_status == IDLE:
                 connection.execute(statement)
             else:
-                with self._connect(target) as another:
+                with self.connect(target) as another:
                     another.execute(statement)
 
         with removing(f"the table {table}", drop, f"run {statement}", 2 * target.timeout_s):

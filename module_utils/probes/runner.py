@@ -97,8 +97,11 @@ def missing_libraries(probes: Sequence[Probe]) -> list[str]:
     return problems
 
 
-def wait_healthy(docker: Docker, name: str, until: float, clock: Clock) -> Wait:
-    """Inspect the container until it is healthy, has failed, or `until` is reached; raises DockerError."""
+def wait_healthy(docker: Docker, name: str, until: float, clock: Clock, patient: bool = False) -> Wait:
+    """Inspect the container until it is healthy, has failed, or `until` is reached; raises DockerError.
+
+    `patient` waits for a container that runs and is unhealthy too: on a busy machine it may only be slow.
+    """
     pause, restarts = FIRST_PAUSE_S, None
     while True:
         container = inspect(docker, name)
@@ -107,6 +110,8 @@ def wait_healthy(docker: Docker, name: str, until: float, clock: Clock) -> Wait:
         restarts = container.restarts if restarts is None else restarts
         phase, why = classify(container, restarts)
         left = until - clock.now()
+        if patient and container.status == "running" and container.health == "unhealthy":
+            phase = Phase.STARTING
         if phase is not Phase.STARTING or left <= 0:
             return Wait(phase, why, container)
         clock.sleep(min(pause, left))

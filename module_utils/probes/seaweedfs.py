@@ -89,7 +89,7 @@ class S3(Probe):
 
     def run(self, target: Target) -> str:
         """Put, get, send three requests that must be rejected, delete."""
-        client = self._client(target, self.access_key, target.secret(self.secret_file))
+        client = self.client(target, self.access_key, target.secret(self.secret_file))
         if self.bucket:
             self._object(target, client, self.bucket)
         else:
@@ -113,7 +113,7 @@ class S3(Probe):
                 ("an unknown key", target.unique(), secrets.token_hex(16)),
                 ("no key", "", ""),
             ):
-                self._must_refuse(self._client(target, key, secret), bucket, name, who)
+                self._must_refuse(self.client(target, key, secret), bucket, name, who)
 
     @contextlib.contextmanager
     def _telling(self, target: Target) -> Iterator[None]:
@@ -143,7 +143,8 @@ class S3(Probe):
             raise
         raise ProbeError(f"{who} reads an object: S3 is open to everybody who reaches it", Kind.UNEXPECTED_ACCESS)
 
-    def _client(self, target: Target, key: str, secret: str) -> Minio:
+    def client(self, target: Target, key: str, secret: str) -> Minio:
+        """An S3 client with a key; anonymous without one."""
         import urllib3
         from minio import Minio
 

@@ -151,7 +151,8 @@ class ServiceProber:
         """Wait for the container; leave the module if it does not get healthy."""
         name = self.params["container"]
         begun = self.clock.now()
-        waited = wait_healthy(self.docker, name, min(self.until, self.pause), self.clock)
+        patient = bool(self.params.get("patient"))
+        waited = wait_healthy(self.docker, name, min(self.until, self.pause), self.clock, patient)
         self.result["waited_s"] = round(self.clock.now() - begun, 1)
         if waited.container is None and self.module.check_mode:
             self.module.exit_json(

@@ -469,6 +469,12 @@ KINDS: Mapping[str, Kind] = _kinds(
     # Durations
     Kind("nats_duration", "a duration", "write a number with ms, s, m or h", _duration("ns|us|ms|s|m|h")),
     Kind(
+        "nats_sync_interval",
+        "a sync interval",
+        "write a number with ms, s, m or h, or always",
+        lambda value: value if value == "always" else _duration("ns|us|ms|s|m|h")(value),
+    ),
+    Kind(
         "questdb_duration",
         "a duration",
         "write a whole number with ms, s, m or h",
@@ -562,6 +568,13 @@ KINDS: Mapping[str, Kind] = _kinds(
     # Structures
     Kind("names", "a list of names", "write a list, as [a, b]", _list_of(_matching(_NAME)), "list", "str"),
     Kind("name_map", "a mapping of names", "write it as {a: b}", _map_of(_matching(_NAME), _matching(_NAME)), "dict"),
+    Kind(
+        "budgets",
+        "a mapping of budgets",
+        "write it as {operation: milliseconds}, each above 0",
+        _map_of(_matching(_NAME), _number(above=0)),
+        "dict",
+    ),
     Kind(
         "folder_map",
         "a mapping of folders",

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from site_under_test import PROJECT_ROOT, Site, docker
 
 RECIPES = PROJECT_ROOT / "roles/image/files/packages"
@@ -93,6 +94,15 @@ class Faults:
         if service == "opa":
             lines.append(f"COPY --from={base_of('probe')} /bin/busybox /busybox")
         lines.append(f'ENTRYPOINT [{shell}, "-c", "{words}", "drill"]')
+        # Nothing is fetched or compiled: the good image has it all.
+        file = recipe / "recipe.yml"
+        described = yaml.safe_load(file.read_text(encoding="utf-8"))
+        kept = {
+            key: described[key]
+            for key in ("title", "official", "version", "built_from", "from", "python")
+            if key in described
+        }
+        file.write_text(yaml.safe_dump(kept), encoding="utf-8")
         (recipe / "Dockerfile").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def begin(self, **variables: Any) -> tuple[subprocess.Popen[str], list[socket.socket]]:

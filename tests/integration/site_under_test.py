@@ -52,6 +52,13 @@ class Run:
         return {match[1] for match in RECAP.finditer(self.output) if int(match[5]) or int(match[4])}
 
 
+def report_of(run: Run) -> Path:
+    """The page of a run's report, which its output names."""
+    found = re.findall(r"^\s*Report: (\S+/report\.html)", run.output, re.MULTILINE)
+    assert found, run.output[-2000:]
+    return Path(found[-1])
+
+
 @dataclass
 class Site:
     """A site with its own root; the other settings are derived from its number."""
@@ -95,7 +102,13 @@ class Site:
         return subprocess.Popen(
             [*self.enter, "ansible-playbook", playbook, "--extra-vars", extra, *args],
             cwd=PROJECT_ROOT,
-            env={**self.environment, "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
+            # A run that stops before a deployment exists leaves its report on the controller.
+            env={
+                **self.environment,
+                "ANSIBLE_FORCE_COLOR": "0",
+                "ANSIBLE_NOCOLOR": "1",
+                "XDG_STATE_HOME": str(PROJECT_ROOT / ".cache/state"),
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

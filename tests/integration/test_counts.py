@@ -63,6 +63,7 @@ def test_a_run_with_nothing_to_do_starts_few_processes(deployed: Site, tmp_path:
         check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:]
+    assert ("(nothing has changed since)" in done.stdout) is (not arguments)
     lines = count.read_text(encoding="utf-8").split()
     seen = {kind: lines.count(kind) for kind in CEILINGS}
     assert all(seen.values()), seen

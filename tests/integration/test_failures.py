@@ -7,13 +7,14 @@ wrong variables, a broken template, a port in use and an image that does not sta
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from site_under_test import SOURCE_TREE, Run, Site, docker, listing
+from site_under_test import PROJECT_ROOT, SOURCE_TREE, Run, Site, docker, listing, report_of
 
 
 @pytest.fixture
@@ -52,6 +53,9 @@ def test_a_source_file_that_is_missing_or_malformed(other: Site, tmp_path: Path,
     for fact in facts:
         assert fact in run.output, fact
     assert not other.inspect()
+    report = report_of(run)
+    assert PROJECT_ROOT / ".cache/state" in report.parents
+    assert json.loads((report.parent / "report.json").read_text())["verdict"]["sentence"] == "Nothing was deployed"
 
 
 def test_a_rejected_configuration_does_not_replace_the_live_one(deployed: Site) -> None:
@@ -63,6 +67,13 @@ def test_a_rejected_configuration_does_not_replace_the_live_one(deployed: Site) 
     assert run.failed_hosts == {"nats"}
     assert "the validate command rejected the new configuration" in run.output
     assert "write_deadline" in run.output
+    report = report_of(run)
+    assert deployed.root in report.parents
+    document = json.loads((report.parent / "report.json").read_text())
+    failed = [test for test in document["tests"] if test["status"] == "failed"]
+    assert [test["service"] for test in failed] == ["nats"]
+    assert "write_deadline" in failed[0]["message"]
+    assert document["verdict"]["status"] == "failed"
     assert listing(deployed.root / "config") == files
     assert deployed.started() == started
 

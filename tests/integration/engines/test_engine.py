@@ -119,7 +119,7 @@ def test_images_of_a_registry_run_by_digest(target: Target, registry: Registry) 
 
 
 def test_the_removal_leaves_no_container_and_no_network(target: Target) -> None:
-    play(target, playbook="playbooks/remove.yml", remove_containers_of=target.site.project, remove_networks=True)
+    play(target, playbook="playbooks/purge.yml", purge_of=target.site.project)
     assert target.site.inspect() == {}
     names = target.engine.docker("network", "ls", "--format", "{{.Name}}").split()
     assert set(names) == {"bridge", "host", "none"}

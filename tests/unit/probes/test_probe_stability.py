@@ -20,7 +20,9 @@ def document(started: str = STARTED, restarts: int = 0, health: str = "healthy",
     return json.dumps([{"State": state, "RestartCount": restarts, "Image": "sha256:1", "Config": {"Image": "a:1"}}])
 
 
-def probed(tmp_path: Path, documents: Sequence[str], good_after_s: float = 10) -> tuple[dict[str, Any], FakeClock]:
+def probed(
+    tmp_path: Path, documents: Sequence[str], good_after_s: float = 10, patient: bool = False
+) -> tuple[dict[str, Any], FakeClock]:
     """The answer, with the container as it is at each look; the last one stays."""
     left = list(documents)
     clock = FakeClock()
@@ -42,6 +44,7 @@ def probed(tmp_path: Path, documents: Sequence[str], good_after_s: float = 10) -
         "secrets_root": str(tmp_path),
         "log_lines": 5,
         "good_after_s": good_after_s,
+        "patient": patient,
     }
     return probe_service(params, False, docker, clock=clock), clock
 
@@ -76,3 +79,14 @@ def test_a_service_that_ends_soon_after_it_was_ready_has_failed(tmp_path: Path, 
     assert answer["failed"]
     assert why in answer["msg"]
     assert "s after it was ready" in answer["msg"]
+
+
+def test_a_state_that_was_proved_before_is_waited_for_while_it_is_unhealthy(tmp_path: Path) -> None:
+    documents = [document(health="unhealthy"), document(health="unhealthy"), document()]
+    impatient, _clock = probed(tmp_path, documents, good_after_s=0)
+    assert impatient["failed"]
+    patient, _clock = probed(tmp_path, documents, good_after_s=0, patient=True)
+    assert patient["healthy"]
+    ever, clock = probed(tmp_path, [document(health="unhealthy")], good_after_s=0, patient=True)
+    assert ever["failed"]
+    assert clock.now() - FakeClock().now() >= 60

@@ -151,7 +151,7 @@ def sample(seed: int = 2026) -> dict[str, Any]:
     return {
         "format": 1,
         "run": {
-            "id": "4f6f5f0c2f2a4c8fb0a6c8e0f0d5b7a1",
+            "id": _hex(chance, 32),
             "playbook": "validate.yml",
             "started": at(0),
             "ended": at(412.6),
@@ -177,7 +177,7 @@ def sample(seed: int = 2026) -> dict[str, Any]:
             "ansible": "2.19.5",
             "collection": "4.8.2",
             "python": "3.11.2",
-            "project_version": "a1c0ffee51d3",
+            "project_version": _hex(chance, 12),
         },
         "services": services,
         "networks": [
@@ -288,6 +288,8 @@ def failing(seed: int = 2026) -> dict[str, Any]:
     for row in document["reachability"]:
         if row["target"] == "opensearch" and row["expected"] == "open":
             row["actual"] = "closed"
+        if row["source"] == "opensearch":
+            row["actual"] = "unknown"
     return document
 
 
@@ -350,6 +352,33 @@ def many(count: int = 64) -> dict[str, Any]:
     return document
 
 
+def odd() -> dict[str, Any]:
+    """Very long names, texts without a blank, no optional part, and values at their limits."""
+    document = sample()
+    long = "a" * 63
+    service = document["services"][0]
+    service.update(name=long, title="An extraordinarily long display name of a service that nobody would choose")
+    service["networks"][0]["aliases"] = [long] * 3
+    service["image"]["reference"] = f"registry.example.invalid:5000/{long}/{long}:{long}"
+    document["networks"][1]["name"] = service["networks"][0]["name"] = f"{long}-network"
+    document["run"].update(command="ansible-playbook " + "x" * 2000, root="/srv/" + "/".join([long] * 3))
+    rows = [row for row in document["tests"] if row["service"] == "nats"]
+    for row in rows:
+        row.update(service=long, id=f"{long}.{row['id']}", title=long * 2, message="y" * 600, status="failed")
+        row.update(cause="z" * 300, remedy=f"`{long * 3}`", log=["w" * 5000, ""], evidence={long: 0.1, "none": None})
+    document["reachability"] = []
+    document["performance"] = [
+        {key: document["performance"][0][key] for key in ("operation", "samples", "throughput_per_s", "max_ms")}
+        | {"service": long, "p50_ms": 0, "p95_ms": 0, "p99_ms": 0}
+    ]
+    document["durability"] = [{**document["durability"][0], "service": long, "lost": 10**9, "acknowledged": 10**9}]
+    document["floor"] = {"one": {"title": long, "unit": "ms"}}
+    document["history"] = [
+        {key: document["history"][0][key] for key in ("id", "started", "status", "passed", "failed")}
+    ]
+    return document
+
+
 def _service(name: str, chance: random.Random) -> dict[str, Any]:
     title, image, ports, networks, to_healthy, *_rest = SERVICES[name]
     built = image.startswith("localhost/")
@@ -377,7 +406,7 @@ def _service(name: str, chance: random.Random) -> dict[str, Any]:
         "networks": [
             {
                 "name": f"trade2026-{key}",
-                "ip": f"{NETWORKS[key][:-5]}.0.{2 + list(SERVICES).index(name)}",
+                "ip": f"{NETWORKS[key][:-5]}.{2 + list(SERVICES).index(name)}",
                 "aliases": [name],
             }
             for key in networks

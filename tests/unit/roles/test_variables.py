@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.controller.variables import read_variables
+from ansible.module_utils.controller.variables import SWITCHES, read_variables
 from local_inventory import SERVICES
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,7 +33,7 @@ def options(role: Path) -> dict[str, dict[str, Any]]:
 def test_specs_and_defaults_name_the_same_variables_with_the_same_values(role: Path) -> None:
     variables = read_variables(role / "defaults/main.yml")
     defaults = {
-        name: variable.by_size.get("standard", load(role / "defaults/main.yml")[name])
+        name: variable.by_switch.get(SWITCHES.get(variable.switch, ""), load(role / "defaults/main.yml")[name])
         for name, variable in variables.items()
     }
     specs = options(role)

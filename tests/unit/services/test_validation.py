@@ -52,7 +52,7 @@ def test_every_variable_names_itself_for_every_value_that_means_nothing(name: st
 @pytest.mark.parametrize("name", VARIABLES)
 def test_every_default_is_of_its_kind(name: str) -> None:
     variable = VARIABLES[name]
-    values = list(variable.by_size.values()) or [variable.default]
+    values = list(variable.by_switch.values()) or [variable.default]
     if not variable.required and "{{" not in str(values):
         assert [variable.fault(value) for value in values] == [""] * len(values)
 
@@ -228,4 +228,4 @@ def test_a_variable_has_its_comment_and_its_default_for_each_size(tmp_path: Path
     )
     variable = read_variables(tmp_path / "main.yml")["a"]
     assert variable.text == "Memory, in Compose units."
-    assert variable.by_size == {"small": "1g", "standard": "2g", "production": "4g"}
+    assert variable.by_switch == {"small": "1g", "standard": "2g", "production": "4g"}

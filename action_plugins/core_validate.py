@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run the module `core_validate` in slices, show progress between them, and assemble the result document.
+
+A module cannot speak before it ends, and all tests take minutes.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+from ansible.release import __version__ as ansible_version
+
+# Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
+ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
+
+from ansible.module_utils.compose_source.migration_document import NOTHING
+from ansible.module_utils.compose_source.migration_document import rows as migration_rows
+from ansible.module_utils.controller.action import ServicesAction, display, run_pid
+from ansible.module_utils.controller.services import project_version
+from ansible.module_utils.deployment.model import table
+from ansible.module_utils.services.kinds import plain
+from ansible.module_utils.validation import document
+from ansible.module_utils.validation.model import now
+
+SLICE_S = 10.0
+# Of the progress line: seconds between two updates, and columns.
+REFRESH_S = 0.5
+WIDTH = 79
+# Used by this plugin and not by the module.
+OWN = ("planned", "run", "migration", "collection")
+
+
+class ActionModule(ServicesAction):
+    """`core_validate: {planned, run, migration, ...}`; what is not its own is passed to the module."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        if self._task.check_mode:
+            return {**result, "skipped": True, "msg": "a dry run tests nothing"}
+        args = dict(plain(self._task.args))
+        planned = args["planned"]
+        own = {key: args.pop(key, None) for key in OWN}
+        arguments = {**args, "services": services_of(planned), "slice_s": SLICE_S}
+        started = now()
+        slices = self._slices(arguments, task_vars)
+        run = {
+            "id": uuid.uuid4().hex, "playbook": "validate.yml", "started": started, "ended": now(),
+            "project": args["project"], "root": args["root"], "user": getpass.getuser(),
+            "host": socket.gethostname(), "kinds": args["kinds"], "disruptive": args["disruptive"],
+            "durability": args["durability"], **(own["run"] or {}),
+        }  # fmt: skip
+        found = document.assemble(run, slices, self._more(planned, own))
+        found["machine"] |= {
+            "ansible": ansible_version,
+            "collection": str(own["collection"] or ""),
+            "project_version": project_version(Path(__file__).resolve().parent.parent),
+        }
+        display.display(table([tuple(row) for row in document.summary(found["tests"])]))
+        failures = [test for test in found["tests"] if test["status"] in ("failed", "error")]
+        result.update(changed=False, document=found, failures=[document.failure_text(test) for test in failures])
+        return result
+
+    def _slices(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> list[dict[str, Any]]:
+        begun = time.monotonic()
+        slices: list[dict[str, Any]] = []
+        groups: list[dict[str, Any]] = []
+        while True:
+            with Progress(self._connection.transport == "local", begun) as progress:
+                answer = self.call("core_validate", {**arguments, "progress": progress.file}, task_vars)
+            slices.append(answer)
+            self._show(answer, time.monotonic() - begun)
+            groups = answer["pending"]
+            if not groups:
+                return slices
+            if groups[0]["interrupts"]:
+                display.display(f"  {groups[0]['interrupts']}")
+            display.display(f"  now: {groups[0]['kind']} tests of {groups[0]['service']}")
+            arguments["groups"] = [group["key"] for group in groups]
+
+    @staticmethod
+    def _show(answer: Mapping[str, Any], spent: float) -> None:
+        """One line for each kind and service, and one for each failure."""
+        counts: dict[tuple[str, str], list[str]] = {}
+        for test in answer["tests"]:
+            counts.setdefault((test["kind"], test["service"]), []).append(test["status"])
+        parts = [
+            f"{kind} {service} {statuses.count('passed')}/{len(statuses) - statuses.count('skipped')}"
+            for (kind, service), statuses in counts.items()
+        ]
+        display.display(f"  {spent:5.0f} s  {', '.join(parts)}")
+        for test in answer["tests"]:
+            if test["status"] in ("failed", "error"):
+                display.display(f"  {test['status'].upper()}  {document.failure_text(test)}")
+
+    @staticmethod
+    def _more(planned: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        """The choices and operations of the document."""
+        choices = []
+        migration = own["migration"] or {}
+        source = migration.get("source") or {"available": False, "services": {}}
+        for name, definition in planned["services"].items():
+            old_name = (migration.get("names") or {}).get(name, name)
+            old = source["services"].get(old_name) if source["available"] else None
+            missing = NOTHING if source["available"] else "not known"
+            for row in migration_rows(definition, old, migration["site"], missing) if migration else []:
+                choices.append(
+                    {
+                        "service": name,
+                        "setting": row["setting"],
+                        "value": str(row["target"]),
+                        "trade2025": str(row["source"]),
+                        "why": row["why"],
+                    }
+                )
+        keys = ("service", "what", "action", "current", "desired", "cause")
+        operations = [
+            {**{key: str(row[key] or "") for key in keys}, "restarts": bool(row["restarts"])}
+            for row in planned["plan"]["operations"]
+        ]
+        return {"choices": choices, "operations": operations}
+
+
+class Progress:
+    """A line on the terminal with the running test and its time; nothing with a pipe, with CI set, or from afar."""
+
+    def __init__(self, is_local: bool, begun: float) -> None:
+        self._begun = begun
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._show, daemon=True)
+        self.file: str | None = None
+        if is_local and on_terminal():
+            descriptor, self.file = tempfile.mkstemp(prefix="trade2026-validate-")
+            os.close(descriptor)
+
+    def __enter__(self) -> Progress:
+        if self.file:
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._ended.set()
+        if self.file:
+            self._thread.join()
+            Path(self.file).unlink(missing_ok=True)
+
+    def _show(self) -> None:
+        test, since = "", time.monotonic()
+        while not self._ended.wait(REFRESH_S):
+            running = Path(str(self.file)).read_text(encoding="utf-8")
+            if running != test:
+                test, since = running, time.monotonic()
+            now_s = time.monotonic()
+            line = f"  {now_s - self._begun:5.0f} s  {test}, {now_s - since:.0f} s" if test else ""
+            display.display(f"\r{line:<{WIDTH}}\r", newline=False)
+        display.display(f"\r{'':<{WIDTH}}\r", newline=False)
+
+
+def on_terminal() -> bool:
+    """Whether the run writes to a terminal. A worker's own output is detached, so its parent's is looked at."""
+    try:
+        target = str(Path(f"/proc/{run_pid()}/fd/1").readlink())
+    except OSError:
+        return False
+    return target.startswith(("/dev/pts/", "/dev/tty")) and not os.environ.get("CI")
+
+
+def services_of(planned: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The services as the module takes them."""
+    probing = {entry["name"]: entry for entry in planned["probes"]}
+    return [
+        {"record": record, "probing": probing[name], "image": planned["images"][name]}
+        for name, record in planned["records"].items()
+    ]

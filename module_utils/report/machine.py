@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What only the machine knows of a run: its own facts, and containers and networks as the engine has them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.deployment.engine import NEVER, EngineError, connect
+from ansible.module_utils.shared.docker import finish, start
+
+# What the bridge driver uses if a network names nothing else.
+DEFAULT_MTU = 1500
+MTU_OPTION = "com.docker.network.driver.mtu"
+
+Row = dict[str, Any]
+
+
+def add_running_state(document: Mapping[str, Any], containers: Mapping[str, str]) -> Row:
+    """The document with facts of the machine and the running state where it has none.
+
+    `containers` is service → name of its container. An engine that does not answer leaves the parts out.
+    """
+    found = {**document, "machine": facts() | dict(document["machine"])}
+    if all("state" in service for service in document["services"]) and document.get("networks"):
+        return found
+    try:
+        client = connect()
+        known = {entry["Name"]: entry for entry in client.networks()}
+        found["machine"].setdefault("engine", str(client.version().get("Version", "")))
+        services = [_service(client, service, containers.get(service["name"], "")) for service in document["services"]]
+    except EngineError:
+        return found
+    used = {end["name"] for service in services for end in service.get("networks", [])}
+    return {
+        **found,
+        "services": services,
+        "networks": document.get("networks") or [_network(known[name]) for name in known if name in used],
+    }
+
+
+def facts(root: Path = Path("/")) -> Row:
+    """Processor, memory and versions; what cannot be found is left out."""
+    compose = start(("docker", "compose", "version", "--short"))
+    release = dict(re.findall(r'^(\w+)="?([^"\n]*)', _read(root / "etc/os-release"), re.MULTILINE))
+    cpu = re.search(r"^model name\s*:\s*(.+)$", _read(root / "proc/cpuinfo"), re.MULTILINE)
+    total = re.search(r"^MemTotal:\s+(\d+) kB", _read(root / "proc/meminfo"), re.MULTILINE)
+    code, version, _error = finish(compose)
+    found = {
+        "cpu": cpu[1].strip() if cpu else "",
+        "cores": os.cpu_count() or 0,
+        "memory_bytes": int(total[1]) * 1024 if total else 0,
+        "kernel": platform.release(),
+        "distribution": release.get("PRETTY_NAME", ""),
+        "python": platform.python_version(),
+        "compose": version.strip() if code == 0 else "",
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _service(client: Any, service: Mapping[str, Any], name: str) -> Row:
+    """A service with what its container is and has."""
+    from docker.errors import APIError, DockerException
+
+    try:
+        seen = client.inspect_container(name) if name else None
+    except APIError as error:
+        if error.status_code != 404:
+            raise EngineError(str(error)) from error
+        seen = None
+    except (DockerException, OSError) as error:
+        raise EngineError(str(error)) from error
+    if seen is None:
+        return {"state": "absent", "health": "", **service}
+    state, settings = seen["State"], seen.get("NetworkSettings") or {}
+    started = str(state.get("StartedAt") or "")
+    running: Row = {
+        "state": "paused" if state.get("Paused") else str(state["Status"]),
+        "health": str((state.get("Health") or {}).get("Status", "")),
+        "started_at": None if not started or started.startswith(NEVER) else started,
+        "ports": _ports(service, settings.get("Ports") or {}),
+        "networks": [
+            {"name": network, "ip": str(end.get("IPAddress") or ""), "aliases": list(end.get("Aliases") or [])}
+            for network, end in sorted((settings.get("Networks") or {}).items())
+        ],
+    }
+    image = {**service.get("image", {"reference": str(seen["Config"]["Image"])}), "id": str(seen["Image"])}
+    return {**service, **running, "image": image}
+
+
+def _ports(service: Mapping[str, Any], published: Mapping[str, Any]) -> list[Row]:
+    """The published ports, with the names that the service's declaration gives them."""
+    names = {port["host"]: port.get("name", "") for port in service.get("ports", [])}
+    found: list[Row] = [
+        {"host_ip": str(one["HostIp"]), "host": int(one["HostPort"]), "container": int(inside.partition("/")[0])}
+        for inside, ends in published.items()
+        for one in ends or []
+    ]
+    return [{"name": names.get(row["host"], ""), **row} for row in sorted(found, key=lambda row: row["host"])]
+
+
+def _network(entry: Mapping[str, Any]) -> Row:
+    pools = (entry.get("IPAM") or {}).get("Config") or [{}]
+    return {
+        "name": str(entry["Name"]),
+        "id": str(entry["Id"]),
+        "subnet": str(pools[0].get("Subnet", "")),
+        "mtu": int((entry.get("Options") or {}).get(MTU_OPTION, DEFAULT_MTU)),
+        "internal": bool(entry.get("Internal")),
+    }
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
