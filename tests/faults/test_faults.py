@@ -85,7 +85,7 @@ def test_the_engine_stops_in_the_middle_of_a_run(site: FaultySite) -> None:
     finally:
         site.engine.start()
     assert_refused(run, "Docker")
-    assert_refused(unreachable, "Docker")
+    assert_refused(unreachable, "Docker does not answer", "Start the engine")
     site.converge()
 
 
