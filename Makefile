@@ -126,6 +126,10 @@ integration: venv-test docker test-deps ## Run the integration tests on real con
 test-engines: venv-test docker test-deps ## Run a small site on the Docker engines of Debian 12, 13 and unstable (ARGS=)
 	pytest tests/integration/engines --every-engine -v --durations=10 $(ARGS)
 
+.PHONY: test-setup
+test-setup: venv-test docker ## Run `make core` on fresh systems (Debian 12 and 13, Ubuntu 24.04) as a user who is not root (ARGS=)
+	pytest tests/systems -v --durations=10 $(ARGS)
+
 .PHONY: drill
 drill: venv-test docker test-deps ## Let each service fail in five ways and see that it is back by itself (ARGS=)
 	DRILL=all pytest tests/integration/test_rollback.py -v -s $(ARGS)
@@ -139,7 +143,7 @@ test-validation: venv-test docker ## Break services on purpose, one fault at a t
 	pytest tests/validation -v --durations=10 $(ARGS)
 
 .PHONY: test-official
-test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: half an hour (ARGS=)
+test-official: venv-test docker ## Try our configuration and data on the versions that sites run and upgrade to: an hour (ARGS=)
 	pytest tests/official -v --durations=10 $(ARGS)
 
 .PHONY: molecule

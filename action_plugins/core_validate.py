@@ -23,11 +23,10 @@ from ansible.release import __version__ as ansible_version
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.module_utils.compose_source.migration_document import NOTHING
-from ansible.module_utils.compose_source.migration_document import rows as migration_rows
 from ansible.module_utils.controller.action import ServicesAction, display, run_pid
 from ansible.module_utils.controller.services import project_version
 from ansible.module_utils.deployment.model import table
+from ansible.module_utils.report.core_run import CoreRun, document_of
 from ansible.module_utils.services.kinds import plain
 from ansible.module_utils.validation import document
 from ansible.module_utils.validation.model import now
@@ -60,15 +59,25 @@ class ActionModule(ServicesAction):
             "host": socket.gethostname(), "kinds": args["kinds"], "disruptive": args["disruptive"],
             "durability": args["durability"], **(own["run"] or {}),
         }  # fmt: skip
-        found = document.assemble(run, slices, self._more(planned, own))
-        found["machine"] |= {
+        machine = {
+            "name": str(task_vars["docker_host"]),
             "ansible": ansible_version,
             "collection": str(own["collection"] or ""),
-            "project_version": project_version(Path(__file__).resolve().parent.parent),
+            "project_version": project_version(Path(__file__).resolve().parent.parent)[:12],
         }
+        planned_run = CoreRun(
+            run=run, machine=machine, planned=planned, images=planned["images"], migration=own["migration"] or {}
+        )
+        found = document.assemble(document_of(planned_run), slices)
         display.display(table([tuple(row) for row in document.summary(found["tests"])]))
         failures = [test for test in found["tests"] if test["status"] in ("failed", "error")]
-        result.update(changed=False, document=found, failures=[document.failure_text(test) for test in failures])
+        containers = {name: record["container"] for name, record in planned["records"].items()}
+        result.update(
+            changed=False,
+            document=found,
+            containers=containers,
+            failures=[document.failure_text(test) for test in failures],
+        )
         return result
 
     def _slices(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> list[dict[str, Any]]:
@@ -102,33 +111,6 @@ class ActionModule(ServicesAction):
         for test in answer["tests"]:
             if test["status"] in ("failed", "error"):
                 display.display(f"  {test['status'].upper()}  {document.failure_text(test)}")
-
-    @staticmethod
-    def _more(planned: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-        """The choices and operations of the document."""
-        choices = []
-        migration = own["migration"] or {}
-        source = migration.get("source") or {"available": False, "services": {}}
-        for name, definition in planned["services"].items():
-            old_name = (migration.get("names") or {}).get(name, name)
-            old = source["services"].get(old_name) if source["available"] else None
-            missing = NOTHING if source["available"] else "not known"
-            for row in migration_rows(definition, old, migration["site"], missing) if migration else []:
-                choices.append(
-                    {
-                        "service": name,
-                        "setting": row["setting"],
-                        "value": str(row["target"]),
-                        "trade2025": str(row["source"]),
-                        "why": row["why"],
-                    }
-                )
-        keys = ("service", "what", "action", "current", "desired", "cause")
-        operations = [
-            {**{key: str(row[key] or "") for key in keys}, "restarts": bool(row["restarts"])}
-            for row in planned["plan"]["operations"]
-        ]
-        return {"choices": choices, "operations": operations}
 
 
 class Progress:

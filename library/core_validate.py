@@ -19,10 +19,6 @@ options:
     type: list
     elements: dict
     required: true
-  machine:
-    description: Inventory name of the machine.
-    type: str
-    required: true
   root:
     description: Folder of the deployment.
     type: path
@@ -105,7 +101,6 @@ EXAMPLES = r"""
 - name: Test the services
   core_validate:
     services: "{{ services }}"
-    machine: localhost
     root: /srv/trade2026
     secrets_root: /srv/trade2026/secrets
     project: trade2026-core
@@ -125,9 +120,9 @@ pending:
   returned: success
   type: list
   elements: dict
-services:
-  description: The services as the engine has them. Of the last slice only, like the rest.
-  returned: when nothing is pending
+reachability:
+  description: Connections that were tried. This and the other measurements are parts of the result document.
+  returned: success
   type: list
   elements: dict
 """
@@ -138,7 +133,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.shared.masking import Mask, mask_tree, secrets_below
-from ansible.module_utils.validation import catalog, document, host
+from ansible.module_utils.validation import catalog, host
 from ansible.module_utils.validation.bridge import missing_libraries
 from ansible.module_utils.validation.model import Group, Result
 from ansible.module_utils.validation.runner import run_group
@@ -188,7 +183,6 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "services": {"type": "list", "elements": "dict", "required": True},
-            "machine": {"type": "str", "required": True},
             "root": {"type": "path", "required": True},
             # The folder's name is not secret.
             "secrets_root": {"type": "path", "required": True, "no_log": False},
@@ -233,14 +227,8 @@ def main() -> None:
         "performance": stack.performance,
         "durability": stack.durability,
         "floor": stack.floor,
-        "findings": stack.findings,
+        "host_findings": stack.findings + ([] if left else host.findings()),
     }
-    if not left:
-        answer |= document.facts(stack)
-        answer |= {
-            "machine": host.machine(stack.docker, params["machine"]),
-            "host_findings": host.findings(),
-        }
     module.exit_json(changed=False, **masked(answer, Path(params["secrets_root"])))
 
 

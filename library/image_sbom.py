@@ -85,7 +85,7 @@ components:
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,19 @@ class Documents:
         """Where every image comes from, with what its document lists."""
         lock = read_lock(Path(self._params["lock"]))
         found = self._docker.inspect("image", *sorted({one["reference"] for one in self._params["images"].values()}))
-        return [self._of(name, lock, found) for name in sorted(self._params["images"])]
+        images = [self._of(name, lock, found) for name in self._params["images"]]
+        return sorted([*images, *self._others()], key=lambda image: image.service)
+
+    def _others(self) -> Iterator[Provenance]:
+        """What an earlier run wrote about services that this run leaves out."""
+        try:
+            facts = json.loads((self.folder / PROVENANCE).read_text(encoding="utf-8"))["images"]
+        except (OSError, ValueError, KeyError):
+            return
+        for fact in facts:
+            if fact["service"] not in self._params["images"] and self._document(fact["service"]).is_file():
+                made_from = tuple(Input(one["name"], one["version"], tuple(one["hashes"])) for one in fact["inputs"])
+                yield Provenance(**{**fact, "inputs": made_from, "components": components(self._read(fact["service"]))})
 
     def write_page(self) -> bool:
         """Write the page and provenance.json; true when one of them changed."""

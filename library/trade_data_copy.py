@@ -69,10 +69,10 @@ options:
     type: str
     choices: [fail, backup]
     default: fail
-  margin_bytes:
-    description: Bytes that must stay free on the file system of the destination.
-    type: int
-    default: 268435456
+  min_free_gib:
+    description: Free space that must remain on the file system of the destination, in GiB.
+    type: float
+    default: 1
   slice_s:
     description: Seconds after which the module returns with RV(finished=false). V(0) works until everything is done.
     type: int
@@ -185,7 +185,7 @@ def work(params: dict[str, Any], docker: Docker, dry: bool) -> dict[str, Any]:
     plans = [make_plan(DataSet(**row), params["on_conflict"]) for row in params["sets"]]
     problems = in_use(docker, places, plans)
     problems += [f"{plan.data.service}: {plan.blocked}" for plan in plans if plan.blocked]
-    problems += space_problems(plans, params["margin_bytes"])
+    problems += space_problems(plans, round(params["min_free_gib"] * 2**30))
     if problems:
         return {"problems": problems}
 
@@ -244,7 +244,7 @@ def main() -> None:
             "target_root": {"type": "path", "required": True},
             "target_project": {"type": "str", "required": True},
             "on_conflict": {"type": "str", "choices": ["fail", "backup"], "default": "fail"},
-            "margin_bytes": {"type": "int", "default": 256 * 1024 * 1024},
+            "min_free_gib": {"type": "float", "default": 1},
             "slice_s": {"type": "int", "default": 0},
         },
         supports_check_mode=True,

@@ -84,7 +84,7 @@ class ManagedFiles:
             return _secret_text(file)
         if self.dry:
             return PENDING_SECRET
-        raise FilesError(f"{file}: no such secret. Declare it under `secrets` of the service, or write it there.")
+        raise FilesError(f"{file}: no such secret. Declare it under `secrets` of the service, or create the file.")
 
     def plan(self) -> Plan:
         """Compare what is declared with what is there."""
@@ -133,13 +133,13 @@ class ManagedFiles:
             plan.changes.append({"path": str(path), "what": "directory", "why": "missing"})
             plan.diff.append({"header": str(path), "before": "", "after": "directory\n"})
         elif not path.is_dir():
-            raise FilesError(f"{path} should be a directory and is a file. Move it away; it is not replaced.")
+            raise FilesError(f"{path} is a file, but must be a directory. Move it away; it is not replaced.")
         else:
             self._plan_ownership(plan, path, ownership)
 
     def _plan_file(self, plan: Plan, target: Target) -> None:
         if target.path.is_dir():
-            raise FilesError(f"{target.path} should be a file and is a directory. Move it away; it is not replaced.")
+            raise FilesError(f"{target.path} is a directory, but must be a file. Move it away; it is not replaced.")
         before = target.path.read_bytes() if target.path.exists() else None
         if before == target.data:
             self._plan_ownership(plan, target.path, target.ownership)

@@ -61,7 +61,7 @@ def _blocks(descriptor: int, start: int, end: int, name: str) -> Iterator[tuple[
     while at < end:
         count = os.preadv(descriptor, [buffer[: min(BLOCK, end - at)]], at)
         if count == 0:
-            raise DataCopyError(f"{name}: became shorter while it was read. Is Trade2025 stopped?")
+            raise DataCopyError(f"{name}: became shorter while it was read. Stop Trade2025 first.")
         yield at, buffer[:count]
         at += count
 
@@ -105,7 +105,7 @@ def check_step(dest: int, start: int, end: int, wanted: bytes, name: str) -> Non
     """Read a step back and compare it. Raises DataCopyError when the disk returns something else."""
     if copy_step(dest, None, start, end, name) != wanted:
         raise DataCopyError(
-            f"{name}: what was read back at byte {start} is not what was written. Look at the disk (dmesg)."
+            f"{name}: the data read back at byte {start} differs from the data written. Check the disk (dmesg)."
         )
 
 
@@ -114,7 +114,7 @@ def check_unchanged(descriptor: int, entry: fs.Entry) -> None:
     seen = os.fstat(descriptor)
     if (seen.st_size, seen.st_mtime_ns, (seen.st_dev, seen.st_ino)) != (entry.size, entry.mtime_ns, entry.inode):
         raise DataCopyError(
-            f"{fs.display_name(entry.path)}: changed while it was copied: something still writes there. Stop it."
+            f"{fs.display_name(entry.path)}: changed while it was copied. Stop the process that writes to it."
         )
 
 

@@ -287,7 +287,7 @@ class Copier:
 def _explained(error: OSError, data: DataSet) -> DataCopyError:
     place = str(error.filename or data.dest)
     remedy = {
-        errno.ENOSPC: "Make room; the next run goes on where this one stopped.",
+        errno.ENOSPC: "Free some space; the next run continues where this one stopped.",
         errno.EDQUOT: "Raise the quota; the next run goes on where this one stopped.",
         errno.EPERM: "Run as root: the data is given to the user of the service.",
         errno.EACCES: "Run as root: the data is given to the user of the service.",

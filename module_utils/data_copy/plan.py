@@ -111,10 +111,10 @@ def _check_places(data: DataSet) -> None:
     if Path(data.dest).is_symlink():
         raise DataCopyError(f"{data.dest}: is a symlink. Name its target {dest} as the data folder, or remove it.")
     if f"{dest}/".startswith(f"{source}/") or f"{source}/".startswith(f"{dest}/"):
-        raise DataCopyError(f"{data.source} and {data.dest} lie in each other. Set trade2026_root to a folder outside.")
+        raise DataCopyError(f"{data.source} and {data.dest} contain each other. Set trade2026_root to another folder.")
     if fs.is_mount_point(data.dest):
         raise DataCopyError(
-            f"{data.dest}: is a mount of its own, so a finished copy cannot be put in its place at once. "
+            f"{data.dest}: is a mount point, so a finished copy cannot replace it atomically. "
             f"Mount {Path(data.dest).parent} instead, or unmount it while copying."
         )
 
@@ -126,7 +126,7 @@ def _record(data: DataSet) -> dict[str, Any] | None:
         return None
     except ValueError:
         raise DataCopyError(
-            f"{data.record}: cannot be understood. Remove it; the copy then starts from the beginning."
+            f"{data.record}: is not valid. Remove it; the copy then starts from the beginning."
         ) from None
     return found if isinstance(found, dict) else None
 
@@ -165,12 +165,12 @@ def space_problems(plans: list[Plan], margin: int) -> list[str]:
         room = free.f_bavail * free.f_frsize
         if room < bytes_ + margin:
             found.append(
-                f"{where}: {human(bytes_)} are to be copied and {human(margin)} to stay free, "
-                f"but only {human(room)} are free. Make room."
+                f"{where}: the copy needs {human(bytes_)} and {human(margin)} must stay free, "
+                f"but only {human(room)} are free. Free some space."
             )
-        # A file system that counts no inodes says 0 for all of them.
+        # A file system without a limit of inodes reports 0.
         if free.f_files and free.f_favail < names:
             found.append(
-                f"{where}: {names} files are to be copied, but only {free.f_favail} inodes are free. Make room."
+                f"{where}: the copy needs {names} inodes, but only {free.f_favail} are free. Remove some files."
             )
     return found

@@ -89,7 +89,7 @@ def scan(root: str) -> Tree:
         finally:
             os.close(top)
     except FileNotFoundError as error:
-        raise DataCopyError(f"{_name(error, root)}: vanished while it was read. Is Trade2025 stopped?") from None
+        raise DataCopyError(f"{_name(error, root)}: was removed while it was read. Stop Trade2025 first.") from None
     except NotADirectoryError:
         raise DataCopyError(f"{root}: is not a folder. Set trade2025_root and trade2025_data_folders.") from None
     except OSError as error:

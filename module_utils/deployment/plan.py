@@ -120,7 +120,7 @@ def _service(want: DesiredService, have: ObservedService, desired: DesiredMachin
 
 
 def _rollback(want: DesiredService, have: ObservedService) -> list[Operation]:
-    """The rollback that a killed run left: complete it, unless something else is declared by now."""
+    """The rollback that a killed run left: complete it, unless another definition is declared now."""
     if not have.rollback_to:
         return []
     if have.failed_is_declared:

@@ -26,7 +26,7 @@ CONFIGURATION = (
     "User",
     "ExposedPorts",
     "Env",
-    "Archivedpoint",
+    "Entrypoint",
     "Cmd",
     "Volumes",
     "WorkingDir",

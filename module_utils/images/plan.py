@@ -143,7 +143,7 @@ def choose_base(image: Mapping[str, Any], source: str, state: State) -> Base:
         if recipe not in state.recipes:
             known = ", ".join(sorted(state.recipes)) or "none"
             raise ImageError(
-                f"image {official}: there is no recipe `{recipe}` for image_source=packages (there are: {known}); "
+                f"image {official}: there is no recipe `{recipe}` for image_source=packages (valid: {known}); "
                 "set image_source=registry, or add the recipe as docs/images.md says"
             )
         found = state.recipes[recipe]

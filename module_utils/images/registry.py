@@ -16,9 +16,9 @@ FINAL = {
     "manifest unknown": "it has no such image or tag; correct the image's variable",
     "no such manifest": "it has no such image or tag; correct the image's variable",
     "not found": "it has no such image or tag; correct the image's variable",
-    "repository does not exist": "it has no such image, or wants a login: `docker login` on this machine",
-    "unauthorized": "it wants a login: `docker login` on this machine",
-    "denied": "it wants a login: `docker login` on this machine",
+    "repository does not exist": "it has no such image, or requires a login: `docker login` on this machine",
+    "unauthorized": "it requires a login: `docker login` on this machine",
+    "denied": "it requires a login: `docker login` on this machine",
     "no matching manifest": "it has the image, but not for this machine's architecture",
 }
 LOOPBACK = ("127.", "localhost", "[::1]")
@@ -103,9 +103,9 @@ def ensure_image(
         return Pulled(reference, locked, found[reference], False)
     if tag_moved(docker, by_tag, locked):
         raise ImageError(
-            f"image {by_tag}: the tag moved. {lock_path} remembers {locked}, the registry now serves something else; "
-            f"nothing was pulled. If the new image is meant, remove the entry `{official}` from the lock file "
-            "and run again; if not, ask who pushed it."
+            f"image {by_tag}: the tag moved. {lock_path} has {locked}, but the registry now serves another image; "
+            f"nothing was pulled. To accept the new image, remove the entry `{official}` from the lock file "
+            "and run again. Otherwise find out who pushed it."
         )
     pull(docker, reference, retries=retries, delay_s=delay_s, wait=wait)
     return Pulled(reference, locked, docker.inspect("image", reference)[reference], True)
@@ -121,11 +121,11 @@ def pull(docker: Docker, reference: str, *, retries: int, delay_s: float, wait: 
         said = ((err or out).strip() or "nothing").splitlines()[-1]
         reason = final_reason(said)
         if reason:
-            raise ImageError(f"image {reference}: the registry answered, but {reason}. It said: {said}")
+            raise ImageError(f"image {reference}: the registry answered, but {reason}. Its answer: {said}")
         if attempt < retries:
             wait(delay_s)
     raise ImageError(
-        f"image {reference}: no registry could be reached in {retries} tries. It said: {said}. "
+        f"image {reference}: no registry could be reached in {retries} tries. Its answer: {said}. "
         "Name a mirror that this machine reaches in image_prefix, or set image_source=packages to build it "
         "from package registries."
     )

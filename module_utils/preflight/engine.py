@@ -126,7 +126,7 @@ def check_containers(
                     f"core_container_prefix; {root} would get other data",
                 )
             )
-    return results or [passed("containers", "no name is taken by somebody else")]
+    return results or [passed("containers", "no other project uses one of the names")]
 
 
 def _word(value: bool) -> str:

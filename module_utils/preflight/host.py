@@ -43,7 +43,7 @@ def listeners(tables: Iterable[str]) -> list[Listener]:
 def check_ports(
     services: Sequence[Mapping[str, Any]], bind: str, listening: Sequence[Listener], published: Mapping[int, str]
 ) -> list[Result]:
-    """No two services want one port, and none is taken by somebody else.
+    """No two services use the same port, and no other process uses one of the ports.
 
     `published` says which container publishes a port, so that a service's own container does not count as a conflict.
     """

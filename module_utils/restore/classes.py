@@ -99,7 +99,7 @@ FINDINGS = (
     ),
     Finding(
         "questdb",
-        "9.3.4",
+        "9.3",
         "9.4",
         "image_and_data",
         "9.4.1 migrates the metadata when it starts; QuestDB promises no way back",
@@ -150,7 +150,7 @@ FINDINGS = (
         "2.19.3",
         "3.9",
         "image_and_data",
-        "a node refuses data of a newer release: cannot downgrade a node",
+        "Lucene 9 does not open what Lucene 10 wrote: indexCreatedVersionMajor is in the future",
         ("2.19.3", "3.9.0"),
     ),
     Finding(

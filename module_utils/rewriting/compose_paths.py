@@ -51,14 +51,10 @@ class ComposeLeftover(NamedTuple):
 
 @dataclass(slots=True)
 class ComposePlan:
-    """What a Compose file needs: edits and leftovers, and `opaque`, the spans of the relative paths.
-
-    All positions are bytes of the file. Nothing but `edits` may change what is opaque.
-    """
+    """The edits of a Compose file, at positions in its bytes, and the references that stay."""
 
     edits: list[Edit] = field(default_factory=list)
     leftovers: list[ComposeLeftover] = field(default_factory=list)
-    opaque: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +174,6 @@ class _Planner:
         self._judge = _Judge(context, path_map)
         self._changes: list[_Replacement] = []
         self._left: dict[int, ComposeLeftover] = {}
-        self._opaque: list[tuple[int, int]] = []
 
     def take(self, node: Node, uses: list[Use]) -> None:
         """Decide about one scalar, which all its uses have to agree on."""
@@ -190,10 +185,6 @@ class _Planner:
             self._leave(node, Reason.SEVERAL_USES)
         elif isinstance(verdicts[0], _Change):
             self._change(node, verdicts[0])
-        span = next(filter(None, (self._judge.relative_span(node, use) for use in uses)), None)
-        spans = node.spans(self._text) if span else None
-        if span and spans:
-            self._opaque.append((spans[span[0]][0], spans[span[1] - 1][1]))
 
     def _leave(self, node: Node, reason: Reason) -> None:
         self._left[id(node)] = ComposeLeftover(
@@ -221,11 +212,10 @@ class _Planner:
                 if item not in together:
                     self._leave(item.node, Reason.NEEDS_QUOTES)
             self._changes = together
-        spans = [(item.start, item.end) for item in self._changes] + self._opaque
-        byte = dict(_byte_positions(self._text, sorted({position for span in spans for position in span})))
+        positions = {position for item in self._changes for position in (item.start, item.end)}
+        byte = dict(_byte_positions(self._text, sorted(positions)))
         edits = [Edit(byte[item.start], byte[item.end], item.new.encode()) for item in self._changes]
-        opaque = sorted((byte[start], byte[end]) for start, end in self._opaque)
-        return ComposePlan(edits, sorted(self._left.values(), key=lambda item: item.line), opaque)
+        return ComposePlan(edits, sorted(self._left.values(), key=lambda item: item.line))
 
     def _reads_as_wanted(self, roots: list[Node], changes: list[_Replacement]) -> bool:
         pieces, position = [], 0
@@ -379,13 +369,6 @@ class _Judge:
                 yield place.start("path"), place["path"]
         elif role in (Role.PATH, Role.MAYBE_PATH, Role.DOCKERFILE):
             yield 0, value
-
-    def relative_span(self, node: Node, use: Use) -> tuple[int, int] | None:
-        """Where in a scalar's value its relative path is."""
-        for start, path in self._paths_in(node, use.role):
-            if path and not _ABSOLUTE.match(path):
-                return start, start + len(path)
-        return None
 
     # What is to be done.
 

@@ -426,7 +426,6 @@ KINDS: Mapping[str, Kind] = _kinds(
     Kind("count_or_0", "a count", "write a whole number, 0 or more", _integer(), type="int"),
     Kind("user_id", "a user id", "write a number, 1 or more: 0 is root", _integer(1), type="int"),
     Kind("bytes", "a number of bytes", "write a whole number, 1 or more", _integer(1), type="int"),
-    Kind("bytes_or_0", "a number of bytes", "write a whole number, 0 or more", _integer(), type="int"),
     Kind("mebibytes", "a number of MiB", "write a whole number, 1 or more", _integer(1), type="int"),
     Kind("mebibytes_or_0", "a number of MiB", "write a whole number, 0 or more", _integer(), type="int"),
     Kind("gibibytes", "a number of GiB", "write a number, 0 or more", _number(), type="float"),

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Facts of the machine: what it is, what it can do at best, and what slows services down. Nothing is changed."""
+"""Facts of the machine: what it can do at best, and what slows services down. Nothing is changed."""
 
 from __future__ import annotations
 
 import math
 import os
-import platform
 import re
 import socket
 import subprocess
@@ -14,8 +13,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from ansible.module_utils.shared.docker import Docker
 
 # Measurements of the floor.
 REQUESTS, WRITES, SLEEPS = 500, 50, 300
@@ -148,25 +145,6 @@ def clock_offset() -> Finding:
     seconds = float(match[1])
     judgement = "good" if seconds < OFFSET_GOOD else "acceptable" if seconds < OFFSET_BAD else "bad"
     return finding("clock offset", f"{seconds * 1000:.3f} ms {match[2]}", judgement, "Offset from chrony's reference.")
-
-
-def machine(docker: Docker, name: str) -> dict[str, Any]:
-    """What the machine is, as the report's schema has it."""
-    info = _read(Path("/proc/cpuinfo"))
-    model = re.search(r"^model name\s*:\s*(.+)$", info, re.MULTILINE)
-    memory = re.search(r"^MemTotal:\s+(\d+) kB", _read(Path("/proc/meminfo")), re.MULTILINE)
-    release = re.search(r'^PRETTY_NAME="?([^"\n]+)', _read(Path("/etc/os-release")), re.MULTILINE)
-    return {
-        "name": name,
-        "cpu": model[1] if model else platform.machine(),
-        "cores": os.cpu_count() or 0,
-        "memory_bytes": int(memory[1]) * 1024 if memory else 0,
-        "kernel": platform.release(),
-        "distribution": release[1] if release else "",
-        "engine": docker.attempt("version", "--format", "{{.Server.Version}}")[1].strip(),
-        "compose": docker.attempt("compose", "version", "--short")[1].strip(),
-        "python": platform.python_version(),
-    }
 
 
 def floor(data: Path) -> dict[str, dict[str, Any]]:

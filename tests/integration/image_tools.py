@@ -155,3 +155,16 @@ class Role:
             timeout=300,
         )
         return Run(process, result)
+
+
+def recipe_images(folder: Path, *recipes: str) -> dict[str, tuple[str, str]]:
+    """Recipe → official name and the image built here, which the machine's engine has afterwards."""
+    defaults = yaml.safe_load((ROOT / "roles/image/defaults/main.yml").read_text())
+    services = {}
+    for name in recipes:
+        recipe = yaml.safe_load((ROOT / f"roles/image/files/packages/{name}/recipe.yml").read_text())
+        # The image of the preflight checks stands in for none of a service.
+        services[name] = {"official": recipe.get("official", defaults["image_probe_official"]), "recipe": name}
+    run = Role(folder).run(services, image_source="packages", image_cache=defaults["image_cache"])
+    assert run.code == 0, run.output
+    return {name: (services[name]["official"], image["reference"]) for name, image in run.images.items()}

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from namespaces import ISOLATE
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path("/var/cache/trade2026/engines")
@@ -32,18 +33,6 @@ if [ -n "$2" ]; then mount --bind "$2/usr" /usr; fi
 cd "$1"
 exec dockerd --config-file "$1/daemon.json" --data-root "$1/data" --exec-root "$1/exec" --pidfile "$1/pid" --host "unix://$1/sock"
 """
-# SIGKILL for the engine and its containers when the tests end without stopping it.
-ISOLATE = (
-    "setpriv",
-    "--pdeathsig=KILL",
-    "unshare",
-    "--net",
-    "--mount",
-    "--pid",
-    "--fork",
-    "--kill-child",
-    "--mount-proc",
-)
 
 
 @functools.cache

@@ -20,12 +20,13 @@ from typing import Any
 
 import pytest
 from faults import KINDS, Faults, tags
-from site_under_test import SERVICES, Run, Site, docker, listing
+from site_under_test import SERVICES, Run, Site, docker, kill_with_children, listing
 from stored_data import STORED, Endpoint, analytics, read_back, retry, store_in
 
 HALVES = (SERVICES[:4], SERVICES[4:])
 ALL_ROUNDS = [(half, shift) for half in range(2) for shift in range(len(KINDS))]
-ROUNDS = ALL_ROUNDS if os.environ.get("DRILL") == "all" else [(0, 0), (1, 2)]
+WHOLE = os.environ.get("DRILL") == "all"
+ROUNDS = ALL_ROUNDS if WHOLE else [(0, 0), (1, 2)]
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,28 @@ def test_services_that_do_not_start_are_back_by_themselves(stored: Site, tmp_pat
     for service, endpoint in endpoints(stored).items():
         read_back(service, endpoint)
     print(f"seconds until back: {seconds_back(events, set(failing))}")
+
+
+@pytest.mark.skipif(not WHOLE, reason="only in `make drill`, for its time")
+def test_a_return_that_was_killed_is_completed_by_the_next_run(stored: Site, tmp_path: Path) -> None:
+    before = state_of(stored)
+    faults = Faults(stored, {"valkey": "image"}, tmp_path)
+    faults.prepare()
+    process, _taken = faults.begin(core_ready_timeout_factor=0.15)
+    marker = stored.root / ".trade2026/restore_points/valkey/rollback.json"
+    while not marker.exists():
+        assert process.poll() is None, "the run ended before it returned the service"
+        time.sleep(0.05)
+    kill_with_children(process)
+    assert marker.exists()
+    run = stored.play(**faults.variables)
+    assert run.failed_hosts == {"valkey"}, run.errors
+    assert "restore rollback" in run.output
+    assert "It was returned to restore point " in run.output
+    assert not marker.exists()
+    after = state_of(stored)
+    assert (after.images, after.configuration, after.files) == (before.images, before.configuration, before.files)
+    read_back("valkey", endpoints(stored)["valkey"])
 
 
 def test_what_is_declared_is_deployed_again_when_it_is_correct(stored: Site) -> None:

@@ -123,7 +123,7 @@ def test_an_engine_elsewhere_is_not_replaced_by_one_here(project: Path, run: Run
     assert "apt-get must not run" not in result.stderr
 
 
-def test_a_user_outside_the_docker_group_is_told_how_to_join(project: Path, run: Run) -> None:
+def test_the_message_for_a_user_outside_the_docker_group_says_how_to_join(project: Path, run: Run) -> None:
     no_engine(project, "permission denied while trying to connect to the Docker daemon socket")
     result = run("scripts/ensure-docker")
     assert result.returncode == 1

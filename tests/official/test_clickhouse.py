@@ -3,21 +3,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.module_utils.probes import clickhouse
 from ansible.module_utils.restore.classes import FINDINGS
+from ansible.module_utils.validation import clients, integration
+from ansible.module_utils.validation.integration import Journey
+from ansible.module_utils.validation.performance import OPERATIONS
+from ansible.module_utils.validation.records import ClickhouseStore, checksum
 
 from .conftest import Engine
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "roles/clickhouse/templates/config"
 # Written into the templates by the official image's version.
 OLD_ONLY = re.compile(r"\{% if core_image\.version is version\('20\.1', '<'\) %\}.*?\{% endif %\}\n", re.DOTALL)
+
+NUMBER = re.compile(r"\d+(\.\d+)?")
 
 # Elements that an engine does not have, which it ignores in this file. Rows in docs/images.md.
 UNKNOWN: dict[str, set[str]] = {"24.8": set(), "newest": {"send_crash_reports"}}
@@ -138,6 +148,45 @@ def test_the_statements_of_the_probes_run(engine: Engine, monkeypatch: pytest.Mo
     clickhouse.RoundTrip(database="trade2026").run(target)
     verbs = {text.split()[0] for text in sent}
     assert verbs == {"SELECT", "SHOW", "CREATE", "INSERT", "DROP"}
+    assert engine.query("SHOW TABLES FROM trade2026") == ""
+
+
+class Client:
+    """What validation uses of clickhouse_driver's client, on an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def execute(self, text: str, rows: Sequence[tuple[Any, ...]] = ()) -> list[tuple[Any, ...]]:
+        values = ", ".join("(" + ", ".join(repr(value) for value in row) + ")" for row in rows)
+        lines = self.engine.query(f"{text} {values}").splitlines()
+        return [
+            tuple(json.loads(cell) if NUMBER.fullmatch(cell) else cell for cell in line.split("\t")) for line in lines
+        ]
+
+
+def test_the_statements_of_validation_run(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    service: Any = SimpleNamespace(target=Target())
+    monkeypatch.setattr(Target, "unique", lambda *_separator: "trade2026.validation")
+    monkeypatch.setattr(clients, "clickhouse", lambda _service: contextlib.nullcontext(Client(engine)))
+
+    engine.query("CREATE DATABASE IF NOT EXISTS trade2026")
+    store = ClickhouseStore(service, "records")
+    assert store.write(3) == [0, 1, 2]
+    assert store.read() == [(number, checksum(number)) for number in range(3)]
+    assert store.setting() == "fsync_after_insert = 0"
+    store.remove()
+
+    operations = {operation.name: operation for operation in OPERATIONS["clickhouse"]}
+    assert set(operations) == {"insert", "aggregate"}
+    for operation in operations.values():
+        with operation.setup(service) as sample:
+            sample(0)
+
+    order = Journey("trade2026.order")
+    integration.aggregated(SimpleNamespace(of_role=lambda _role: service), order)
+    for remove in order.cleanups:
+        remove()
     assert engine.query("SHOW TABLES FROM trade2026") == ""
 
 

@@ -25,13 +25,27 @@ EXPERIMENTS = [finding for finding in FINDINGS if finding.experiment and finding
 PORTS = {"nats": 4222, "valkey": 6379, "questdb": 8812, "seaweedfs": 8333, "opensearch": 9200}
 PASSWORDS = {"questdb": "questdb/password", "seaweedfs": "seaweedfs/s3_secret"}
 DATA = {"seaweedfs": "seaweed"}
+# Newer release → what the older one says about its data.
+REFUSALS = {
+    Release("valkey", "9.1.2"): "Bad file format",
+    Release("opensearch", "2.19.6"): "cannot downgrade a node",
+    Release("opensearch", "3.9.0"): "indexCreatedVersionMajor is in the future",
+}
 # What a log says about a setting that a release no longer wants.
-UNWANTED = re.compile(r"deprecat|obsolete|no longer|unknown (option|setting|field)|unrecogni[sz]ed", re.IGNORECASE)
+UNWANTED = re.compile(
+    r"deprecat|obsolete|no longer supported|unknown (option|setting|field)|unrecogni[sz]ed", re.IGNORECASE
+)
 
 
 def deploy(site: Site, release: Release) -> Run:
     """Run the main job with a release of one service. It stays even if it fails, and whatever the table says."""
-    variables = {"core_auto_rollback": False, "core_accept_no_rollback": [release.service]}
+    variables = {
+        "core_auto_rollback": False,
+        "core_accept_no_rollback": [release.service],
+        # Other tests may use the machine as well.
+        "core_ready_timeout_factor": 3,
+        "core_probe_timeout_s": 30,
+    }
     return site.play("--limit", release.service, **variables, **release.variables(BASE / "recipes"))
 
 
@@ -85,6 +99,8 @@ def test_the_way_back_is_as_the_table_says(site: Site, finding: Finding) -> None
     assert rollback_class(service, older.version, newer.version).kind == seen
 
     if seen == "image_and_data":
+        assert REFUSALS[newer] in finding.reason
+        assert REFUSALS[newer] in docker_log(f"{site.prefix}{service}")
         data = stop(site, service)
         shutil.rmtree(data)
         shutil.move(backup, data)

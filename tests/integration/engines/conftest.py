@@ -4,30 +4,31 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from image_tools import Registry, Role
+from image_tools import Registry, recipe_images
 from second_engine import SecondEngine, unpack
-from site_under_test import PROJECT_ROOT, Site, only_one
+from site_under_test import Site, only_one
 
 # Short, because a socket path below it must not exceed 107 bytes.
 BASE = Path("/var/tmp/trade2026-test-engine")
 # Two services and an application; small images that start in seconds.
 SERVICES = ("nats", "valkey", "opa")
 LIMIT = f"--limit={','.join(SERVICES)}"
-IMAGES = PROJECT_ROOT / "roles/image"
 
 
 @dataclass(frozen=True)
 class Release:
     """An engine and a Compose, by the Debian release that has them, and how the engine stores images.
 
-    engine, compose: how the versions begin.
+    engine, compose: how the versions begin. newest_collection: with the newest community.docker in place of
+    the one that requirements.yml names.
     """
 
     engine_from: str
@@ -35,6 +36,7 @@ class Release:
     compose_from: str
     compose: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    newest_collection: bool = False
 
 
 CONTAINERD = {"features": {"containerd-snapshotter": True}}
@@ -46,6 +48,7 @@ RELEASES = {
     # Debian's unstable release has the newest versions, whatever they are.
     "sid": Release("sid", "", "sid", ""),
     "sid-containerd": Release("sid", "", "sid", "", CONTAINERD),
+    "sid-containerd-newest-collection": Release("sid", "", "sid", "", CONTAINERD, newest_collection=True),
 }
 
 
@@ -75,15 +78,20 @@ def machine() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def official(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str]]:
     """Recipe → official name and the image built here, which the machine's own engine has afterwards."""
-    defaults = yaml.safe_load((IMAGES / "defaults/main.yml").read_text())
-    services = {"probe": {"official": defaults["image_probe_official"], "recipe": "probe"}}
-    for name in SERVICES:
-        recipe = yaml.safe_load((IMAGES / f"files/packages/{name}/recipe.yml").read_text())
-        services[name] = {"official": recipe["official"], "recipe": name}
-    role = Role(tmp_path_factory.mktemp("images"))
-    run = role.run(services, image_source="packages", image_cache=defaults["image_cache"])
-    assert run.code == 0, run.output
-    return {name: (services[name]["official"], image["reference"]) for name, image in run.images.items()}
+    return recipe_images(tmp_path_factory.mktemp("images"), *SERVICES, "probe")
+
+
+@pytest.fixture(scope="session")
+def newest_collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for ANSIBLE_COLLECTIONS_PATH with the newest community.docker and what it requires."""
+    folder = tmp_path_factory.mktemp("collections")
+    pins = Path(__file__).with_name("collections-newest.txt")
+    command = ["pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", "3.13"]
+    subprocess.run([*command, "--require-hashes", "--dest", folder, "-r", pins], check=True)
+    wanted = [f"ansible_collections/community/{name}/" for name in ("docker", "library_inventory_filtering_v1")]
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as bundle:
+        bundle.extractall(folder, [name for name in bundle.namelist() if name.startswith(tuple(wanted))])
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +103,9 @@ def target(request: pytest.FixtureRequest, official: dict[str, tuple[str, str]])
     try:
         engine.copy(*(reference for _name, reference in official.values()))
         shutil.rmtree(BASE / "root", ignore_errors=True)
+        if release.newest_collection:
+            collections = request.getfixturevalue("newest_collection")
+            engine.environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
         site = Site(root=BASE / "root", number=8, enter=engine.enter, environment=engine.environment)
         yield Target(release, engine, site, official)
     finally:

@@ -7,8 +7,10 @@ The tests of one engine build on each other, in the order of this file.
 from __future__ import annotations
 
 import json
+import subprocess
 
-from image_tools import Registry
+from ansible.module_utils.images.archive import fingerprint
+from image_tools import Registry, docker
 from site_under_test import Run, listing
 
 from .conftest import BASE, LIMIT, SERVICES, Target
@@ -34,6 +36,15 @@ def healthy(target: Target) -> set[str]:
     return {name for name, seen in target.site.inspect().items() if seen["State"]["Health"]["Status"] == "healthy"}
 
 
+def docker_collection(target: Target | None) -> str:
+    """The version of community.docker that a target's runs use, or those of this machine."""
+    command = ["ansible-galaxy", "collection", "list", "community.docker", "--format", "json"]
+    environment = target.engine.environment if target else None
+    listed = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    # Ansible uses the first one on its path.
+    return str(next(iter(json.loads(listed).values()))["community.docker"]["version"])
+
+
 def test_the_engine_is_the_one_to_test(target: Target) -> None:
     version = json.loads(target.engine.docker("version", "--format", "{{json .}}"))
     compose = target.engine.docker("compose", "version", "--short").strip()
@@ -42,7 +53,17 @@ def test_the_engine_is_the_one_to_test(target: Target) -> None:
     assert compose.removeprefix("v").startswith(target.release.compose)
     store = target.engine.docker("info", "--format", "{{.DriverStatus}}")
     assert ("io.containerd.snapshotter" in store) == bool(target.release.settings)
-    print(f"engine {version['Server']['Version']}, Compose {compose}, {store}")
+    collection = docker_collection(target)
+    assert (collection != docker_collection(None)) == target.release.newest_collection
+    print(f"community.docker {collection}, engine {version['Server']['Version']}, Compose {compose}, {store}")
+
+
+def test_an_image_has_the_same_fingerprint_on_every_engine(target: Target) -> None:
+    """A bundle is held to the fingerprints, and is usually loaded by another engine than the one that saved it."""
+    references = [reference for _name, reference in target.official.values()]
+    saved = json.loads(docker("image", "inspect", *references))
+    loaded = json.loads(target.engine.docker("image", "inspect", *references))
+    assert [fingerprint(image) for image in saved] == [fingerprint(image) for image in loaded]
 
 
 def test_a_dry_run_on_a_fresh_engine_predicts_the_first_run_and_creates_nothing(target: Target) -> None:

@@ -110,7 +110,7 @@ def test_any_bytes_have_places_or_none(data: bytes) -> None:
         assert all(place.line >= 1 for _key, _in_list, place in positions.scalars())
 
 
-def test_elements_are_what_the_file_says(positions: Positions) -> None:
+def test_elements_are_those_of_the_file(positions: Positions) -> None:
     place = positions.find("services", "a", "ports")
     assert place is not None
     assert [(str(element), plain(element.node)) for element in elements(place)] == [("c.yml:8", "80:80")]

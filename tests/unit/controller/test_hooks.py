@@ -63,7 +63,7 @@ def test_the_hooks_at_the_end_follow_from_the_result(facts: dict[str, Any], even
     assert FILTERS["core_hooks_after"](hosts(**facts)) == events
 
 
-def test_a_hook_is_told_what_has_become_of_each_service() -> None:
+def test_a_hook_gets_the_result_of_each_service() -> None:
     assert FILTERS["core_hook_result"](hosts(core_failure="it does not start")) == {
         "result": "failed",
         "failed": ["valkey"],

@@ -13,7 +13,7 @@ from ansible.module_utils.shared.docker import Docker
 
 
 class FakeDocker:
-    """Stands for `run_command`: answers as told and remembers what was run."""
+    """Replaces `run_command`: returns fixed answers and records the commands."""
 
     def __init__(self, code: int = 0, err: str = "", image_there: bool = True) -> None:
         self.code, self.err, self.image_there = code, err, image_there
@@ -196,11 +196,11 @@ def test_a_validate_command_that_hangs_is_reported(tmp_path: Path) -> None:
 def test_a_path_of_the_wrong_kind_is_never_replaced(tmp_path: Path, blocker: str) -> None:
     if blocker == "config":
         (tmp_path / "config").write_text("a file", encoding="utf-8")
-        with pytest.raises(FilesError, match="should be a directory"):
+        with pytest.raises(FilesError, match="must be a directory"):
             work(tmp_path, [], directories=[{"path": "config"}]).plan()
     else:
         (tmp_path / blocker).mkdir(parents=True)
-        with pytest.raises(FilesError, match="should be a file"):
+        with pytest.raises(FilesError, match="must be a file"):
             work(tmp_path, [CONF]).plan()
 
 

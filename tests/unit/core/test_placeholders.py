@@ -27,7 +27,7 @@ def test_masking_undoes_resolving() -> None:
     assert placeholders.mask(resolved, template, SECRETS.__getitem__) == template
 
 
-def test_a_secret_in_the_live_file_is_masked_wherever_it_stands() -> None:
+def test_a_secret_in_the_live_file_is_masked_everywhere() -> None:
     shown = placeholders.mask("# was s3cret-value", "x @@secret:valkey/password@@", SECRETS.__getitem__)
     assert "s3cret-value" not in shown
 

@@ -183,11 +183,11 @@ def test_space_counts_holes_for_nothing(data: DataSet) -> None:
     assert 3 * MIB < allocated(scan(data.source)) < 4 * MIB
 
 
-def test_too_little_space_is_said_before_anything_is_written(data: DataSet) -> None:
+def test_too_little_space_is_reported_before_anything_is_written(data: DataSet) -> None:
     made = make_plan(data, "fail")
     assert space_problems([made], 0) == []
     (problem,) = space_problems([made], 1 << 60)
-    assert "Make room" in problem
+    assert "Free some space" in problem
     assert not Path(data.dest).parent.exists()
 
 
@@ -237,7 +237,7 @@ def test_what_the_disk_returns_wrongly_is_noticed(data: DataSet, monkeypatch: py
 
     monkeypatch.setattr(content, "sync_step", bad_disk)
     worker = Copier(make_plan(data, "fail"), NEVER, _nothing)
-    with pytest.raises(DataCopyError, match="sub/b: what was read back at byte 0 is not what was written"):
+    with pytest.raises(DataCopyError, match="sub/b: the data read back at byte 0 differs from the data written"):
         worker.run()
     assert not Path(data.dest).exists()
 
@@ -291,7 +291,7 @@ def test_a_large_file_goes_on_at_the_step_where_it_stopped(data: DataSet, monkey
         return original(source, dest, start, end, name)
 
     monkeypatch.setattr(content, "copy_step", failing)
-    with pytest.raises(DataCopyError, match=r"No space left on device\. Make room; the next run goes on"):
+    with pytest.raises(DataCopyError, match=r"No space left on device\. Free some space; the next run continues"):
         Copier(make_plan(data, "fail"), NEVER, _nothing).run()
     _copy(data)
     assert starts == [0, MIB, 2 * MIB, 2 * MIB]
@@ -396,7 +396,7 @@ def test_two_runs_at_once_are_refused(data: DataSet) -> None:
             Copier(make_plan(data, "fail"), NEVER, _nothing).run()
 
 
-def test_sockets_and_fifos_are_skipped_and_said(data: DataSet, tmp_path: Path) -> None:
+def test_sockets_and_fifos_are_skipped_and_listed(data: DataSet, tmp_path: Path) -> None:
     os.mkfifo(Path(data.source, "fifo"))
     with socket.socket(socket.AF_UNIX) as server:
         os.chdir(data.source)
@@ -422,7 +422,7 @@ def test_places_in_each_other_and_symlinks_are_refused(data: DataSet, tmp_path: 
         (data.source, f"{data.source}/sub/new"),
         (f"{data.source}/sub", data.source),
     ):
-        with pytest.raises(DataCopyError, match="lie in each other"):
+        with pytest.raises(DataCopyError, match="contain each other"):
             make_plan(DataSet("x", source, dest, 0, 0), "fail")
     (tmp_path / "ln").symlink_to(tmp_path)
     with pytest.raises(DataCopyError, match="is a symlink"):
@@ -505,7 +505,7 @@ def test_killed_anywhere_the_target_is_empty_or_whole_and_the_next_run_completes
     assert _tree(str(dest)) == wanted
 
 
-def test_a_plan_is_told_by_what_is_left(data: DataSet) -> None:
+def test_a_plan_depends_on_what_is_left(data: DataSet) -> None:
     made: Plan = make_plan(data, "fail")
     assert made.size == made.size_left == 3 * MIB + len(b"alpha") + len(b"odd")
     assert made.wanted >= 3 * MIB

@@ -47,9 +47,7 @@ def _container(**more: Any) -> dict[str, Any]:
         (_container(networks=["trade2025-backend-v2", "bridge"], labels={"com.docker.compose.project": "web"}), ""),
     ],
 )
-def test_a_container_stands_in_the_way_by_mount_network_project_or_folder(
-    container: dict[str, Any], reason: str
-) -> None:
+def test_a_container_blocks_by_its_mount_network_project_or_folder(container: dict[str, Any], reason: str) -> None:
     why = why_in_use(container, PLACES)
     assert (reason in why) if reason else not why
 

@@ -160,7 +160,7 @@ def test_clients_that_are_added_removed_or_set_are_found(tmp_path: Path) -> None
     assert found(["a"], {"a": "another"})[0] == ("clients.json", "another value set: a")
 
 
-def test_the_fingerprint_of_secrets_tells_nothing_of_their_content(tmp_path: Path) -> None:
+def test_the_fingerprint_of_secrets_does_not_reveal_their_content(tmp_path: Path) -> None:
     site(tmp_path)
     entry = [{"path": "valkey/password"}]
     before = secrets_fingerprint(tmp_path / "secrets", entry)

@@ -238,7 +238,7 @@ def test_without_swap_accounting_the_swap_limit_is_not_compared() -> None:
     assert planned(want=replace(VALKEY, memory_swap=None), containers=(container,)).text == ""
 
 
-def test_an_image_whose_tag_follows_from_sources_is_said_to_be_unpredictable() -> None:
+def test_an_image_whose_tag_follows_from_sources_is_not_predicted() -> None:
     want = replace(VALKEY, image="localhost/authn:not-built-yet", image_kind="build", image_id="", image_known=False)
     found = planned(want=want)
     assert [row.action for row in found.operations] == ["build"]

@@ -40,7 +40,7 @@ def test_a_service_without_data_can_be_taken_back() -> None:
 @pytest.mark.parametrize(
     ("want", "seen"), [({}, ObservedService()), ({"image_known": False}, RUNS)], ids=["first", "unknown image"]
 )
-def test_nothing_is_said_where_nothing_is_known(want: dict[str, object], seen: ObservedService) -> None:
+def test_nothing_is_reported_if_nothing_is_known(want: dict[str, object], seen: ObservedService) -> None:
     assert class_of_change(replace(NEWER, **want), seen) is None  # type: ignore[arg-type]
 
 

@@ -102,6 +102,7 @@ def test_an_image_is_itself_under_every_name_and_in_every_engine(change: dict[st
         {"Config": {**INSPECT["Config"], "User": "999"}},
         {"Config": {**INSPECT["Config"], "Env": ["PATH=/evil"]}},
         {"Config": {**INSPECT["Config"], "Cmd": ["sh"]}},
+        {"Config": {**INSPECT["Config"], "Entrypoint": ["sh"]}},
     ],
 )
 def test_another_content_is_another_image(change: dict[str, Any]) -> None:
@@ -214,7 +215,7 @@ def test_a_bundle_of_another_declaration_is_refused(wanted: dict[str, Any], mess
         choose(wanted, "archive", state())
 
 
-def test_an_application_is_the_one_that_its_sources_say() -> None:
+def test_an_application_is_identified_by_its_sources() -> None:
     archived = replace(ARCHIVED, official="python:3.12-slim", context_hash="c" * 64, reference="localhost/authn:1")
     migrated = State(archive={"authn": archived}, contexts={"backend/apps/authn": Context("c" * 64, True)})
     assert choose({"authn": AUTHN}, "archive", migrated)[0].reference == "localhost/authn:1"

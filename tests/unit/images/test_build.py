@@ -89,7 +89,7 @@ def test_recipes_side_by_side_build_their_base_once(tmp_path: Path) -> None:
     assert sorted(name for result in results for name in result) == ["base", "left", "right"]
 
 
-def test_a_failed_build_names_the_log_and_ends_with_what_was_said(tmp_path: Path) -> None:
+def test_a_failed_build_names_the_log_and_ends_with_its_output(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"left:1-abc could not be built(.|\n)*log/left\.log(.|\n)*compiler says why"):
         builder(Engine(fails="left"), tmp_path).ensure_recipe("left")
     assert "Step 1/2" in (tmp_path / "cache/log/left.log").read_text()
@@ -112,7 +112,7 @@ def test_an_unknown_kind_of_download_names_those_there_are(tmp_path: Path) -> No
         wrong.ensure_recipe("base")
 
 
-def test_a_base_that_was_removed_meanwhile_is_not_a_riddle(tmp_path: Path) -> None:
+def test_a_base_that_was_removed_meanwhile_is_reported(tmp_path: Path) -> None:
     recipes = {"base": {key: value for key, value in RECIPES["base"].items() if key != "files"}}
     wrong = ImageBuilder(Engine().run, Settings(root=tmp_path, cache=tmp_path / "cache"), recipes)
     with pytest.raises(ImageError, match="run again"):

@@ -114,7 +114,7 @@ def test_each_thing_in_the_image(files: Tree, what: str) -> None:
     assert whats(files=files) == ([what] if what else [])
 
 
-def test_a_finding_says_what_was_found() -> None:
+def test_a_finding_names_what_was_found() -> None:
     [missing] = audit(CONTRACT, SERVICE, INSPECT, tree(usr__bin__busybox=None))
     assert missing.found == "absent"
     [forbidden] = audit(CONTRACT, SERVICE, INSPECT, tree(opt__tool=Node(0o750, 0, 0)))

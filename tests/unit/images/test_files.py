@@ -140,7 +140,7 @@ def test_a_changed_recipe_gets_another_tag(tmp_path: Path) -> None:
     assert recipes(tmp_path)["a"]["tag"] != before
 
 
-def test_a_changed_base_changes_what_stands_on_it(tmp_path: Path) -> None:
+def test_a_changed_base_changes_the_images_built_on_it(tmp_path: Path) -> None:
     write_recipe(tmp_path / "a", "title: T\nversion: 1\nbuilt_from: x\nfrom: b\n")
     write_recipe(tmp_path / "b", Dockerfile="1")
     before = recipes(tmp_path)["a"]["tag"]

@@ -69,7 +69,7 @@ def test_an_image_without_a_released_version_is_refused(reference: str) -> None:
 @pytest.mark.parametrize(
     ("prefix", "expected"), [("", "a/b:1"), ("m.example/hub", "m.example/hub/a/b:1"), ("m/", "m/a/b:1")]
 )
-def test_a_mirror_stands_before_the_official_name(prefix: str, expected: str) -> None:
+def test_a_mirror_precedes_the_official_name(prefix: str, expected: str) -> None:
     assert prefixed(prefix, "a/b:1") == expected
 
 
@@ -88,7 +88,7 @@ def test_packages_runs_the_recipe() -> None:
 
 
 def test_an_unknown_recipe_names_those_there_are() -> None:
-    with pytest.raises(ImageError, match=r"no recipe `valkey`.*there are: base, python"):
+    with pytest.raises(ImageError, match=r"no recipe `valkey`.*valid: base, python"):
         one(VALKEY, "packages", State(recipes={name: RECIPES[name] for name in ("python", "base")}))
 
 
@@ -208,7 +208,7 @@ def test_a_description_says_all_that_a_run_shows() -> None:
     assert describe(choice, state, {TAGS["valkey"]: {"Id": "sha256:1"}})["id"] == "sha256:1"
 
 
-def test_an_application_that_cannot_be_known_yet_says_so() -> None:
+def test_an_application_that_is_not_known_yet_is_reported_as_such() -> None:
     state = State()
     described = describe(one(AUTHN, "registry", state), state, {})
     assert described["reference"] == "localhost/service:not-built-yet"

@@ -87,7 +87,7 @@ def test_an_image_that_is_there_asks_nobody(take: Callable[..., Any]) -> None:
 
 def test_a_moved_tag_is_refused_and_nothing_is_pulled(take: Callable[..., Any]) -> None:
     registry = Registry({"8.1.4-alpine": NEW})
-    with pytest.raises(ImageError, match=r"the tag moved.*/lock\.json remembers sha256:aaa.*remove the entry"):
+    with pytest.raises(ImageError, match=r"the tag moved.*/lock\.json has sha256:aaa.*remove the entry"):
         take(registry, locked=OLD)
     assert registry.pulls == []
 
@@ -108,7 +108,7 @@ def test_a_registry_that_stays_silent_gives_one_message_with_the_remedy(
     assert len(waits) == 2
 
 
-def test_a_registry_that_says_no_is_not_asked_again(take: Callable[..., Any], waits: list[float]) -> None:
+def test_a_registry_that_rejects_is_not_asked_again(take: Callable[..., Any], waits: list[float]) -> None:
     with pytest.raises(ImageError, match="no such image or tag"):
         take(Registry({}))
     assert waits == []

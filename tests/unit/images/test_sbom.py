@@ -208,3 +208,18 @@ def test_sources_of_an_application_count_as_inputs(engine: Engine, tmp_path: Pat
     [found] = folder.provenance()
     assert [one.name for one in found.inputs] == ["apps/authn", "jwcrypto", "recipe debian12"]
     assert found.address == "python:3.12"
+
+
+def test_a_run_for_one_service_keeps_what_is_known_of_the_others(engine: Engine, tmp_path: Path) -> None:
+    first = documents(engine, tmp_path)
+    first.write("nats")
+    first.write_page()
+    image = {"reference": "localhost/trade2026/probe:1", "id": ID, "source": "packages", "version": "1"}
+    declared = {"official": "alpine:3", "recipe": "debian12"}
+    second = documents(engine, tmp_path, images={"probe": image}, wanted={"probe": declared})
+    second.write("probe")
+    second.write_page()
+    assert [found.service for found in second.provenance()] == ["nats", "probe"]
+    assert second.provenance()[0] == first.provenance()[0]
+    (tmp_path / "sbom/nats.cdx.json").unlink()
+    assert [found.service for found in second.provenance()] == ["probe"]

@@ -7,6 +7,8 @@ import contextlib
 import os
 import random
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 from ansible.module_utils.migration import engine
 from ansible.module_utils.migration.context import Context, MigrationError
 from ansible.module_utils.migration.scan import scan
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from migration_case import DOCUMENTED, check_then_run, migrate, rules_of, snapshot, summary
 
@@ -29,6 +31,14 @@ def src(tmp_path: Path) -> Path:
     os.link(root / "a", root / "deep/again")
     (root / "link").symlink_to("a")
     return root
+
+
+@pytest.fixture(scope="module")
+def in_memory() -> Iterator[Path]:
+    """A folder in memory if there is one: a run syncs its file system, and many runs would wait for the disk."""
+    memory = "/dev/shm"
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+        yield Path(folder)
 
 
 def test_a_first_plan(src: Path, tmp_path: Path) -> None:
@@ -202,10 +212,10 @@ def disturb(dest: Path, chance: random.Random) -> None:
             path.symlink_to("elsewhere")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(maps, trees, trees, st.sampled_from(("fail", "backup", "overwrite")), st.booleans(), st.integers(0, 1000))
 def test_the_preview_equals_the_write(
-    tmp_path: Path,
+    in_memory: Path,
     path_map: dict[str, str],
     first: dict[str, tuple[str, str, str, int]],
     second: dict[str, tuple[str, str, str, int]],
@@ -213,7 +223,7 @@ def test_the_preview_equals_the_write(
     prune: bool,
     seed: int,
 ) -> None:
-    root = tmp_path / "case"
+    root = in_memory / "case"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
     src, dest = root / "trade2025", root / "dest"
@@ -235,12 +245,12 @@ def test_the_preview_equals_the_write(
             disturb(dest, random.Random(seed))
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(maps, trees)
 def test_a_reference_is_rewritten_or_stays_whole_and_is_reported(
-    tmp_path: Path, path_map: dict[str, str], tree: dict[str, tuple[str, str, str, int]]
+    in_memory: Path, path_map: dict[str, str], tree: dict[str, tuple[str, str, str, int]]
 ) -> None:
-    root = tmp_path / "case"
+    root = in_memory / "case"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir()
     src, dest = root / "trade2025", root / "dest"

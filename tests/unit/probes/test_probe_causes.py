@@ -47,7 +47,7 @@ EXITED = replace(RUNNING, status="exited", health="", exit_code=1)
         ("[FATAL tini (7)] exec busybox failed: No such file or directory", "cannot run here"),
     ],
 )
-def test_a_line_of_the_log_tells_the_cause(line: str, cause: str) -> None:
+def test_a_line_of_the_log_identifies_the_cause(line: str, cause: str) -> None:
     found = likely_cause(None, "has stopped with exit code 1", EXITED, ["starting", line, "bye"])
     assert cause in found.what
     assert found.remedy
@@ -68,7 +68,7 @@ def test_a_line_of_a_normal_start_is_no_cause(line: str) -> None:
     assert likely_cause(Kind.ANSWER, "the cluster is red", RUNNING, [line]).what == "not known"
 
 
-def test_killed_for_memory_is_told_by_docker_itself() -> None:
+def test_docker_reports_that_memory_ran_out() -> None:
     assert "memory" in likely_cause(None, "", replace(EXITED, out_of_memory=True), ["permission denied"]).what
     assert "memory" in likely_cause(None, "", replace(EXITED, exit_code=137), []).what
 
@@ -92,7 +92,7 @@ def test_what_was_answered_counts_more_than_the_log() -> None:
         (Kind.REFUSED, "not published"),
     ],
 )
-def test_the_kind_of_failure_tells_the_cause(kind: Kind, cause: str) -> None:
+def test_the_kind_of_failure_identifies_the_cause(kind: Kind, cause: str) -> None:
     assert cause in likely_cause(kind, "x", RUNNING, []).what
 
 

@@ -178,6 +178,6 @@ def test_checks_from_before_a_restart_do_not_count() -> None:
     assert parse("x", {"State": {**state, "Health": {"Log": log[:2]}}}).first_healthy_at == ""
 
 
-def test_the_state_is_told_without_what_may_hold_secrets() -> None:
+def test_the_state_is_reported_without_possible_secrets() -> None:
     assert isinstance(RUNNING, Container)
     assert set(RUNNING.state) == {"status", "health", "exit_code", "oom_killed", "error", "restarts"}

@@ -87,7 +87,7 @@ def probe(tmp_path: Path, resp: tuple[Resp, int], capsys: pytest.CaptureFixture[
     return call
 
 
-def test_a_service_that_holds_is_proved(docker: Path, probe: Answer, resp: tuple[Resp, int]) -> None:
+def test_a_service_that_passes_its_probes_is_ready(docker: Path, probe: Answer, resp: tuple[Resp, int]) -> None:
     container(docker, resp[1])
     answer = probe()
     assert (answer["healthy"], answer["healthy_after_s"]) == (True, None)
@@ -156,7 +156,7 @@ def test_a_port_that_the_container_does_not_publish_is_named(
     assert f"publishes {resp[1]}, not {port}" in probe(ports={"client": port})["cause"]
 
 
-def test_a_service_without_a_container_is_asked_all_the_same(docker: Path, probe: Answer) -> None:
+def test_a_service_without_a_container_is_probed_too(docker: Path, probe: Answer) -> None:
     assert probe(container="")["healthy"] is True
     answer = probe(container="", ports={"client": closed_port()})
     assert (answer["healthy"], answer["log"], answer["container"]) == (False, [], {})

@@ -47,14 +47,14 @@ def run(*probes: Probe, seconds: float = 60, inspect: Callable[[], Any] | None =
     return ended, clock.now() - 1000
 
 
-def test_what_holds_is_asked_once() -> None:
+def test_a_probe_that_passes_runs_once() -> None:
     probe = scripted("fine")
     ended, took = run(probe)
     assert (ended.failures, len(probe.seen), took) == ([], 1, 0)
     assert ended.results[0].as_dict().keys() == {"name", "ok", "latency_ms", "message", "attempts"}
 
 
-def test_only_what_fails_is_asked_again() -> None:
+def test_only_failed_probes_are_repeated() -> None:
     good, late = scripted("fine"), scripted(ProbeError("not yet"), ProbeError("not yet"), "now")
     ended, _ = run(good, late)
     assert ended.failures == []
@@ -67,14 +67,14 @@ def test_the_deadline_ends_it_with_the_last_message() -> None:
     assert 7 < took <= 10
 
 
-def test_every_check_is_asked_once_even_at_the_deadline() -> None:
+def test_every_probe_runs_once_even_if_the_time_is_up() -> None:
     first, second = scripted(ProbeError("no")), scripted("fine")
     ended, _ = run(first, second, seconds=0)
     assert [result.ok for result in ended.results] == [False, True]
 
 
 @pytest.mark.parametrize("kind", [Kind.AUTH, Kind.MISMATCH, Kind.CONFIG])
-def test_what_asking_again_cannot_mend_ends_it_and_is_named_first(kind: Kind) -> None:
+def test_a_failure_that_a_repetition_cannot_change_ends_the_run_and_is_reported_first(kind: Kind) -> None:
     late = scripted(ProbeError("slow", Kind.TIMEOUT), name="late")
     ended, took = run(late, scripted(ProbeError("wrong", kind), name="wrong"))
     assert took == 0
@@ -119,7 +119,7 @@ def test_a_check_is_cut_off_at_its_limit() -> None:
     assert result.latency_ms < 2000
 
 
-def test_what_may_be_left_over_is_told_beside_the_failure() -> None:
+def test_a_leftover_is_reported_with_the_failure() -> None:
     error = ProbeError("lost")
     error.add_note("the table t may be left over: drop it")
     ended, _ = run(scripted(error), seconds=0)

@@ -185,7 +185,7 @@ def test_clickhouse_that_runs_as_declared_passes(clickhouse_where: Target, web: 
     assert not any("pw" in request.path + request.query for request in web.requests)
 
 
-def test_clickhouse_faults_are_told_apart(clickhouse_where: Target) -> None:
+def test_clickhouse_errors_are_distinguished(clickhouse_where: Target) -> None:
     assert failure(clickhouse.Version(), clickhouse_where).kind is Kind.AUTH
     assert failure(clickhouse.Version(expect="24.9", **CREDENTIALS), clickhouse_where).kind is Kind.MISMATCH
     error = failure(clickhouse.Database(database="gone", **CREDENTIALS), clickhouse_where)
@@ -347,7 +347,7 @@ def test_opensearch_index_of_an_earlier_attempt_is_used_and_removed(web: Web, tm
     assert index.settings == {}
 
 
-def test_opensearch_that_refuses_to_make_an_index_is_not_said_to_keep_one(web: Web, tmp_path: Path) -> None:
+def test_an_index_that_opensearch_refused_to_create_is_not_reported_as_left_over(web: Web, tmp_path: Path) -> None:
     web.routes = {"PUT": (403, {"error": "no permissions"}), "DELETE": (403, {"error": "no permissions"})}
     error = failure(opensearch.RoundTrip(), target(tmp_path, http=web.port))
     assert (error.kind, notes(error)) == (Kind.AUTH, [])

@@ -57,7 +57,7 @@ def test_a_service_that_stays_healthy_is_waited_for_and_passes(tmp_path: Path) -
     assert clock.now() - FakeClock().now() >= 10
 
 
-def test_nothing_is_waited_for_when_it_is_not_asked_for(tmp_path: Path) -> None:
+def test_nothing_waits_unless_it_is_requested(tmp_path: Path) -> None:
     answer, clock = probed(tmp_path, [document()], good_after_s=0)
     assert answer["healthy"]
     assert clock.now() == FakeClock().now()

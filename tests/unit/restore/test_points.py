@@ -106,7 +106,7 @@ def test_a_state_from_before_restore_points_is_kept_with_whether_it_was_healthy(
     assert point.probe == {}
 
 
-def test_a_recorded_state_that_is_proved_becomes_good(service: Service) -> None:
+def test_a_recorded_state_that_passes_its_probes_becomes_good(service: Service) -> None:
     service.engine.start()
     service.recorder.before_change()
     point = service.prove()

@@ -124,7 +124,7 @@ def test_a_version_that_reads_the_data_can_be_returned_to(service: Service) -> N
     assert refuse(point, same, service.root, by_hand=False) is None
 
 
-def test_what_runs_is_told_from_what_only_lies_on_the_disk(service: Service) -> None:
+def test_running_processes_are_distinguished_from_files(service: Service) -> None:
     point = service.prove()
     container = dict(service.engine.container or {})
     assert runs(service.root, service.secrets, point, container)
