@@ -30,7 +30,7 @@ class Docker:
         """Standard output of `docker ARGS`; raises DockerError with what docker said."""
         code, out, err = self.attempt(*args, stdin=stdin)
         if code != 0:
-            raise DockerError(f"`docker {' '.join(args[:3])}` failed: {(err or out).strip()}")
+            raise DockerError(failure(" ".join(args[:3]), err or out))
         return out
 
     def attempt(self, *args: str, stdin: str | None = None, timeout_s: int = 0) -> tuple[int, str, str]:
@@ -53,11 +53,20 @@ class Docker:
         if code == 0:
             return dict(zip(names, json.loads(out), strict=True))
         if "no such" not in err.lower() and "not found" not in err.lower():
-            raise DockerError(f"`docker {kind} inspect` failed: {err.strip()}")
+            raise DockerError(failure(f"{kind} inspect", err))
         if len(names) > 1:
             for name in names:
                 found.update(self.inspect(kind, name))
         return found
+
+
+def failure(command: str, said: str) -> str:
+    """Why a docker command failed, for people. Docker repeats a line for each name that it was given."""
+    lines = list(dict.fromkeys(line.strip() for line in said.splitlines() if line.strip()))
+    if lines and "cannot connect to the docker daemon" in lines[0].lower():
+        return f"Docker does not answer: {lines[0]} Start the engine, then run again."
+    newline = "\n"
+    return f"`docker {command}` failed: {newline.join(lines)}"
 
 
 def start(command: tuple[str, ...], stdin: str = "") -> subprocess.Popen[str] | str:

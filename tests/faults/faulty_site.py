@@ -77,9 +77,10 @@ class FaultyEngine:
     def remove(self) -> None:
         """Remove its containers, end it, and remove its data."""
         if self._engine and self._engine.poll() is None:
-            names = self.docker("ps", "--all", "--quiet").split()
-            if names:
-                self.docker("rm", "--force", *names)
+            listed = ["docker", "ps", "--all", "--quiet"]
+            names = subprocess.run(listed, env=self.environment, capture_output=True, text=True, check=False).stdout
+            remove = ["docker", "rm", "--force", *names.split()]
+            subprocess.run(remove, env=self.environment, capture_output=True, check=False)
             self._engine.terminate()
             self._engine.wait(timeout=60)
         if self._namespace:

@@ -77,13 +77,15 @@ def test_a_run_that_is_killed_at_any_moment(site: FaultySite, duration: float, m
 
 def test_the_engine_stops_in_the_middle_of_a_run(site: FaultySite) -> None:
     work(site)
-    with site.under_way() as process:
-        site.engine.kill()
-        run = site.end_of(process)
+    try:
+        with site.under_way() as process:
+            site.engine.kill()
+            run = site.end_of(process)
+        unreachable = site.play()
+    finally:
+        site.engine.start()
     assert_refused(run, "Docker")
-    unreachable = site.play()
-    assert_refused(unreachable, "Docker does not answer")
-    site.engine.start()
+    assert_refused(unreachable, "Docker does not answer", "Start the engine")
     site.converge()
 
 
