@@ -134,7 +134,11 @@ def test_images_of_a_registry_run_by_digest(target: Target, registry: Registry) 
     # An image that was removed by hand is pulled again, by its digest.
     target.site.docker("rm", "--force", f"{target.site.prefix}valkey")
     target.site.docker("image", "rm", "--force", used)
-    assert play(target, **mirror).changed_hosts == {"valkey"}
+    before = target.site.started()
+    # The primary, nats, may have work for the machine. Neither it nor opa may be restarted.
+    assert "valkey" in play(target, **mirror).changed_hosts
+    after = target.site.started()
+    assert {name for name in SERVICES if after[name] != before.get(name)} == {"valkey"}
     assert target.site.inspect("valkey")["valkey"]["Config"]["Image"] == used
     assert_converged(target, **mirror)
 
