@@ -22,11 +22,11 @@ from ansible.module_utils.deployment.journal import this_run
 from ansible.module_utils.deployment.model import table
 from ansible.module_utils.services.kinds import plain
 
-# What is removed → the option with the consent.
+# The option with the consent → what is removed.
 CONSENTS = {
-    "containers, networks and configuration": "purge_of",
-    "data and secrets": "purge_data_of",
-    "restore points": "purge_restore_points_of",
+    "purge_of": "containers, networks and configuration",
+    "purge_data_of": "data and secrets",
+    "purge_restore_points_of": "restore points",
 }
 
 
@@ -126,7 +126,7 @@ def refusal(project: str, names: list[str], wrong: list[str]) -> str:
     """Why nothing was removed, with the command line that does it."""
     options = [word for name in names for word in ("-e", f"{name}={project}")]
     mistakes = f" {', '.join(wrong)} must be {project}, the name of the project." if wrong else ""
-    removed = ", ".join(what for what, name in CONSENTS.items() if name in names)
+    removed = ", ".join(what for name, what in CONSENTS.items() if name in names)
     others = (
         ""
         if "purge_data_of" in names
