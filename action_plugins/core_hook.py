@@ -80,7 +80,7 @@ def _run(words: list[str], environment: Mapping[str, str], timeout_s: float) -> 
     except OSError as error:
         return f"{words[0]} cannot be run: {error.strerror}"
     try:
-        output, _ = process.communicate(timeout=timeout_s)
+        output, _errors = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, 9)

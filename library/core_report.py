@@ -74,7 +74,8 @@ options:
     type: str
 attributes:
   check_mode:
-    description: A dry run writes no report. The task is skipped.
+    description: Whether a dry run predicts the result.
+    details: A dry run writes no report. The task is skipped.
     support: partial
   diff_mode:
     description: A report is new in each run.

@@ -19,7 +19,8 @@ _NAME = (
 )
 # After a slash it is the end of a path: `POST /token: no answer`.
 _ASSIGNED = re.compile(
-    rf"(?i)(?P<name>(?<![/\w.-]){_NAME}[\"']?\s*(?:[:=]|=>)\s*)(?P<quote>\\?[\"']?)(?P<value>(?!\s|[|>][-+]?\s*$).+?)(?P=quote)(?=\s*[,;}}\])]|\s*$|\s+#|(?<=[\"'])\s)"
+    rf"(?i)(?P<name>(?<![/\w.-]){_NAME}[\"']?\s*(?:[:=]|=>)\s*)"
+    r"(?P<quote>\\?[\"']?)(?P<value>(?!\s|[|>][-+]?\s*$).+?)(?P=quote)(?=\s*[,;}\])]|\s*$|\s+#|(?<=[\"'])\s)"
 )
 _OPTION = re.compile(rf"(?i)(?P<name>--?{_NAME}\s+)(?P<value>[^\s-]\S*)")
 # Settings whose value follows a blank: Valkey's, and ClickHouse's in SQL.

@@ -7,7 +7,7 @@ import datetime
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from ansible.module_utils.validation.stack import Service, Stack
@@ -16,7 +16,8 @@ KINDS = ("component", "integration", "performance", "persistence", "network")
 # What a test is about if it is about several services.
 PLATFORM = "platform"
 
-Value = str | float | bool | None
+# A string, because sanity takes `|` between types for a bit operation.
+Value: TypeAlias = "str | float | bool | None"
 
 
 class FailedError(Exception):

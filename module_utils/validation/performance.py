@@ -126,7 +126,7 @@ def tick_rows(count: int) -> list[tuple[str, float, int]]:
     """Symbol, price and size; the same in every run."""
     source = random.Random(2026)
     return [
-        (source.choice(SYMBOLS), round(5000 + source.gauss(0, 5), 2), source.randrange(1, 50)) for _ in range(count)
+        (source.choice(SYMBOLS), round(5000 + source.gauss(0, 5), 2), source.randrange(1, 50)) for _tick in range(count)
     ]
 
 
@@ -257,7 +257,7 @@ def opensearch_search(service: Service) -> Iterator[Do]:
 def authn_token(service: Service) -> Iterator[Do]:
     """A token of a client."""
     probe = service.probe(bridge.authn.Tokens)
-    client, secret = next(iter(probe.clients(service.target).items()))
+    client, secret = min(probe.clients(service.target).items())
     yield lambda _number: probe.ask(service.target, client, secret, "").expect(200)
 
 
