@@ -227,13 +227,15 @@ def _differences(
                 want.name,
                 "its name resolves for nobody on that network",
             )
-    note("memory limit (bytes)", "start", container.memory, want.memory, "another limit is set")
-    if want.memory_swap is not None:
-        note("memory and swap (bytes)", "start", container.memory_swap, want.memory_swap, "another limit is set")
-    note("processor limit", "start", container.nano_cpus / 1e9, want.nano_cpus / 1e9, "another limit is set")
-    note("process limit", "start", container.pids, want.pids, "another limit is set")
-    explained = {operation.what for operation in found} - {"state", "health", "image content", "container name"}
+    # Compose compares definitions. It leaves a container alone whose limits were changed after it was created.
     compose_label = container.labels.get(COMPOSE_HASH_LABEL, "")
+    limit = "recreate" if compose_label and compose_label == want.compose_hash else "start"
+    note("memory limit (bytes)", limit, container.memory, want.memory, "another limit is set")
+    if want.memory_swap is not None:
+        note("memory and swap (bytes)", limit, container.memory_swap, want.memory_swap, "another limit is set")
+    note("processor limit", limit, container.nano_cpus / 1e9, want.nano_cpus / 1e9, "another limit is set")
+    note("process limit", limit, container.pids, want.pids, "another limit is set")
+    explained = {operation.what for operation in found} - {"state", "health", "image content", "container name"}
     if not explained and want.compose_hash and want.image_known:
         note("Compose definition", "start", compose_label[:12], want.compose_hash[:12], "it was created from another")
     return found

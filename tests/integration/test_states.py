@@ -127,7 +127,7 @@ STATES = [
     State(rename, "recreate container name"),
     State(reconnect, "recreate aliases on"),
     State(join_another_network, "recreate networks"),
-    State(raise_the_memory, "start memory limit"),
+    State(raise_the_memory, "recreate memory limit"),
     State(copy_data_in_as_root, "own owners below data/valkey"),
     State(edit_restart_and_put_back, "recreate configuration that the container read"),
     State(edit, f"write file {CONFIG}"),

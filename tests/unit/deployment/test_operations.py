@@ -159,10 +159,10 @@ RENAMED = replace(CONTAINER, name="old-valkey")
             f"recreate aliases on {NETWORK}: k1 -> valkey",
             True,
         ),
-        (replace(CONTAINER, memory=2**30), "start memory limit (bytes): 1073741824 -> 3221225472", False),
-        (replace(CONTAINER, memory_swap=-1), "start memory and swap (bytes): -1 -> 3221225472", False),
-        (replace(CONTAINER, nano_cpus=10**9), "start processor limit: 1.0 -> 2.0", False),
-        (replace(CONTAINER, pids=5), "start process limit: 5 -> 512", False),
+        (replace(CONTAINER, memory=2**30), "recreate memory limit (bytes): 1073741824 -> 3221225472", True),
+        (replace(CONTAINER, memory_swap=-1), "recreate memory and swap (bytes): -1 -> 3221225472", True),
+        (replace(CONTAINER, nano_cpus=10**9), "recreate processor limit: 1.0 -> 2.0", True),
+        (replace(CONTAINER, pids=5), "recreate process limit: 5 -> 512", True),
         (RENAMED, "recreate container name: old-valkey -> p-valkey", True),
     ],
 )
@@ -174,6 +174,13 @@ def test_each_difference_of_a_container_is_one_operation(
     assert found.text.startswith(f"valkey: {line} (")
     assert found.operations[0].restarts
     assert needs_recreate(found.operations) is recreates
+
+
+def test_a_limit_that_is_declared_anew_needs_no_forced_recreation() -> None:
+    """Compose sees that the definition differs; a limit that was changed by hand it does not see."""
+    before = replace(CONTAINER, memory=2**30, labels={**CONTAINER.labels, COMPOSE_HASH_LABEL: "c0"})
+    (operation,) = planned(containers=(before,)).operations
+    assert (operation.what, operation.action) == ("memory limit (bytes)", "start")
 
 
 def test_a_network_that_was_pruned_is_created_and_its_containers_are_recreated() -> None:
