@@ -136,23 +136,25 @@ STATES = [
     State(lose_the_labels_hash, "Compose definition"),
 ]
 
+# One state of a container, of a file and of a network: a dry run of every state would take two minutes more.
+DRY_RUN = {pause, edit, prune_the_network}
+
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.happens.__name__)
 def test_a_state_is_predicted_and_put_right(small: Site, state: State) -> None:
     state.happens(small)
     before = small.started()
 
-    dry = small.play("--check", *ONLY)
-    assert dry.code == 0, dry.errors
-    assert re.search(rf"^valkey +.*{re.escape(state.says)}", dry.output, re.MULTILINE), dry.output
-    # A container that restarts in a loop starts by itself meanwhile.
-    after = small.started()
-    if state.happens is copy_data_in_as_root:
-        before["valkey"], after["valkey"] = (before["valkey"][0], ""), (after["valkey"][0], "")
-    assert after == before
+    if state.happens in DRY_RUN:
+        dry = small.play("--check", *ONLY)
+        assert dry.code == 0, dry.errors
+        assert re.search(rf"^valkey +.*{re.escape(state.says)}", dry.output, re.MULTILINE), dry.output
+        assert small.started() == before
 
+    # A run prints the plan as a dry run does, before it acts.
     real = small.play(*ONLY)
     assert real.code == 0, real.errors
+    assert re.search(rf"^valkey +.*{re.escape(state.says)}", real.output, re.MULTILINE), real.output
     assert small.started().get("nats") == before.get("nats")
 
     again = small.play(*ONLY)
