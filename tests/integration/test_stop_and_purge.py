@@ -124,7 +124,7 @@ def test_purge_without_consent_removes_nothing_and_prints_the_command_that_does(
     assert site.inspect("nats", "valkey") == {}
     assert not set(engine_state()["networks"]) & {network["name"] for network in site.networks.values()}
     left = {str(path.relative_to(site.root)) for path in site.root.rglob("*") if path.is_file()}
-    assert {name for name in left if not name.startswith(("data/", ".trade2026/", "secrets/"))} == {
+    assert {name for name in left if not name.startswith(("data/", ".trade2026/", "secrets/", "docs/reports/"))} == {
         "config/infrastructure/valkey/mine.txt"
     }
     assert any(name.startswith("data/valkey/") for name in left)
