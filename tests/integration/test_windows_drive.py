@@ -47,7 +47,7 @@ def windows(drive: Path) -> Iterator[Site]:
 def test_preflight_checks_refuse_secrets_that_everybody_can_read(windows: Site) -> None:
     run = windows.play("--limit", "opa", trade2026_secrets_root=f"{windows.root}/secrets")
     assert run.code != 0
-    assert "keeps no owners and modes" in run.output
+    assert "a drive without owners and modes" in run.output
     assert "trade2026_accept_readable_secrets" in run.output
 
 
