@@ -13,27 +13,22 @@ them back. Prints a Markdown table and writes the samples as JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from timing import ROOT, Sample, counting_interpreter, measure
+from timing import ROOT, Sample, counting_interpreter, measure, wall_text, write_samples
 
 
 def row(name: str, samples: list[Sample]) -> str:
     """A row of the table: medians, with the range of the wall time."""
-    walls = [sample.wall_s for sample in samples]
     cpu = statistics.median(sample.cpu_s for sample in samples)
-    return (
-        f"| {name} | {statistics.median(walls):.1f} s ({min(walls):.1f} to {max(walls):.1f}) | {cpu:.1f} s "
-        f"| {samples[-1].processes} |"
-    )
+    return f"| {name} | {wall_text(samples)} | {cpu:.1f} s | {samples[-1].processes} |"
 
 
 @dataclass(frozen=True)
@@ -110,9 +105,7 @@ def main() -> None:
     print("| run | wall time, median (range) | CPU time, median | module processes |\n|---|---|---|---|")
     for key, found in samples.items():
         print(row(key, found))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    result = {key: [asdict(sample) for sample in found] for key, found in samples.items()}
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_samples(arguments.out, samples)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
-from timing import ROOT, Sample, counting_interpreter, measure
+from timing import ROOT, Sample, counting_interpreter, measure, wall_text, write_samples
 
 PROJECT = "trade2026-bench"
 FOLDER = Path("/var/tmp/trade2026-bench")
@@ -75,32 +74,23 @@ def playbook(name: str, inventory: Path, *arguments: str) -> list[str]:
 def remove(count: int) -> None:
     """Remove the containers and networks of the site of that size, and its root."""
     project = f"{PROJECT}-{count}"
-    listed = subprocess.run(
-        ["docker", "ps", "-aq", "--filter", f"label=com.docker.compose.project={project}"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    if listed:
-        subprocess.run(["docker", "rm", "--force", *listed], capture_output=True, check=True)
-    networks = subprocess.run(
-        ["docker", "network", "ls", "--quiet", "--filter", f"name=^{project}-"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    if networks:
-        subprocess.run(["docker", "network", "rm", *networks], capture_output=True, check=True)
+    for listing, removal in (
+        (["ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={project}"], ["rm", "--force"]),
+        (["network", "ls", "--quiet", "--filter", f"name=^{project}-"], ["network", "rm"]),
+    ):
+        listed = subprocess.run(["docker", *listing], capture_output=True, text=True, check=True).stdout.split()
+        if listed:
+            subprocess.run(["docker", *removal, *listed], capture_output=True, check=True)
     subprocess.run(["rm", "-rf", "--one-file-system", str(FOLDER / str(count))], check=True)
 
 
 def row(count: int, samples: list[Sample]) -> str:
     """A row of the table: medians, with the range of the wall time."""
-    walls = [sample.wall_s for sample in samples]
-    wall, cpu = statistics.median(walls), statistics.median(sample.cpu_s for sample in samples)
+    wall = statistics.median(sample.wall_s for sample in samples)
+    cpu = statistics.median(sample.cpu_s for sample in samples)
     return (
-        f"| {count} | {wall:.1f} s ({min(walls):.1f} to {max(walls):.1f}) | {cpu:.1f} s | {wall / count:.2f} s "
-        f"| {cpu / count:.2f} s | {samples[-1].processes} |"
+        f"| {count} | {wall_text(samples)} | {cpu:.1f} s | {wall / count:.2f} s | {cpu / count:.2f} s "
+        f"| {samples[-1].processes} |"
     )
 
 
@@ -136,9 +126,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for count, found in samples.items():
         print(row(count, found))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    result = {count: [asdict(sample) for sample in found] for count, found in samples.items()}
-    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_samples(arguments.out, {str(count): found for count, found in samples.items()})
 
 
 if __name__ == "__main__":

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import resource
+import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,3 +51,16 @@ def counting_interpreter(folder: Path) -> tuple[Path, Path]:
     interpreter.write_text(COUNTING_INTERPRETER.format(count=count, python=sys.executable), encoding="utf-8")
     interpreter.chmod(0o755)
     return count, interpreter
+
+
+def wall_text(samples: Sequence[Sample]) -> str:
+    """The wall time of some runs: median and range."""
+    walls = [sample.wall_s for sample in samples]
+    return f"{statistics.median(walls):.1f} s ({min(walls):.1f} to {max(walls):.1f})"
+
+
+def write_samples(file: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
+    """Write all samples as JSON, by the name of what was measured."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    result = {name: [asdict(sample) for sample in found] for name, found in samples.items()}
+    file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
