@@ -48,16 +48,20 @@ class Docker:
         """What `docker KIND inspect` says of those of `names` that exist, by the name asked for."""
         if not names:
             return {}
-        found: dict[str, dict[str, Any]] = {}
         code, out, err = self.attempt(kind, "inspect", *names)
         if code == 0:
             return dict(zip(names, json.loads(out), strict=True))
         if "no such" not in err.lower() and "not found" not in err.lower():
             raise DockerError(failure(f"{kind} inspect", err))
-        if len(names) > 1:
-            for name in names:
-                found.update(self.inspect(kind, name))
-        return found
+        if len(names) == 1:
+            return {}
+        # The command line prints what it found in the order asked for, and an error for each of the others.
+        missing = {word.rstrip(":") for word in err.split()}
+        existing = [name for name in names if name not in missing]
+        answers = json.loads(out or "[]")
+        if len(answers) == len(existing):
+            return dict(zip(existing, answers, strict=True))
+        return {name: found for one in names for name, found in self.inspect(kind, one).items()}
 
 
 def failure(command: str, said: str) -> str:
