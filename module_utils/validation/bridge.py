@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.probes import authn, clickhouse, nats, opa, opensearch, questdb, seaweedfs, valkey, web
-from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, notes
+from ansible.module_utils.probes.base import PREFIX, Kind, Probe, ProbeError, Target, created_at, notes
 from ansible.module_utils.probes.causes import likely_cause
 from ansible.module_utils.probes.container import (
     Container,
@@ -20,6 +20,7 @@ from ansible.module_utils.probes.runner import missing_libraries
 from ansible.module_utils.probes.spec import all_types, parse_probes
 
 __all__ = [
+    "PREFIX",
     "Container",
     "Kind",
     "LimitReached",
@@ -31,6 +32,7 @@ __all__ = [
     "authn",
     "classify",
     "clickhouse",
+    "created_at",
     "inspect",
     "last_lines",
     "likely_cause",

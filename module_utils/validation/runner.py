@@ -44,7 +44,8 @@ def run_case(stack: Stack, case: Case) -> Result:
     try:
         if reason := cannot_answer(case, service):
             # One test says why, if it is part of the run; the others would only wait.
-            raise SkippedError(reason) if "component" in stack.settings.kinds else FailedError(reason)
+            explained_here = found_by(case).partition(".")[0] in stack.settings.kinds
+            raise SkippedError(reason) if explained_here else FailedError(reason)
         with limited(case.limit_s):
             passed = case.run(stack, service)
         return _result(case, "passed", started, begun, passed)
@@ -72,11 +73,15 @@ def run_case(stack: Stack, case: Case) -> Result:
 
 def cannot_answer(case: Case, service: Service) -> str:
     """Why a test of a service need not be tried; empty if it must be."""
-    found_by = f"component.{case.service}.running"
-    if case.service == PLATFORM or case.id == found_by:
+    if case.service == PLATFORM or case.id == found_by(case):
         return ""
     status = service.seen.status if service.seen else "missing"
-    return "" if status == "running" else f"the container {service.container} is {status}; see {found_by}"
+    return "" if status == "running" else f"the container {service.container} is {status}; see {found_by(case)}"
+
+
+def found_by(case: Case) -> str:
+    """Id of the test that says why the service of this one does not answer."""
+    return case.found_by or f"component.{case.service}.running"
 
 
 def explained(result: Result, failure: FailedError, kind: Kind | None, service: Service) -> Result:

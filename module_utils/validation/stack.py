@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.validation.bridge import Container, Phase, Probe, Target, classify, parse, parse_probes
-from ansible.module_utils.validation.model import PLATFORM, FailedError, SkippedError
+from ansible.module_utils.validation.model import PLATFORM, FailedError, SkippedError, until
 
 # Seconds after which a container that has stopped, or does not exist, will not come back by itself.
 STOPPED_S = 20.0
@@ -95,15 +95,20 @@ class Service:
     def wait_healthy(self, seconds: float) -> None:
         """Wait until the container is healthy; raises FailedError."""
         begun = time.monotonic()
-        while True:
+
+        def settled() -> bool:
             self.refresh()
-            phase, why = self.state()
-            if phase is Phase.HEALTHY:
-                return
+            phase, _why = self.state()
+            # A container that runs and is unhealthy may only be slow: it was healthy before.
+            if phase is Phase.STARTING or (self.seen and self.seen.status == "running"):
+                return phase is Phase.HEALTHY
             # The engine may be about to start a container that has stopped.
-            if time.monotonic() - begun > (seconds if phase is Phase.STARTING else STOPPED_S):
-                raise FailedError(f"{self.name} {why}, {time.monotonic() - begun:.0f} s after the interruption")
-            time.sleep(0.3)
+            return time.monotonic() - begun > STOPPED_S
+
+        until(settled, seconds, 0.3)
+        phase, why = self.state()
+        if phase is not Phase.HEALTHY:
+            raise FailedError(f"{self.name} {why}, {time.monotonic() - begun:.0f} s after the interruption")
 
 
 @dataclass
@@ -121,6 +126,8 @@ class Settings:
     probe_image: str = ""
     disruptive: bool = False
     engine_restart: bool = False
+    # Restarts the engine.
+    engine_command: tuple[str, ...] = ()
     durability: str = "balanced"
     records: int = 100
     # Operation → milliseconds for its 99th percentile.
@@ -196,6 +203,7 @@ def build_stack(params: Mapping[str, Any], run: Callable[..., tuple[int, str, st
         probe_image=params["probe_image"] or "",
         disruptive=params["disruptive"],
         engine_restart=params["engine_restart"],
+        engine_command=tuple(params["engine_command"]),
         durability=params["durability"],
         records=params["records"],
         budgets={key: float(value) for key, value in params["budgets"].items()},
