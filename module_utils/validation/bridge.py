@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from ansible.module_utils.probes import authn, clickhouse, nats, opa, opensearch, questdb, seaweedfs, valkey, web
 from ansible.module_utils.probes.base import PREFIX, Kind, Probe, ProbeError, Target, created_at, notes
-from ansible.module_utils.probes.causes import likely_cause
+from ansible.module_utils.probes.causes import Strain, likely_cause
 from ansible.module_utils.probes.container import (
     Container,
+    Log,
     Phase,
     classify,
     inspect,
-    last_lines,
     parse,
+    read_log,
     seconds_between,
 )
 from ansible.module_utils.probes.limit import LimitReached, limited
@@ -24,9 +25,11 @@ __all__ = [
     "Container",
     "Kind",
     "LimitReached",
+    "Log",
     "Phase",
     "Probe",
     "ProbeError",
+    "Strain",
     "Target",
     "all_types",
     "authn",
@@ -34,7 +37,6 @@ __all__ = [
     "clickhouse",
     "created_at",
     "inspect",
-    "last_lines",
     "likely_cause",
     "limited",
     "missing_libraries",
@@ -45,6 +47,7 @@ __all__ = [
     "parse",
     "parse_probes",
     "questdb",
+    "read_log",
     "seaweedfs",
     "seconds_between",
     "valkey",

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from ansible.module_utils.shared.docker import DockerError
@@ -12,11 +11,13 @@ from ansible.module_utils.validation.bridge import (
     NO_ANSWER,
     Kind,
     LimitReached,
+    Log,
     ProbeError,
-    last_lines,
+    Strain,
     likely_cause,
     limited,
     notes,
+    read_log,
 )
 from ansible.module_utils.validation.model import PLATFORM, Case, FailedError, Group, Passed, Result, SkippedError, now
 from ansible.module_utils.validation.stack import Service, Stack
@@ -88,22 +89,22 @@ def explained(result: Result, failure: FailedError, kind: Kind | None, service: 
     """The result with cause, remedy and log lines."""
     from dataclasses import replace
 
-    log: Sequence[str] = ()
+    log = Log()
     cause, remedy = failure.cause, failure.remedy
     if result.service != PLATFORM and not cause:
         try:
             service.refresh()
-            log = last_lines(service.docker, service.container, LOG_LINES) if service.seen else ()
+            log = read_log(service.docker, service.container, LOG_LINES) if service.seen else Log()
         except DockerError:
-            log = ()
+            log = Log()
         if service.seen and service.seen.status == "paused":
             cause, remedy = "somebody paused it", f"`docker unpause {service.container}`"
         elif service.seen is None:
             cause, remedy = "it was never deployed, or somebody removed it", "run the deployment"
         else:
-            likely = likely_cause(kind, result.message, service.seen, log)
+            likely = likely_cause(kind, result.message, service.seen, log.lines, strain=Strain.now(log.age_s))
             cause, remedy = likely.what, likely.remedy
-    return replace(result, cause=cause, remedy=remedy, log=tuple(log))
+    return replace(result, cause=cause, remedy=remedy, log=log.lines)
 
 
 def _result(case: Case, status: str, started: str, begun: float, found: Passed) -> Result:
