@@ -11,7 +11,7 @@ import contextlib
 import shlex
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class Fault:
     sentence: str
     interrupt: Callable[[Stack, list[Service]], None]
     impossible: Callable[[Stack], str] = possible
+    # Why a service is probably still down after it.
+    cause: str = "the service does not start again, or needs more time than this test has"
 
     @property
     def test(self) -> str:
@@ -102,18 +104,14 @@ def interrupted(fault: Fault) -> Callable[[Stack, Service], Passed]:
                     store_of(stack, stack.services[name], fault.name).remove()
             raise
         stack.shared[fault.test] = left
-        missing = []
-        for service in services:
-            try:
-                service.wait_healthy(max(1.0, READY_S - (time.monotonic() - begun)))
-            except FailedError as error:
-                missing.append(error.message)
+        down = stack.wait_healthy(READY_S)
         spent = time.monotonic() - begun
-        if missing:
+        if down:
             raise FailedError(
-                f"after {fault.sentence}: {'; '.join(missing)}",
-                "the service did not start again, or needs more time than this test has",
-                "run core.yml, which starts what is down; `docker logs` of the container says why it ended",
+                f"{spent:.0f} s after {fault.sentence}: {'; '.join(down.values())}; {started_again(stack, down)}",
+                fault.cause,
+                "after such an interruption run core.yml, which starts what is down; `docker logs` of a container says "
+                "why it ended",
             )
         count = sum(started_at(service) != started[service.name] for service in services)
         return Passed(
@@ -177,6 +175,13 @@ def stored_everywhere(stack: Stack, fault: Fault) -> Interruption:
     return left
 
 
+def started_again(stack: Stack, down: Collection[str]) -> str:
+    """Start what an interruption left down, so that no service stays down and every record is counted."""
+    stack.docker.attempt("start", *(stack.services[name].container for name in down), timeout_s=120)
+    left = stack.wait_healthy(READY_S)
+    return f"this test cannot start them either: {'; '.join(left.values())}" if left else "this test has started them"
+
+
 def started_at(service: Service) -> str:
     """When the service's container was started."""
     return service.seen.started_at if service.seen else ""
@@ -237,13 +242,14 @@ def engine(stack: Stack, _services: list[Service]) -> None:
         raise FailedError(f"`{line}` cannot be run: {error}", "the engine was not restarted", start) from None
     if done.returncode != 0:
         raise FailedError(f"`{line}` failed: {done.stderr.strip()[-300:]}", "the engine was not restarted", start)
-
-    def answers() -> bool:
-        code, _out, _err = stack.docker.attempt("version", timeout_s=10)
-        return code == 0
-
-    if not until(answers, ENGINE_S, 0.3):
+    if not until(lambda: answers(stack), ENGINE_S, 0.3):
         raise FailedError(f"the engine does not answer {ENGINE_S:g} s after `{line}`", "it did not start again", start)
+
+
+def answers(stack: Stack) -> bool:
+    """Whether the engine answers."""
+    code, _out, _err = stack.docker.attempt("version", timeout_s=10)
+    return code == 0
 
 
 def without_systemd(stack: Stack) -> str:
@@ -251,8 +257,8 @@ def without_systemd(stack: Stack) -> str:
     if stack.settings.engine_command[:1] != ("systemctl",) or SYSTEMD.is_dir():
         return ""
     return (
-        "not tested: this machine has no systemd; core_validate_engine_command may name another command that restarts "
-        "the engine"
+        "not tested, because this machine has no systemd; core_validate_engine_command may name another command that "
+        "restarts the engine"
     )
 
 
@@ -261,4 +267,12 @@ FAULTS = (
     Fault("kill", "SIGKILL and a start", kill),
     Fault("down", "`docker compose down` and up", down),
 )
-ENGINE = Fault("engine", "a restart of the engine", engine, without_systemd)
+# https://github.com/moby/moby/issues/41302
+ENGINE = Fault(
+    "engine",
+    "a restart of the engine",
+    engine,
+    without_systemd,
+    "an engine that was killed stops the containers that it finds at its next start, and then takes them for stopped "
+    "by hand, which the restart policy `unless-stopped` respects",
+)

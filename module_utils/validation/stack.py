@@ -92,23 +92,13 @@ class Service:
         """The target with the credentials of another folder."""
         return replace(self.target, secrets_root=folder)
 
-    def wait_healthy(self, seconds: float) -> None:
-        """Wait until the container is healthy; raises FailedError."""
-        begun = time.monotonic()
-
-        def settled() -> bool:
-            self.refresh()
-            phase, _why = self.state()
-            # A container that runs and is unhealthy may only be slow: it was healthy before.
-            if phase is Phase.STARTING or (self.seen and self.seen.status == "running"):
-                return phase is Phase.HEALTHY
-            # The engine may be about to start a container that has stopped.
-            return time.monotonic() - begun > STOPPED_S
-
-        until(settled, seconds, 0.3)
-        phase, why = self.state()
-        if phase is not Phase.HEALTHY:
-            raise FailedError(f"{self.name} {why}, {time.monotonic() - begun:.0f} s after the interruption")
+    @property
+    def is_settled(self) -> bool:
+        """Whether the container is healthy, or will not get healthy by itself unless the engine starts it again."""
+        phase, _why = self.state()
+        # A container that runs and is unhealthy may only be slow: it was healthy before.
+        runs = self.seen is not None and self.seen.status == "running"
+        return phase is Phase.HEALTHY or not (phase is Phase.STARTING or runs)
 
 
 @dataclass
@@ -175,6 +165,24 @@ class Stack:
         found = self.docker.inspect("container", *names)
         for name, service in names.items():
             service.__dict__["document"] = found.get(name, {})
+
+    def wait_healthy(self, seconds: float) -> dict[str, str]:
+        """Wait until every container is healthy; returns those that are not, each with what is wrong."""
+        begun = time.monotonic()
+
+        def unhealthy() -> dict[str, str]:
+            self.refresh()
+            states = {name: service.state() for name, service in self.services.items()}
+            return {name: f"{name} {why}" for name, (phase, why) in states.items() if phase is not Phase.HEALTHY}
+
+        def settled() -> bool:
+            left = unhealthy()
+            # The engine may be about to start a container that has stopped.
+            is_over = time.monotonic() - begun > STOPPED_S
+            return not left or (is_over and all(self.services[name].is_settled for name in left))
+
+        until(settled, seconds, 0.3)
+        return unhealthy()
 
     @cached_property
     def network_documents(self) -> dict[str, dict[str, Any]]:

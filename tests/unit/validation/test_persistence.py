@@ -57,12 +57,15 @@ class Engine:
     def __init__(self, *names: str) -> None:
         self.starts = dict.fromkeys(names, 1)
         self.down: set[str] = set()
+        self.can_start = True
 
     def restart(self) -> None:
         for name in self.starts:
             self.starts[name] += 1
 
-    def attempt(self, *_words: str, **_options: Any) -> tuple[int, str, str]:
+    def attempt(self, *words: str, **_options: Any) -> tuple[int, str, str]:
+        if words[0] == "start" and self.can_start:
+            self.down -= set(words[1:])
         return 0, "", ""
 
     def inspect(self, _kind: str, *names: str) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def test_after_the_restart_of_the_engine_every_record_is_counted(
     mark = tmp_path / "restarted"
     stack = with_command(stack_of(engine, tmp_path), "touch", str(mark))
     # The engine that the command would restart.
-    monkeypatch.setattr(engine, "attempt", lambda *_words, **_options: (engine.restart(), (0, "", ""))[1])
+    monkeypatch.setattr(persistence, "answers", lambda _stack: engine.restart() is None)
     found = by_service(run_group(stack, group(stack, "engine")))
     assert mark.exists()
     assert {result.status for result in found.values()} == {"passed"}
@@ -124,20 +127,28 @@ def test_after_the_restart_of_the_engine_every_record_is_counted(
     assert memory == {}
 
 
-def test_a_container_that_stays_down_is_named_and_the_others_are_counted(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("can_start", [True, False])
+def test_a_container_that_stays_down_is_named_and_started(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_start: bool
 ) -> None:
     monkeypatch.setattr("ansible.module_utils.validation.stack.STOPPED_S", 0.0)
     stack = with_command(stack_of(engine, tmp_path), "true")
-    monkeypatch.setattr(engine, "attempt", lambda *_words, **_options: (engine.down.add("nats"), (0, "", ""))[1])
+    engine.can_start = can_start
+    monkeypatch.setattr(persistence, "answers", lambda _stack: engine.down.add("nats") is None)
     found = by_service(run_group(stack, group(stack, "engine")))
     assert found["platform"].status == "failed"
     assert "nats has stopped with exit code 0" in found["platform"].message
+    assert "takes them for stopped by hand" in found["platform"].cause
     assert "run core.yml, which starts what is down" in found["platform"].remedy
-    assert found["nats"].status == "skipped"
-    assert "see persistence.platform.engine" in found["nats"].message
     assert found["valkey"].status == "passed"
-    assert [row["service"] for row in stack.durability] == ["valkey"]
+    if can_start:
+        assert "this test has started them" in found["platform"].message
+        assert found["nats"].status == "passed"
+        assert [row["service"] for row in stack.durability] == ["nats", "valkey"]
+    else:
+        assert "this test cannot start them either: nats has stopped" in found["platform"].message
+        assert found["nats"].status == "skipped"
+        assert "see persistence.platform.engine" in found["nats"].message
 
 
 def test_a_lost_record_is_found(engine: Engine, tmp_path: Path, memory: dict[str, list[int]]) -> None:
@@ -161,7 +172,9 @@ def test_without_systemd_the_restart_of_the_engine_is_left_out_with_the_reason(
     results = run_group(stack, group(stack, "engine"))
     assert [result.status for result in results] == ["skipped"] * 3
     for result in results:
-        assert result.message.startswith("not tested: this machine has no systemd; core_validate_engine_command")
+        assert result.message.startswith(
+            "not tested, because this machine has no systemd; core_validate_engine_command"
+        )
     # Nothing was written for a test that cannot run.
     assert memory == {}
 
