@@ -161,13 +161,15 @@ bench-migrate: venv-test ## Measure the migration of a source tree (ARGS=)
 	python benchmarks/migrate/bench.py $(ARGS)
 
 .PHONY: bench
-bench: venv-test ## Measure a run with nothing to do; TEXTBOOK=PROGRAM measures another playbook beside it (ARGS=)
-	python benchmarks/converge/bench.py --compose /srv/trade2026/infrastructure/docker/docker-compose.core.yml \
+bench: venv-test ## Measure runs of core.yml, and draw them; TEXTBOOK=PROGRAM measures another playbook beside it (ARGS=)
+	python benchmarks/converge/bench.py --compose /srv/trade2026/infrastructure/docker/docker-compose.core.yml --changes \
 	    $(if $(TEXTBOOK),--textbook $(TEXTBOOK)) $(ARGS)
+	python benchmarks/converge/plot.py
 
 .PHONY: bench-scale
-bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 small services (ARGS=)
+bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 small services, and draw it (ARGS=)
 	python benchmarks/converge/scale.py $(ARGS)
+	python benchmarks/converge/plot.py
 
 .PHONY: test-deps
 test-deps: ## Install what only the integration and browser tests need
