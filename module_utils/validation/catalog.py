@@ -21,6 +21,7 @@ from ansible.module_utils.validation import (
 )
 from ansible.module_utils.validation.bridge import Probe, all_types
 from ansible.module_utils.validation.model import KINDS, PLATFORM, Case, Group, Run
+from ansible.module_utils.validation.records import STORES
 from ansible.module_utils.validation.stack import Service, Stack
 
 
@@ -210,7 +211,7 @@ def component_cases(service: Service) -> Iterator[Case]:
     yield case("component", service.name, WRONG)
     for row in REFUSALS.get(service.role, ()):
         yield case("component", service.name, row)
-    if service.role in persistence.STORES:
+    if service.role in STORES:
         yield case("component", service.name, LEFT)
 
 
