@@ -41,6 +41,7 @@ def removed(_stack: Stack, service: Service) -> Passed:
         )
     if not names:
         return Passed("killed runs left nothing")
-    more = f"; {len(names) - MOST} more are removed by the next runs" if len(names) > MOST else ""
-    shown = ", ".join(names[:5]) + (", …" if len(names[:MOST]) > 5 else "")
-    return Passed(f"{len(names[:MOST])} things that killed runs left were removed: {shown}{more}")
+    done = names[:MOST]
+    shown = ", ".join(done[:5]) + (f" and {len(done) - 5} more" if len(done) > 5 else "")
+    rest = f"; {len(names) - MOST} are left for the next run" if len(names) > MOST else ""
+    return Passed(f"removed what killed runs left: {shown}{rest}", {"removed": len(done)})
