@@ -15,8 +15,8 @@ from ansible.module_utils.shared.docker import Runner
 
 # The entry of image_signatures for every image that has none of its own.
 ANY = "*"
-# What cosign says if it found no signature, or none by this signer. Anything else means that it could not look.
-REFUSALS = ("no signatures found", "no matching", "invalid signature", "failed to verify", "none of the expected")
+# What cosign says if it found no signature, or none by this signer. Anything else means that it could not find out.
+REFUSALS = ("no signatures found", "no matching signatures", "no matching attestations")
 
 
 class SignatureError(Exception):
@@ -125,7 +125,9 @@ def verify(run: Runner, cosign: str, reference: str, signer: Signer) -> None:
             ) from error
     if code == 0:
         return
-    said = " ".join((err or out).split()) or "nothing"
+    lines = [line.strip() for line in (err or out).splitlines() if line.strip()] or ["nothing"]
+    # The last line repeats the one that begins with "Error:".
+    said = next((line for line in lines if line.startswith("Error:")), lines[-1])
     if any(sign in said.lower() for sign in REFUSALS):
         raise SignatureError(
             f"image {reference}: it is not signed by {signer} (image_signatures, entry `{signer.entry}`); the image "
