@@ -22,7 +22,8 @@ CREATE TABLE db_metadata (build_timestamp datetime NOT NULL, model integer NOT N
     addition integer NOT NULL);
 CREATE TABLE providers (id text PRIMARY KEY, version text, processor text, date_captured datetime, input_digest text);
 CREATE TABLE vulnerability_handles (id integer PRIMARY KEY, name text NOT NULL, status text NOT NULL,
-    published_date datetime, modified_date datetime, withdrawn_date datetime, provider_id text NOT NULL, blob_id integer);
+    published_date datetime, modified_date datetime, withdrawn_date datetime, provider_id text NOT NULL,
+    blob_id integer);
 CREATE TABLE packages (id integer PRIMARY KEY, ecosystem text, name text);
 CREATE TABLE operating_systems (id integer PRIMARY KEY, name text, release_id text, major_version text,
     minor_version text, label_version text, codename text, channel text, eol_date datetime, eoas_date datetime);
