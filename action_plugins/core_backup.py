@@ -77,7 +77,7 @@ class ActionModule(ServicesAction):
             pruned = ", ".join(map(str, answer["pruned"]))
             stopped = f"; stopped for {answer['interrupted_s']} s" if answer["started"] else "; it was not running"
             display.display(
-                f"  {name}: {backup['folder']} holds {backup['size']} in {backup['files']} files "
+                f"  {name}: {backup['folder']} holds {backup['size']} "
                 f"(archive {backup['archive_size']}){stopped}" + (f"; removed: backup {pruned}" if pruned else "")
             )
             for skipped in backup["skipped"]:

@@ -369,7 +369,7 @@ def core_backups(services: Mapping[str, Mapping[str, Any]]) -> str:
             str(backup["number"]),
             f"{backup['taken_at']} {backup['who']}".rstrip(),
             backup["version"] or "unknown",
-            f"{backup['size']} in {backup['files']} files",
+            backup["size"],
             f"{backup['archive_size']} {backup['archive']}",
             "damaged" if backup["damage"] else "verified" if backup["verified"] else "not verified",
         )

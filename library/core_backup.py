@@ -98,7 +98,7 @@ locked:
   type: dict
 backup:
   description:
-    - The backup, with C(number), C(folder), C(size), C(archive_size), C(files) and C(skipped). Empty if it failed.
+    - The backup, with C(number), C(folder), C(size), C(archive_size) and C(skipped). Empty if it failed.
   returned: with O(run)
   type: dict
 pruned:
@@ -134,7 +134,7 @@ from ansible.module_utils.restore.points import RestoreError, RestorePoints, Sub
 from ansible.module_utils.restore.record import health_alone, owner_of
 from ansible.module_utils.shared.docker import Docker, DockerError
 from ansible.module_utils.shared.fs import explain
-from ansible.module_utils.shared.sizes import human
+from ansible.module_utils.shared.sizes import human, in_files
 
 PROJECT_LABEL = "com.docker.compose.project"
 # States of a container in which its processes may write.
@@ -195,7 +195,7 @@ class BackingUp:
                     subject.service,
                     f"backup {number}",
                     "create",
-                    f"{human(listing.size)} in {len(listing.files)} files, {state}",
+                    f"{in_files(listing.size, len(listing.files))}, {state}",
                     str(backups.folder / str(number)),
                     "playbooks/backup.yml" + ("; the service is stopped meanwhile" if state in ACTIVE else ""),
                     restarts=state in ACTIVE,
@@ -271,9 +271,8 @@ class BackingUp:
         return {
             "number": backup.number,
             "folder": str(backups.archive(backup.number).parent),
-            "size": human(backup.size),
+            "size": in_files(backup.size, backup.files),
             "archive_size": human(backup.archive_size),
-            "files": backup.files,
             "skipped": list(backup.skipped),
         }
 

@@ -7,6 +7,7 @@ and nothing is taken from an archive that does not match it. Extended attributes
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import os
@@ -180,41 +181,46 @@ def contents(archive: Path, sha256: str, members: Sequence[Member]) -> Iterator[
 
     Raises RestoreError at the first difference from `members`, and at the end if the archive has another hash.
     """
-    try:
-        with archive.open("rb") as file:
-            raw = _Hashed(file)
-            with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:  # type: ignore[call-overload]
-                with tarfile.open(fileobj=unpacked, mode="r|") as tar:
-                    for member in members:
-                        header = tar.next()
-                        if header is None:
-                            raise RestoreError(
-                                f"{archive.name} ends before {fs.display_name(os.fsencode(member.path))}"
-                            )
-                        yield member, _blocks(tar, header, member)
-                    if tar.next() is not None:
-                        raise RestoreError(f"{archive.name} holds more than the manifest lists")
-                while unpacked.read(fs.BLOCK):
-                    continue
-            while raw.read(fs.BLOCK):
+    with _explained(), archive.open("rb") as file:
+        raw = _Hashed(file)
+        with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=unpacked, mode="r|") as tar:
+                for member in members:
+                    header = tar.next()
+                    if header is None:
+                        raise RestoreError(f"the archive ends before {fs.display_name(os.fsencode(member.path))}")
+                    yield member, _blocks(tar, header, member)
+                if tar.next() is not None:
+                    raise RestoreError("the archive holds more than the manifest lists")
+            while unpacked.read(fs.BLOCK):
                 continue
-    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
-        raise RestoreError(f"{archive.name} cannot be read: {error}") from error
+        while raw.read(fs.BLOCK):
+            continue
     if raw.sha256.hexdigest() != sha256:
-        raise RestoreError(f"{archive.name} does not match its hash")
+        raise RestoreError("the archive does not match its hash")
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turn the errors of a damaged archive into a RestoreError."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+        raise RestoreError(f"the archive cannot be read: {error}") from error
 
 
 def _blocks(tar: tarfile.TarFile, header: tarfile.TarInfo, member: Member) -> Iterator[bytes]:
     name = fs.display_name(os.fsencode(member.path))
     if (header.name, header.type, header.linkname) != (member.path, TYPES[member.kind], member.target):
-        raise RestoreError(f"it has another entry in the place of {name}")
+        raise RestoreError(f"the archive has another entry in the place of {name}")
     content = tar.extractfile(header) if member.kind == "file" else None
     if content is None:
         return
     digest = hashlib.sha256()
-    while block := content.read(HOLE):
-        digest.update(block)
-        yield block
+    with _explained():
+        while block := content.read(HOLE):
+            digest.update(block)
+            yield block
     if digest.hexdigest() != member.sha256:
         raise RestoreError(f"{name} does not match its hash")
 

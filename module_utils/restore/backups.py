@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from ansible.module_utils.core.atomic import make_directories
 from ansible.module_utils.restore import archive
 from ansible.module_utils.restore.archive import Listing, Member
 from ansible.module_utils.restore.points import RestoreError, Subject
@@ -95,8 +96,12 @@ def why_not_fresh(backup: Backup, running_image_id: str, fresh_s: int, now: date
     if age < -1:
         return "its time is in the future; check the machine's clock"
     if age > fresh_s:
-        return f"it is {age / 3600:.1f} hours old, and core_backup_fresh_s allows {fresh_s / 3600:.1f}"
+        return f"it is {_period(age)} old, and core_backup_fresh_s allows {_period(fresh_s)}"
     return ""
+
+
+def _period(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
 class Backups:
@@ -186,7 +191,7 @@ class Backups:
         listing = archive.scan(root, subject.data)
         self.require_space(listing)
         number = max(self.numbers(), default=0) + 1
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directories(self.folder, 0o700)
         for left in self.folder.glob(".*"):
             # What a killed run was writing or removing.
             shutil.rmtree(left, ignore_errors=True)

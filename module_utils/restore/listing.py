@@ -18,7 +18,7 @@ from ansible.module_utils.restore.points import (
 from ansible.module_utils.restore.rollback import class_of, runs
 from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.shared.ownership import keeps_owners
-from ansible.module_utils.shared.sizes import human
+from ansible.module_utils.shared.sizes import human, in_files
 
 # Each class of a rollback as people read it.
 MEANING = {
@@ -114,8 +114,7 @@ class Listing:
             "who": backup.who,
             "version": backup.version,
             "image": backup.image,
-            "files": backup.files,
-            "size": human(backup.size),
+            "size": in_files(backup.size, backup.files),
             "archive_size": human(backup.archive_size),
             "archive": str(backups.archive(backup.number)),
             "verified": self.params["verify_backups"] and not damage,
