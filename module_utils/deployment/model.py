@@ -123,6 +123,8 @@ class DesiredService:
     version: str = ""
     # Whether it has data directories.
     has_data: bool = False
+    # Who must have signed the image, while that was not verified.
+    image_unverified: str = ""
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,16 @@ class ObservedOwners:
 
 
 @dataclass(frozen=True)
+class ObservedBackup:
+    """The newest intact backup of a service's data."""
+
+    number: int
+    text: str
+    # Why a change of version may not rely on it; empty for a fresh one.
+    stale: str
+
+
+@dataclass(frozen=True)
 class ObservedService:
     """What was observed of one service."""
 
@@ -207,6 +219,8 @@ class ObservedService:
     # Restore point of a rollback that was interrupted; 0 for none. And whether what failed then is still declared.
     rollback_to: int = 0
     failed_is_declared: bool = False
+    # Looked for only if another version is declared.
+    backup: ObservedBackup | None = None
 
 
 @dataclass(frozen=True)

@@ -379,6 +379,24 @@ def _client_scopes(value: Any) -> list[str]:
     return [_matching(r"[!#-\[\]-~]+")(scope) for scope in _list(entry["scopes"])]
 
 
+SIGNERS = ({"key"}, {"identity", "issuer"}, {"unsigned"})
+
+
+def _signer(value: Any) -> dict[str, Any]:
+    """Who must have signed an image, or that it needs no signature."""
+    entry = dict(_mapping(value))
+    optional = {"transparency_log", "trusted_root"} & set(entry)
+    if set(entry) - optional not in SIGNERS:
+        raise _ReasonError("an entry has `key`, or `identity` and `issuer`, or `unsigned`")
+    if "unsigned" in entry and (optional or not boolean(entry["unsigned"])):
+        raise _ReasonError("`unsigned` is true and stands alone")
+    key = str(entry.get("key", "awskms://"))
+    if "://" not in key and not key.strip().startswith("-----BEGIN PUBLIC KEY-----"):
+        raise _ReasonError("a key is the text of a PEM file with a PUBLIC KEY, or the reference of a key service")
+    parsers = {"transparency_log": boolean, "trusted_root": absolute_path, "unsigned": boolean}
+    return {name: parsers.get(name, _matching(r"[^\x00]+"))(one) for name, one in entry.items()}
+
+
 HOOKS = ("before_deploy", "after_deploy", "after_rollback", "on_failure")
 
 
@@ -565,6 +583,13 @@ KINDS: Mapping[str, Kind] = _kinds(
         "a registry prefix",
         "write the host, with its port and folder where it has them, as mirror.example/hub",
         _matching(rf"{_HOST}(:\d{{1,5}})?(/[a-z0-9._/-]+)?/?", empty=True),
+    ),
+    Kind(
+        "image_signatures",
+        "a mapping of signers",
+        "write each as {image: {key: public key}}, {image: {identity: name, issuer: URL}} or {image: {unsigned: true}}",
+        _map_of(_matching(r"\*|[a-z0-9][A-Za-z0-9._:/-]*"), _signer),
+        "dict",
     ),
     Kind("version", "a version", "write numbers with dots, as 20.10.0", _matching(r"\d+(\.\d+)*([-+][A-Za-z0-9.]+)?")),
     Kind(

@@ -203,6 +203,7 @@ def test_a_description_says_all_that_a_run_shows() -> None:
         "version": "8.1.1",
         "built_from": "Debian",
         "difference": "Valkey 8.1.1 in place of valkey/valkey:8.1.4-alpine",
+        "unverified": "",
         "context_hash": "",
         "needs": ["base", "valkey"],
     }
