@@ -91,7 +91,7 @@ from ansible.module_utils.images.vulnerabilities import (
     vulnerabilities,
 )
 from ansible.module_utils.shared.docker import Docker, DockerError
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import explain, write_file
 from ansible.module_utils.shared.ownership import Ownership
 
 PAGE = "VULNERABILITIES.md"
@@ -300,7 +300,7 @@ def main() -> None:
     except (ImageError, DockerError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}; the folder must be writable and have room")
+        module.fail_json(msg=explain(error))
     module.exit_json(**result)
 
 
