@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is written from the variables of a role: `meta/argument_specs.yml`, and its variables in the reference."""
+"""Texts generated from the variables of a role: `meta/argument_specs.yml`, and its variables in the reference."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _in_words(variable: Variable) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML as the project writes it: lists indented, long texts folded, nothing by reference."""
+    """YAML as the project writes it: lists indented, long texts folded, no anchors."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)

@@ -21,7 +21,7 @@ NETWORK_LABEL = "com.trade2026.project"
 
 
 class PurgeError(Exception):
-    """Nothing may be removed; the text is fit for people."""
+    """Nothing may be removed; the text is a message for the user."""
 
 
 class Purge:
@@ -37,7 +37,7 @@ class Purge:
         self.operations: list[Operation] = []
         self.containers: list[ObservedContainer] = []
         self.data: dict[str, list[Size]] = {}
-        # What is left as it is → why.
+        # What is kept → why.
         self.kept: dict[str, str] = {}
         self.copies: list[str] = []
         self.errors: list[str] = []
@@ -144,7 +144,7 @@ class Purge:
         self.applications = teardown.migrated_files(self.root / folder) if folder else {}
         if self.applications:
             edited_count = sum(self.applications.values())
-            copies = f", of {edited_count} edited by hand a copy is kept" if edited_count else ""
+            copies = f", a copy of the {edited_count} edited by hand is kept" if edited_count else ""
             self._note(MACHINE, f"applications {folder}", f"{len(self.applications)} files{copies}")
 
     def _plan_file(self, service: str, root: Path, file: str, edited: bool) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The digests of official images, remembered in a JSON file that a person may read and keep under version control."""
+"""The image lock: the digests of official images in a JSON file, which a site may keep under version control."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def read_lock(path: Path) -> dict[str, str]:
-    """Official name → digest; empty where there is no file. ImageError when the file is not an image lock."""
+    """Official name → digest; empty if there is no file. Raises ImageError if the file is not an image lock."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def read_lock(path: Path) -> dict[str, str]:
 
 
 def record(path: Path, official: str, digest: str) -> bool:
-    """Remember `digest` for `official`; True when the file changed. Safe beside other writers on the machine."""
+    """Record `digest` for `official`; True if the file changed. Safe with concurrent writers on the machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.parent):
         lock = read_lock(path)

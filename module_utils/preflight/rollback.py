@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the changes of versions can be taken back."""
+"""Whether changes of versions can be rolled back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible.module_utils.preflight.result import Result, failed, passed
 def check_rollback(
     services: Sequence[DesiredService], seen: Mapping[str, ObservedService], accepted: Sequence[str]
 ) -> list[Result]:
-    """A version whose data the one before cannot read is deployed only if the site accepts that."""
+    """A version whose data the previous version cannot read is deployed only if the site accepts that."""
     results = []
     for service in services:
         have = seen.get(service.name, ObservedService())

@@ -39,7 +39,7 @@ FINAL = frozenset({Kind.AUTH, Kind.MISMATCH, Kind.CONFIG})
 
 
 class ProbeError(Exception):
-    """A probe failed. The message is for people and contains no secret of ours."""
+    """A probe failed. The message is for the user and contains none of the services' secrets."""
 
     def __init__(self, message: str, kind: Kind = Kind.ANSWER) -> None:
         super().__init__(message)
@@ -97,7 +97,7 @@ class Probe(abc.ABC):
     """A question to a service over its port. Subclasses add their keys as fields."""
 
     TYPE: ClassVar[str]
-    # Whether it writes, even if only temporarily. A dry run skips such probes.
+    # Whether it writes, even if only temporarily. Check mode skips such probes.
     WRITES: ClassVar[bool] = False
     # (module, PyPI package) of the client library; it is imported before time is measured.
     LIBRARY: ClassVar[tuple[str, str] | None] = None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page of the report: what its template shows, and rendering it into one self-contained file."""
+"""The page of the report: prepare the data of its template, and render one self-contained file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible.module_utils.shared.sizes import human
 
 # Pictures of single operations; a site with more has them in the table only, which keeps the file small.
 MAX_DETAILED = 16
-# Connections are a matrix up to this number of services, and problems are shown in full up to that one.
+# Above these numbers, connections are not shown as a matrix, and problems not in full.
 MAX_MATRIX = 32
 MAX_PROBLEMS = 30
 # With more choices than these, the page names the file that has them.
@@ -40,7 +40,7 @@ def render(document: Row, templates: Path) -> str:
     from markupsafe import Markup, escape
 
     def code(text: object) -> Markup:
-        """Text in which what stands in backticks, and a command in parentheses, is code."""
+        """Text as HTML; what is in backticks, and a command in parentheses, becomes code."""
         parts = re.split(r"`([^`]+)`", str(text))
         marked = [
             Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
@@ -100,12 +100,12 @@ def view(document: Row) -> dict[str, Any]:
 
 
 def undone(operations: Sequence[Row]) -> dict[str, list[Row]]:
-    """Service → its operations that the run did not get to."""
+    """Service → its operations that the run did not carry out."""
     return grouped([row for row in operations if row.get("status") == "not_done"], "service")
 
 
 def is_well(service: Row) -> bool:
-    """Whether the container runs, and is healthy if it has a health check."""
+    """Whether the container is running, and healthy if it has a health check."""
     return service.get("state") == "running" and service.get("health", "") in ("healthy", "")
 
 
@@ -155,7 +155,7 @@ def by_service(tests: Sequence[Row], services: Sequence[Row], titles: Mapping[st
 
 
 def grouped(rows: Sequence[Row], key: str) -> dict[str, list[Row]]:
-    """Rows by the value of a key, in the order of their first one."""
+    """Rows by the value of a key, in the order of first occurrence."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(str(row[key]), []).append(row)
@@ -163,7 +163,7 @@ def grouped(rows: Sequence[Row], key: str) -> dict[str, list[Row]]:
 
 
 def reach(document: Row) -> dict[str, Any] | None:
-    """Who reaches whom: tried connections, and where none was tried what the networks allow."""
+    """Which service can reach which: the result of a test, or without one, what the networks allow."""
     services = document["services"]
     if len(services) < 2 or not any(service.get("networks") for service in services):
         return None
@@ -254,7 +254,7 @@ def versions(document: Row) -> list[tuple[str, str]]:
 
 
 def when(text: str, form: str = "%-d %B %Y, %H:%M") -> str:
-    """A time for people, in UTC."""
+    """A time to display, in UTC."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC).strftime(form)
 
 
@@ -267,7 +267,7 @@ def ms(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration for people."""
+    """A duration to display."""
     if value < 1:
         return ms(value * 1000)
     if value < 60:

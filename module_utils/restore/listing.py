@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The restore points of a machine's services as an overview: what each holds, and what a return to it would mean."""
+"""List the restore points of a machine's services: what each holds, and what a return to it would mean."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible.module_utils.restore.rollback import class_of, runs
 from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.shared.ownership import keeps_owners
 
-# Each class of a rollback as people read it.
+# The text that is shown for each class of a rollback.
 MEANING = {
     "image_only": "reads the data",
     "image_and_data": "needs a backup of the data",

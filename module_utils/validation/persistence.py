@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was acknowledged is still there: without an interruption, and after those that a site consents to.
+"""Test that acknowledged records still exist: without an interruption, and after those that a site consents to.
 
 SIGKILL ends a process, not the kernel: what the kernel has not written to the disk yet survives it. What a power
 failure would lose cannot be shown this way; the sync setting that is reported beside each result decides it.
@@ -16,13 +16,13 @@ from ansible.module_utils.validation.model import FailedError, Passed, SkippedEr
 from ansible.module_utils.validation.records import STORES, Store, compare
 from ansible.module_utils.validation.stack import Service, Stack
 
-# Docker's restart of a stopped container begins at 0.1 s; a start of OpenSearch takes longest.
+# Docker restarts a stopped container after 0.1 s or more; OpenSearch takes longest to start.
 READY_S = 300.0
 
 
 @dataclass(frozen=True)
 class Fault:
-    """An interruption: how the report names it, what it does, and how often it is done to each service."""
+    """An interruption: its name in the report, what it does, and how often it is applied to each service."""
 
     name: str
     sentence: str
@@ -43,7 +43,7 @@ def stateful(stack: Stack) -> list[Service]:
 
 
 def stored(stack: Stack, service: Service) -> Passed:
-    """Without an interruption: every record that was acknowledged is read back, intact and in order."""
+    """Without an interruption, every acknowledged record is read back, intact and in order."""
     store = STORES[service.role](service, "stored")
     with removing(store):
         acknowledged = store.write(stack.settings.records)
@@ -98,7 +98,7 @@ def interrupted(fault: Fault, first: bool) -> Callable[[Stack, Service], Passed]
 
 
 def interruption(stack: Stack, fault: Fault) -> None:
-    """Store records in all services, interrupt them, and keep what each acknowledged."""
+    """Store records in all services, interrupt them, and record what each acknowledged."""
     acknowledged: dict[str, list[int]] = {}
     settings: dict[str, str] = {}
     problems: dict[str, str] = {}
@@ -111,7 +111,7 @@ def interruption(stack: Stack, fault: Fault) -> None:
             acknowledged[service.name] = store.write(stack.settings.records)
             settings[service.name] = store.setting()
             ready.append(service)
-        # Whatever a library raises: the other services are tested all the same.
+        # Whatever a library raises, the other services are still tested.
         except Exception as error:
             problems[service.name] = f"the records cannot be stored: {' '.join(str(error).split())[:300]}"
     try:
@@ -121,7 +121,7 @@ def interruption(stack: Stack, fault: Fault) -> None:
             with contextlib.suppress(Exception):
                 store_of(stack, service, fault.name).remove()
         raise
-    # Those without data have to be back as well.
+    # Services without data must be healthy again as well.
     for service in stack.services.values():
         service.wait_healthy(READY_S)
     stack.shared[f"interrupted {fault.name}"] = True
@@ -129,7 +129,7 @@ def interruption(stack: Stack, fault: Fault) -> None:
 
 @contextlib.contextmanager
 def removing(store: Store) -> Iterator[None]:
-    """Remove the records afterwards, whatever happens; the first error counts."""
+    """Remove the records afterwards, whatever happens; the first error is raised."""
     try:
         yield
     except BaseException:
@@ -140,7 +140,7 @@ def removing(store: Store) -> Iterator[None]:
 
 
 def restart(stack: Stack, services: list[Service]) -> None:
-    """Stop every container as its grace period allows, and start it again."""
+    """Stop every container within its grace period, and start it again."""
     grace = max(int(service.record["stop"]["grace_s"]) for service in services)
     names = [service.container for service in services]
     code, _out, err = stack.docker.attempt("restart", "--time", str(grace), *names, timeout_s=grace + 120)

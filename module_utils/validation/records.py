@@ -22,13 +22,13 @@ VISIBLE_S = 15.0
 
 
 def checksum(number: int) -> str:
-    """What a record has beside its number, from which a damaged one is known."""
+    """The content of a record in addition to its number, which reveals damage."""
     return hashlib.sha256(f"trade2026 {number}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was acknowledged and what is there."""
+    """The acknowledged records compared with the existing ones."""
 
     acknowledged: int
     lost: tuple[int, ...]
@@ -38,7 +38,7 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Nothing that was acknowledged is missing, damaged or in another order, and nothing else is there."""
+        """No acknowledged record is missing, damaged or out of order, and there are no others."""
         return not (self.lost or self.extra or self.damaged or self.out_of_order)
 
     @property
@@ -52,14 +52,14 @@ class Comparison:
 
 
 def compare(acknowledged: Sequence[int], found: Sequence[tuple[int, str]]) -> Comparison:
-    """Acknowledged numbers, in order, with the records that are there, in the service's order."""
+    """Compare the acknowledged numbers, in order, with the existing records, in the service's order."""
     numbers = [number for number, _check in found]
     wanted = set(acknowledged)
     known = [number for number in numbers if number in wanted]
     return Comparison(
         acknowledged=len(acknowledged),
         lost=tuple(sorted(wanted - set(numbers))),
-        # A record that is there twice is one too many.
+        # A duplicate record counts as one too many.
         extra=tuple(sorted({number for number in numbers if number not in wanted or numbers.count(number) > 1})),
         damaged=tuple(sorted(number for number, check in found if number in wanted and check != checksum(number))),
         out_of_order=sum(1 for one, other in itertools.pairwise(known) if other < one),
@@ -74,7 +74,7 @@ class Store(abc.ABC):
 
     def __init__(self, service: Service, suffix: str) -> None:
         self.service = service
-        # The token of the target differs in every process; the name has to be found again after an interruption.
+        # Not the target's unique name, which differs in every process: the records are read in another one.
         self.name = f"{service.target.unique()}-{suffix}"
 
     @property
@@ -99,7 +99,7 @@ class Store(abc.ABC):
         """The sync setting as the running service reports it, `name = value`."""
 
     def read_all(self, wanted: int) -> list[tuple[int, str]]:
-        """All records, when as many as expected are visible or the time is up."""
+        """All records, once as many as expected are visible or the time limit is reached."""
         limit = time.monotonic() + VISIBLE_S
         while len(found := self.read()) < wanted and time.monotonic() < limit:
             time.sleep(0.2)

@@ -53,7 +53,7 @@ def rename(site: Site) -> None:
 
 
 def reconnect(site: Site) -> None:
-    """`docker network connect` gives no alias: under a prefix the service's name resolves for nobody."""
+    """`docker network connect` gives no alias: under a prefix the service's name does not resolve."""
     network = site.networks["backend"]["name"]
     docker("network", "disconnect", network, f"{site.prefix}valkey")
     docker("network", "connect", network, f"{site.prefix}valkey")

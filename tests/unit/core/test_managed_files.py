@@ -188,7 +188,7 @@ def test_a_dry_run_without_the_secrets_skips_the_validate_command(tmp_path: Path
 
 
 def test_a_validate_command_that_hangs_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(FilesError, match="nothing within 5 s"):
+    with pytest.raises(FilesError, match="not finished within 5 s"):
         run(work(tmp_path, [CONF], docker=FakeDocker(code=124), validate=VALIDATE))
 
 

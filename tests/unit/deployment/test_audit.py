@@ -15,7 +15,7 @@ from ansible.module_utils.deployment import audit
 from ansible.module_utils.deployment.journal import Journal, this_run
 from ansible.module_utils.deployment.model import Operation
 
-OPERATION = Operation("valkey", "container", "start", "absent", "running", "there is none")
+OPERATION = Operation("valkey", "container", "start", "absent", "running", "it does not exist")
 
 
 def logged(root: Path, runs: int = 4) -> Path:

@@ -19,7 +19,7 @@ from ansible.module_utils.deployment.model import Operation
 
 OPERATIONS = (
     Operation("machine", "directory data", "create", "", "as declared", "it does not exist"),
-    Operation("valkey", "container", "start", "absent", "running", "there is none"),
+    Operation("valkey", "container", "start", "absent", "running", "it does not exist"),
 )
 
 

@@ -113,7 +113,7 @@ def test_a_machine_with_nothing() -> None:
         "machine: create secret valkey/password: none -> present (it does not exist)",
         "valkey: fetch image: none -> valkey:8 (it is not present; valkey/valkey:8)",
         f"valkey: write file {CONFIG}: none -> as declared (it does not exist)",
-        "valkey: start container: absent -> running (there is none, restarts)",
+        "valkey: start container: absent -> running (it does not exist, restarts)",
     ]
 
 
@@ -208,7 +208,7 @@ def test_a_file_that_was_put_back_after_the_start_is_found_by_its_time() -> None
     found = planned(newest_change=1000.2)
     assert found.text == (
         f"valkey: recreate {LIVE_FILES}: {CONFIG} changed after the container's start -> as declared "
-        "(the container may have read another text, restarts)"
+        "(the container may have read another version of it, restarts)"
     )
     assert planned(newest_change=999.0).text == ""
     assert planned(containers=(replace(CONTAINER, status="exited"),), newest_change=1000.2).text.count("\n") == 0
@@ -223,7 +223,7 @@ def test_owners_below_a_data_directory_are_put_right_and_the_container_is_recrea
     owners = ObservedOwners("data/valkey", 3, 10, "data/valkey/dump.rdb", 0)
     found = planned(owners=(owners,))
     assert found.text == (
-        "valkey: own owners below data/valkey: 3 of 10 entries belong to others, as data/valkey/dump.rdb to 0 -> "
+        "valkey: own owners below data/valkey: 3 of 10 entries have another owner, such as data/valkey/dump.rdb (0) -> "
         "all belong to 999 (the service can neither read nor write them, restarts)"
     )
 

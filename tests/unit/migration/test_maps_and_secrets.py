@@ -22,7 +22,7 @@ from migration_case import rules_of
         ("C:/trade2025", "//server/share", "network share"),
         ("C:/trade2025", "\\\\server\\share", "network share"),
         ("C:/trade2025", "/srv/x\ny", "control character"),
-        ("C:/trade?", "/srv/x", "no Windows path may"),
+        ("C:/trade?", "/srv/x", "which Windows does not allow"),
     ],
 )
 def test_a_place_that_cannot_be_used(old: str, new: str, reason: str) -> None:

@@ -163,7 +163,7 @@ def test_listening_sockets_are_read_from_the_kernels_tables() -> None:
 def test_two_services_on_one_port() -> None:
     result = one(host.check_ports([service("questdb", 9000), service("clickhouse", 9000)], "127.0.0.1", [], {}))
     assert "questdb and clickhouse both publish it" in result.message
-    assert "it is not a port" in one(host.check_ports([service("nats", 0)], "127.0.0.1", [], {})).message
+    assert "it is not a valid port" in one(host.check_ports([service("nats", 0)], "127.0.0.1", [], {})).message
     result = one(host.check_ports([service("nats", 8222, 8222)], "127.0.0.1", [], {}))
     assert "nats publishes it twice" in result.message
 

@@ -620,7 +620,7 @@ def _operations() -> list[dict[str, Any]]:
                 "action": "start",
                 "current": "absent",
                 "desired": "running",
-                "cause": "there is none",
+                "cause": "it does not exist",
                 "restarts": True,
                 "status": "done",
             }

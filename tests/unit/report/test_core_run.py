@@ -24,7 +24,7 @@ MASKED = "********"
 
 def operation(service: str, what: str = "container") -> dict[str, Any]:
     return {"service": service, "what": what, "action": "start", "current": "absent", "desired": "running",
-            "cause": "there is none", "restarts": True, "diff": "-a\n+b"}  # fmt: skip
+            "cause": "it does not exist", "restarts": True, "diff": "-a\n+b"}  # fmt: skip
 
 
 def answer(**more: Any) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def test_services_that_a_stopped_batch_left_alone_are_not_a_success() -> None:
     document = document_of(core_run(probed={"nats": answer()}, undone=["valkey"]))
     row = next(test for test in document["tests"] if test["service"] == "valkey")
     assert (row["status"], row["message"]) == (
-        "skipped", "left as it was, because another service failed before it",
+        "skipped", "not deployed, because another service failed before it",
     )  # fmt: skip
     assert complete(document)["verdict"]["status"] == "failed"
 

@@ -58,7 +58,7 @@ def test_an_operation_that_was_not_done_is_a_failure() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"format": 2}, "format is 2, this project writes 1"), ({"tests": None}, "tests is missing")],
+    [({"format": 2}, "format is 2, but this project writes 1"), ({"tests": None}, "tests is missing")],
 )
 def test_a_document_of_another_format_is_refused(change: dict[str, Any], message: str) -> None:
     document = {**sample_documents.smallest(), **change}

@@ -241,5 +241,5 @@ def test_two_projects_do_not_share_a_tag() -> None:
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../outside", "config/../../outside"])
 def test_a_point_holds_nothing_outside_of_the_root(service: Service, path: str) -> None:
-    with pytest.raises(RestoreError, match="below the root alone"):
+    with pytest.raises(RestoreError, match="only what is below the root"):
         Subject.of({**vars(service.subject), "files": [path]})

@@ -204,11 +204,11 @@ def test_a_path_map_of_relative_rows_is_resolved() -> None:
         (lambda keys: keys.update(ports="6379"), "store_service.ports: '6379' is not a list"),
         (
             lambda keys: keys["ports"].append(keys["ports"][0]),
-            "store_service.ports: the port name client is there twice",
+            "store_service.ports: duplicate port name client",
         ),
         (
             lambda keys: keys["config"][0].update(dest="config/elsewhere/store.conf"),
-            "store_service.config[0].dest: config/elsewhere/store.conf lies in no volume of kind config",
+            "store_service.config[0].dest: config/elsewhere/store.conf is not in a volume of kind config",
         ),
         (
             lambda keys: keys["probes"][0].update(port="clint"),
