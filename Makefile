@@ -85,16 +85,22 @@ docker: ## Install and start Docker and Compose v2 if they are missing
 
 ##@ Test
 
-# The integration tests wait for containers a third of the time; the tests without Docker run in those gaps.
+# The integration tests wait for containers a third of the time; the other tests run in those gaps, one part after another.
 .PHONY: test
 test: venv-test docker test-deps ## Run every test: the fast ones, the main job on real containers, each role by itself
 	@code=0; \
-	{ fast=0; nice $(MAKE) test-fast || fast=1; nice $(MAKE) browser || fast=1; nice $(MAKE) lint-sanity && exit $$fast; } & without_docker=$$!; \
-	trap 'kill $$without_docker 2>/dev/null || true' EXIT; \
+	{ \
+	    beside=0; \
+	    nice $(MAKE) test-fast || beside=1; \
+	    nice $(MAKE) browser || beside=1; \
+	    nice $(MAKE) lint-sanity || beside=1; \
+	    nice $(MAKE) test-faults ARGS="-m quick" || beside=1; \
+	    nice $(MAKE) molecule JOBS=2 || beside=1; \
+	    exit $$beside; \
+	} & beside=$$!; \
+	trap 'kill $$beside 2>/dev/null || true' EXIT; \
 	$(MAKE) integration || code=1; \
-	wait $$without_docker || code=1; \
-	$(MAKE) test-faults ARGS="-m quick" || code=1; \
-	$(MAKE) molecule || code=1; \
+	wait $$beside || code=1; \
 	exit $$code
 
 .PHONY: test-fast
@@ -155,13 +161,15 @@ bench-migrate: venv-test ## Measure the migration of a source tree (ARGS=)
 	python benchmarks/migrate/bench.py $(ARGS)
 
 .PHONY: bench
-bench: venv-test ## Measure a run with nothing to do; TEXTBOOK=PROGRAM measures another playbook beside it (ARGS=)
-	python benchmarks/converge/bench.py --compose /srv/trade2026/infrastructure/docker/docker-compose.core.yml \
+bench: venv-test ## Measure runs of core.yml, and draw them; TEXTBOOK=PROGRAM measures another playbook beside it (ARGS=)
+	python benchmarks/converge/bench.py --compose /srv/trade2026/infrastructure/docker/docker-compose.core.yml --changes \
 	    $(if $(TEXTBOOK),--textbook $(TEXTBOOK)) $(ARGS)
+	python benchmarks/converge/plot.py
 
 .PHONY: bench-scale
-bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 small services (ARGS=)
+bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 small services, and draw it (ARGS=)
 	python benchmarks/converge/scale.py $(ARGS)
+	python benchmarks/converge/plot.py
 
 .PHONY: test-deps
 test-deps: ## Install what only the integration and browser tests need

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from timing import ROOT, Sample, counting_interpreter, measure, wall_text, write_samples
+from timing import ROOT, Sample, counting_interpreter, machine, measure, wall_text, write_samples
 
 PROJECT = "trade2026-bench"
 FOLDER = Path("/var/tmp/trade2026-bench")
@@ -104,6 +104,7 @@ def main() -> None:
     os.environ["ANSIBLE_ROLES_PATH"] = f"{ROOT}/roles:{ROOT}/benchmarks/converge/roles"
 
     samples: dict[int, list[Sample]] = {count: [] for count in arguments.services}
+    facts = {**machine(), "rounds": arguments.rounds}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         count_file, interpreter = counting_interpreter(folder)
@@ -126,7 +127,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for count, found in samples.items():
         print(row(count, found))
-    write_samples(arguments.out, {str(count): found for count, found in samples.items()})
+    write_samples(arguments.out, {str(count): found for count, found in samples.items()}, facts)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -59,8 +60,26 @@ def wall_text(samples: Sequence[Sample]) -> str:
     return f"{statistics.median(walls):.1f} s ({min(walls):.1f} to {max(walls):.1f})"
 
 
-def write_samples(file: Path, samples: Mapping[str, Sequence[Sample]]) -> None:
-    """Write all samples as JSON, by the name of what was measured."""
+def machine() -> dict[str, object]:
+    """The facts without which the figures say nothing: date, processors, memory, load, versions."""
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "processors": os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "load_before": round(os.getloadavg()[0], 2),
+        "engine": _said("docker", "version", "--format", "{{.Server.Version}}"),
+        "compose": _said("docker", "compose", "version", "--short"),
+        "ansible_core": _said(sys.executable, "-c", "import ansible; print(ansible.__version__)"),
+        "python": ".".join(str(part) for part in sys.version_info[:3]),
+    }
+
+
+def _said(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def write_samples(file: Path, samples: Mapping[str, Sequence[Sample]], facts: Mapping[str, object]) -> None:
+    """Write the facts of the machine, and all samples by the name of what was measured, as JSON."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    result = {name: [asdict(sample) for sample in found] for name, found in samples.items()}
+    result = {**facts, "samples": {name: [asdict(sample) for sample in found] for name, found in samples.items()}}
     file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from site_under_test import SERVICES, SOURCE_TREE, Run, Site, docker_log, engine_state, listing, only_one
+from site_under_test import SERVICES, SOURCE_TREE, Run, Site, docker_log, listing, only_one
 
 # Short, because a socket path below it must not exceed 107 bytes.
 BASE = Path("/var/tmp/trade2026-test")
@@ -63,7 +63,7 @@ def fresh_host(site: Site) -> FreshHost:
     """The dry run before the first deployment."""
 
     def state() -> dict[str, Any]:
-        return {"files": listing(BASE), **engine_state()}
+        return {"files": listing(BASE), "images": site.images(), **site.engine_state()}
 
     before = state()
     run = site.play("--check", "--diff")

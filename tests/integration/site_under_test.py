@@ -172,14 +172,26 @@ class Site:
         # Short values, such as the name of an algorithm or an exponent, are not secret.
         return {value for value in values if len(value) >= 20}
 
+    def engine_state(self) -> dict[str, list[str]]:
+        """The site's own networks, containers and volumes. Those of other tests come and go beside it."""
+        own = f"label=com.docker.compose.project={self.project}"
+        return {
+            "networks": self.docker("network", "ls", "--quiet", "--filter", f"name=^{self.project}-").split(),
+            "containers": self.docker("ps", "--all", "--quiet", "--no-trunc", "--filter", own).split(),
+            "volumes": self.docker("volume", "ls", "--quiet", "--filter", own).split(),
+        }
+
+    def images(self) -> set[str]:
+        """The tags of all images on the site's engine."""
+        return set(self.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split())
+
     def remove(self) -> None:
         """Remove everything that this site created."""
         names = self.docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={self.project}")
         if names:
             self.docker("rm", "--force", "--volumes", *names.split())
         # Tags of restore points, which keep images. Of an image with another tag, only this tag is removed.
-        tags = self.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split()
-        for tag in tags:
+        for tag in self.images():
             if tag.startswith(f"localhost/trade2026/restore/{self.project}/"):
                 self.docker("image", "rm", tag)
         for network in self.networks.values():
@@ -236,13 +248,3 @@ def listing(root: Path) -> list[tuple[str, int, int, str]]:
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() and not path.is_symlink() else ""
         found.append((str(path.relative_to(root)), seen.st_mode, seen.st_size if content else 0, content))
     return found
-
-
-def engine_state() -> dict[str, list[str]]:
-    """Networks, containers, images and volumes of the Docker engine."""
-    return {
-        "networks": sorted(docker("network", "ls", "--format", "{{.Name}}").split()),
-        "containers": sorted(docker("ps", "--all", "--quiet").split()),
-        "images": sorted(docker("image", "ls", "--quiet", "--no-trunc").split()),
-        "volumes": sorted(docker("volume", "ls", "--quiet").split()),
-    }

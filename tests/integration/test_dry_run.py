@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from site_under_test import Run, Site, docker, engine_state
+from site_under_test import Run, Site, docker
 
 # The one change of a setting. All others were made to the running site.
 PLANNED = {"valkey_maxmemory": "1gb"}
@@ -154,11 +154,12 @@ def test_the_real_run_changes_what_was_predicted(drifted: Drifted) -> None:
 
 
 def test_the_drift_report_names_a_missing_image_and_does_not_pull_it(drifted: Drifted) -> None:
-    before = engine_state()
+    before = drifted.site.engine_state()
     run = drifted.site.play("--limit", "nats,opa", playbook="playbooks/drift.yml", image_source="registry")
     assert run.code == 0, run.errors
     assert re.search(r"^ *nats +image +- +nats:2.10.29-alpine", run.output, re.MULTILINE), run.output
-    assert engine_state() == before
+    assert drifted.site.engine_state() == before
+    assert "nats:2.10.29-alpine" not in drifted.site.images()
 
 
 def test_verify_runs_in_check_mode(drifted: Drifted) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import valkey
-from site_under_test import PROJECT_ROOT, SOURCE_TREE, Run, Site, docker, engine_state, listing
+from site_under_test import PROJECT_ROOT, SOURCE_TREE, Run, Site, docker, listing
 
 ONLY = ("--limit", "nats,valkey")
 CONFIG = "config/infrastructure/valkey/valkey.conf"
@@ -122,7 +122,7 @@ def test_purge_without_consent_removes_nothing_and_prints_the_command_that_does(
     done = site.play(*words[2:], playbook=words[1])
     assert done.code == 0, done.errors
     assert site.inspect("nats", "valkey") == {}
-    assert not set(engine_state()["networks"]) & {network["name"] for network in site.networks.values()}
+    assert site.engine_state()["networks"] == []
     left = {str(path.relative_to(site.root)) for path in site.root.rglob("*") if path.is_file()}
     assert {name for name in left if not name.startswith(("data/", ".trade2026/", "secrets/", "docs/reports/"))} == {
         "config/infrastructure/valkey/mine.txt"
