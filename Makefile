@@ -24,7 +24,7 @@ LINTERS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-docker 
 LOCAL_DOCKER := $(if $(filter inventory/local inventory/local/,$(INVENTORY)),docker)
 
 PYTHON_SCRIPTS := $(shell grep -l "^.!.*python3$$" scripts/*)
-PYTHON_SOURCES := library module_utils action_plugins filter_plugins tests benchmarks $(PYTHON_SCRIPTS)
+PYTHON_SOURCES := library module_utils action_plugins filter_plugins doc_fragments tests benchmarks $(PYTHON_SCRIPTS)
 AUTHN := examples/trade2025/trading/apps/authn
 
 ##@ Use

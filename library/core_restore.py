@@ -9,14 +9,14 @@ module: core_restore
 short_description: List the restore points of services, and return a service to one
 version_added: 1.0.0
 description:
-  - Restore points are recorded by C(managed_files) before a change and by C(service_probe) when a service is proved,
-    below C(.trade2026/restore_points) of O(root). Every one is verified when it is read; a damaged one is named and not
-    used.
+  - Restore points are recorded by C(managed_files) before a change and by C(service_probe) after verification,
+    below C(.trade2026/restore_points) of O(root). Every one is verified when it is read; a damaged one is reported and
+    not used.
   - With O(state=listed) nothing is changed. With O(state=begun) the lock of the machine is taken for the rollback of
     O(services), and nothing else is changed. With O(state=restored) the files, the secrets and the image of one
     service are put back; the caller then runs Compose and probes the service.
-  - After a failed change (O(failure)), a service that cannot be taken back is stopped, unless it never had another
-    state than the failed one.
+  - After a failed change (O(failure)), a service that cannot be taken back is stopped, unless there was no
+    other state before the failed one.
 options:
   root:
     description: Folder of the deployment.
@@ -46,13 +46,13 @@ options:
         type: str
         required: true
       files:
-        description: Files that are declared now. Those that the restore point lacks are moved away.
+        description: Files that are declared now. Those that the restore point does not have are moved away.
         type: list
         elements: str
         default: []
       version:
         description:
-          - Version of the image that is to be left. If it is empty, the restore points tell it by the image's id.
+          - Version of the image that is replaced. If it is empty, it is looked up in the restore points by image id.
         type: str
         default: ""
   point:
@@ -60,11 +60,11 @@ options:
     type: int
     default: 0
   failure:
-    description: Why the state that is to be left failed. Empty for a rollback by hand.
+    description: Why the current state failed. Empty for a rollback by hand.
     type: str
     default: ""
   complete:
-    description: Complete the rollback that an interrupted run left, to the restore point that it had chosen.
+    description: Complete the rollback that an interrupted run left unfinished, to the restore point that it had chosen.
     type: bool
     default: false
   run:
@@ -75,7 +75,7 @@ options:
     description: The run that takes the lock with O(state=begun), as the action plugin passes it.
     type: dict
   take_over:
-    description: The run that holds the lock, when its process is known to have ended.
+    description: The run that holds the lock and is known to have ended.
     type: str
     default: ""
 attributes:
@@ -99,11 +99,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 services:
-  description: Service to its restore points, the damaged ones, the point that a rollback would take, and what it means.
+  description: Service to its restore points, the damaged ones, and the point that a rollback would return to.
   returned: with O(state=listed) and O(state=begun)
   type: dict
 locked:
-  description: Who holds the lock of the machine; empty when nobody does.
+  description: Who holds the lock of the machine; empty if nobody does.
   returned: with O(state=begun)
   type: dict
 restored:
@@ -115,11 +115,11 @@ point:
   returned: with O(state=restored)
   type: int
 probe:
-  description: The probes that the restore point passed, as the module C(service_probe) takes them.
+  description: The probes that the restore point passed, as the module C(service_probe) expects them.
   returned: with O(state=restored)
   type: dict
 subject:
-  description: The service's parts that the restore point holds, as the module C(service_probe) takes them.
+  description: The service's parts that the restore point holds, as the module C(service_probe) expects them.
   returned: with O(state=restored)
   type: dict
 image:
@@ -127,11 +127,11 @@ image:
   returned: with O(state=restored)
   type: dict
 refusal:
-  description: Why the service is not taken back; empty if it is.
+  description: Why the service is not rolled back; empty if it is.
   returned: with O(state=restored)
   type: str
 evidence:
-  description: Why the state that was left failed, with the likely cause and the last log lines.
+  description: Why the replaced state failed, with the likely cause and the last log lines.
   returned: with O(state=restored)
   type: str
 done:
@@ -210,7 +210,7 @@ class Restoring:
             and unchanged(self.root, self.secrets_root, point, self.container)
         ):
             answer["refusal"] = (
-                f"What is declared is what restore point {point.number}, the last good one, holds. There is nothing to "
+                f"The declared state equals restore point {point.number}, the last good one. There is nothing to "
                 "return to, and the service is left as it is."
             )
             return answer
@@ -237,7 +237,7 @@ class Restoring:
         return {**answer, "restored": True, "changed": True, "done": rollback.done}
 
     def _healthy_before(self) -> RestorePoint | None:
-        """Without a good restore point: the state before this run's change, if its container was healthy."""
+        """The state before this run's change, if its container was healthy; used if there is no good restore point."""
         newest = self.points.newest()
         return newest if newest and newest.probe and newest.run and newest.run == self.module.params["run"] else None
 
@@ -252,7 +252,7 @@ class Restoring:
         return next((point.subject.version for point in reversed(points) if point.image.id == image_id), "")
 
     def _stop(self, wanted: bool) -> bool:
-        """Stop a container that failed and cannot be taken back; it would restart for ever."""
+        """Stop a container that failed and cannot be rolled back; otherwise it would restart for ever."""
         if not wanted or not self.failure or not self.container:
             return False
         if not self.module.check_mode:
@@ -277,7 +277,7 @@ def begin(module: AnsibleModule, listing: Listing) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do what `state` says."""
+    """List, begin or restore, depending on `state`."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},

@@ -51,6 +51,16 @@ def kinds_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_fragments(documentation: dict[str, Any], fragments: Path) -> dict[str, Any]:
+    """A module's documentation with the options and attributes of its fragments, as `ansible-doc` shows it."""
+    from ansible.plugins.loader import fragment_loader
+    from ansible.utils.plugin_docs import add_fragments
+
+    fragment_loader.add_directory(str(fragments))
+    add_fragments(documentation, str(fragments), fragment_loader=fragment_loader, is_module=True)
+    return documentation
+
+
 def _specs(folder: Path) -> dict[str, Any]:
     file = folder / "meta/argument_specs.yml"
     found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))

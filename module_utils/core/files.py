@@ -56,7 +56,7 @@ class Plan:
 class ManagedFiles:
     """The declared files of one call. `plan` only reads; `apply` follows the plan."""
 
-    def __init__(self, params: Mapping[str, Any], docker: Docker | None, dry: bool) -> None:
+    def __init__(self, params: Mapping[str, Any], docker: Docker | None, check_mode: bool) -> None:
         self.root = Path(params["root"])
         for folder in params.get("forbid_inside") or []:
             if self.root.resolve().is_relative_to(Path(folder).resolve()):
@@ -69,7 +69,7 @@ class ManagedFiles:
         # Secrets that this run will create or replace: the current value is not the one that will be written.
         self.pending_secrets: frozenset[str] = frozenset(params.get("pending_secrets") or ())
         self.docker = docker
-        self.dry = dry
+        self.check_mode = check_mode
         # Whether a file has been replaced, so that a failure leaves the service changed.
         self.written = False
 
@@ -78,11 +78,11 @@ class ManagedFiles:
         if self.secrets_root is None:
             raise FilesError(f"a file mentions the secret {path}, and `secrets_root` is not set")
         file = self.secrets_root / path
-        if self.dry and path in self.pending_secrets:
+        if self.check_mode and path in self.pending_secrets:
             return PENDING_SECRET
         if file.exists():
             return _secret_text(file)
-        if self.dry:
+        if self.check_mode:
             return PENDING_SECRET
         raise FilesError(f"{file}: no such secret. Declare it under `secrets` of the service, or create the file.")
 
@@ -108,7 +108,7 @@ class ManagedFiles:
         """
         if plan.writes:
             self._validate(plan)
-        if self.dry:
+        if self.check_mode:
             return []
         for path, ownership in plan.directories:
             atomic.make_directories(path)
@@ -220,11 +220,11 @@ class ManagedFiles:
         """Run the service's validate command on a copy of the new configuration."""
         if self.validate is None or self.docker is None:
             return
-        if self.dry and not self._can_validate():
+        if self.check_mode and not self._can_validate():
             return
         # Below a folder that only root may enter. Check mode on an empty machine uses the temporary directory.
         place = self.root / STAGING
-        if not self.dry:
+        if not self.check_mode:
             atomic.make_directories(place, 0o700)
         with tempfile.TemporaryDirectory(prefix="staged-", dir=place if place.is_dir() else None) as staged:
             refusal = run_validate_command(

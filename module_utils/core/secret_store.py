@@ -96,9 +96,9 @@ def matches_hash(secret: str, stored: str) -> bool:
 class SecretStore:
     """The secrets below one folder."""
 
-    def __init__(self, root: Path, dry: bool) -> None:
+    def __init__(self, root: Path, check_mode: bool) -> None:
         self.root = root
-        self.dry = dry
+        self.check_mode = check_mode
         self.outcome = Outcome()
 
     def ensure(self, entry: Mapping[str, Any]) -> None:
@@ -129,7 +129,7 @@ class SecretStore:
 
     def _ensure_key_set(self, entry: Mapping[str, Any]) -> None:
         if self._read(entry["path"]) is None:
-            self._write(entry, "" if self.dry else key_set(), False)
+            self._write(entry, "" if self.check_mode else key_set(), False)
         else:
             self._own(entry)
 
@@ -183,7 +183,7 @@ class SecretStore:
 
     def _write(self, entry: Mapping[str, Any], text: str, existed: bool) -> None:
         (self.outcome.replaced if existed else self.outcome.created).append(entry["path"])
-        if self.dry:
+        if self.check_mode:
             return
         file = self.root / entry["path"]
         if file.parent != self.root:
@@ -197,7 +197,7 @@ class SecretStore:
         file = self.root / entry["path"]
         if not self._ownership(entry).missing(file):
             return
-        if self.dry or self._ownership(entry).apply(file):
+        if self.check_mode or self._ownership(entry).apply(file):
             self.outcome.reowned.append(entry["path"])
 
     @staticmethod

@@ -44,7 +44,7 @@ def observe_files(params: Mapping[str, Any], compared_with_start: Sequence[str] 
 
     `compared_with_start` are the files (below the root) that the container reads at its start. Raises FilesError.
     """
-    managed = ManagedFiles(params, None, dry=True)
+    managed = ManagedFiles(params, None, check_mode=True)
     found = managed.plan()
     root = Path(params["root"])
     diffs = {row.get("before_header", ""): row for row in found.diff}

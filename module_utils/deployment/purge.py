@@ -25,7 +25,7 @@ class PurgeError(Exception):
 
 
 class Purge:
-    """The purge of some services of one machine. `look` only reads; `carry_out` follows `operations`."""
+    """The purge of some services of one machine. `plan` only reads; `apply` carries out `operations`."""
 
     def __init__(self, params: Mapping[str, Any], client: Any) -> None:
         self.params = params
@@ -45,7 +45,7 @@ class Purge:
         self.machine_files: dict[str, bool] = {}
         self.applications: dict[str, bool] = {}
 
-    def look(self) -> None:
+    def plan(self) -> None:
         """Find what there is; raises PurgeError and EngineError."""
         for folder in self.forbidden:
             if self.root.resolve().is_relative_to(folder.resolve()):
@@ -58,7 +58,7 @@ class Purge:
             self._plan_service(service)
         self._plan_machine(set(names))
 
-    def carry_out(self) -> Iterator[tuple[str, str]]:
+    def apply(self) -> Iterator[tuple[str, str]]:
         """Remove what was planned, and yield each operation when it is done; stops where a container does not go."""
         failed = teardown.stop_containers(
             self.client, [container for container in self.containers if container.status in engine.RUNNING]

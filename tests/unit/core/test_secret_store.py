@@ -24,15 +24,15 @@ CLIENTS = {
 }
 
 
-def ensure(root: Path, *entries: dict[str, Any], dry: bool = False) -> Any:
-    store = SecretStore(root, dry=dry)
+def ensure(root: Path, *entries: dict[str, Any], check_mode: bool = False) -> Any:
+    store = SecretStore(root, check_mode=check_mode)
     for entry in entries:
         store.ensure(entry)
     return store.outcome
 
 
 def test_a_password_is_made_once_and_kept(tmp_path: Path) -> None:
-    assert ensure(tmp_path, PASSWORD, dry=True).created == ["valkey/password"]
+    assert ensure(tmp_path, PASSWORD, check_mode=True).created == ["valkey/password"]
     assert not list(tmp_path.iterdir())
     assert ensure(tmp_path, PASSWORD).created == ["valkey/password"]
     first = (tmp_path / "valkey/password").read_text()
@@ -63,7 +63,7 @@ def test_a_password_of_two_lines_is_refused_without_being_shown(tmp_path: Path) 
 def test_a_mode_opened_by_hand_is_closed_again(tmp_path: Path) -> None:
     ensure(tmp_path, PASSWORD)
     (tmp_path / "valkey/password").chmod(0o644)
-    assert ensure(tmp_path, PASSWORD, dry=True).reowned == ["valkey/password"]
+    assert ensure(tmp_path, PASSWORD, check_mode=True).reowned == ["valkey/password"]
     assert ensure(tmp_path, PASSWORD).reowned == ["valkey/password"]
     assert stat.S_IMODE((tmp_path / "valkey/password").stat().st_mode) == 0o640
 

@@ -222,7 +222,7 @@ def test_nothing_is_no_value(kind: str) -> None:
     [
         ("valkey_size", "2 GBB", "x: '2 GBB' is not a size; write a number with kb, mb or gb"),
         ("port", 70000, "x: 70000 is not a port; choose 1 to 65535"),
-        ("compose_project", "no ! such", "x: 'no ! such' is not a Compose project name; use lower-case letters, digits,"),
+        ("compose_project", "no ! such", "x: 'no ! such' is not a Compose project name; use lower-case letters,"),
         (
             "image",
             "valkey/valkey:latest",
