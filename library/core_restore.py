@@ -15,7 +15,7 @@ description:
   - With O(state=listed) nothing is changed. With O(state=begun) the lock of the machine is taken for the rollback of
     O(services), and nothing else is changed. With O(state=restored) the files, the secrets and the image of one
     service are put back; the caller then runs Compose and probes the service.
-  - After a failed change (O(failure)), a service that cannot be taken back is stopped, unless there was no
+  - After a failed change (O(failure)), a service that cannot be rolled back is stopped, unless there was no
     other state before the failed one.
 options:
   root:

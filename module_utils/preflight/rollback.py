@@ -29,4 +29,4 @@ def check_rollback(
                 f"copy its data while it is stopped, then set core_accept_no_rollback: [{service.name}]",
             )
         )
-    return results or [passed("rollback", "every change of a version can be taken back, or is accepted")]
+    return results or [passed("rollback", "every change of a version can be rolled back, or is accepted")]

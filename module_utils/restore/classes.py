@@ -227,7 +227,7 @@ def _covers(finding: Finding, older: tuple[int, ...], newer: tuple[int, ...]) ->
 
 def table() -> str:
     """All findings as a Markdown table."""
-    lines = ["| service | from | to | taking it back needs | why | known from |", "|---|---|---|---|---|---|"]
+    lines = ["| service | from | to | rolling it back needs | why | known from |", "|---|---|---|---|---|---|"]
     needs = {"image_only": "the image", "image_and_data": "the image and a backup of the data"}
     rows = [(one.service, one.older, one.newer, one.kind, one.reason, one.source) for one in FINDINGS]
     rows += [(service, "any", "any", "image_only", why, "the service's role") for service, why in WITHOUT_DATA.items()]

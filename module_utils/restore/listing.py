@@ -22,7 +22,7 @@ from ansible.module_utils.shared.ownership import keeps_owners
 MEANING = {
     "image_only": "reads the data",
     "image_and_data": "needs a backup of the data",
-    "impossible": "cannot be taken back",
+    "impossible": "cannot be returned to, because of the data",
     "unknown": "not known whether it reads the data",
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""States that operators and crashes leave behind: each is seen, predicted, and put right or refused.
+"""States that operators and crashes leave behind: each is detected, predicted, and corrected or refused.
 
-Two services of a site of its own, so that a run takes seconds. What happens to one service must not touch the other.
+A separate site with two services, so that a run takes seconds. What happens to one service must not affect the other.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def make_the_network_again(site: Site) -> None:
 
 
 def lose_the_labels_hash(site: Site) -> None:
-    """Another definition under the same names, as `docker compose up` with an edited fragment leaves it."""
+    """Another definition under the same names, as after `docker compose up` with an edited fragment."""
     fragment = site.root / "infrastructure/docker/services/valkey.yml"
     text = fragment.read_text(encoding="utf-8")
     fragment.write_text(text.replace("stop_signal: SIGTERM", "stop_signal: SIGINT"), encoding="utf-8")
@@ -114,7 +114,7 @@ def lose_the_labels_hash(site: Site) -> None:
 
 @dataclass(frozen=True)
 class State:
-    """Something that happens, and what the plan must say of it."""
+    """Something that happens, and the operation that the plan must list."""
 
     happens: Callable[[Site], None]
     says: str
@@ -136,12 +136,12 @@ STATES = [
     State(lose_the_labels_hash, "Compose definition"),
 ]
 
-# One state of a container, of a file and of a network: a dry run of every state would take two minutes more.
+# One state of a container, a file and a network each: a dry run of every state would take two more minutes.
 DRY_RUN = {pause, edit, prune_the_network}
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.happens.__name__)
-def test_a_state_is_predicted_and_put_right(small: Site, state: State) -> None:
+def test_a_state_is_predicted_and_corrected(small: Site, state: State) -> None:
     state.happens(small)
     before = small.started()
 
@@ -151,7 +151,7 @@ def test_a_state_is_predicted_and_put_right(small: Site, state: State) -> None:
         assert re.search(rf"^valkey +.*{re.escape(state.says)}", dry.output, re.MULTILINE), dry.output
         assert small.started() == before
 
-    # A run prints the plan as a dry run does, before it acts.
+    # A run prints the same plan as a dry run, before it changes anything.
     real = small.play(*ONLY)
     assert real.code == 0, real.errors
     assert re.search(rf"^valkey +.*{re.escape(state.says)}", real.output, re.MULTILINE), real.output
@@ -295,7 +295,7 @@ def test_a_plan_for_other_variables_is_refused(small: Site, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("talk", ["-v", "-vvvv"])
 def test_a_sites_own_secret_is_printed_nowhere_and_in_no_fact(small: Site, talk: str, tmp_path: Path) -> None:
-    """From a vault: what stands on the command line itself, Ansible prints at -vvvv."""
+    """From a vault, because Ansible prints the command line itself at -vvvv."""
     secret = f"a-sites-own-secret{talk}"
     (tmp_path / "vault-password").write_text("open sesame\n", encoding="utf-8")
     vault = tmp_path / "vault.yml"

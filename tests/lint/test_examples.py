@@ -27,7 +27,7 @@ Options = Mapping[str, Mapping[str, Any]]
 
 
 class CapturedError(Exception):
-    """Ends a module's `main` when it has passed its arguments to AnsibleModule."""
+    """Ends a module's `main` after it has passed its arguments to AnsibleModule."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         super().__init__("captured")

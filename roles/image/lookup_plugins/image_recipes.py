@@ -99,7 +99,7 @@ def tag_all(recipes: dict[str, dict[str, Any]], contents: dict[str, str]) -> dic
 
     def full_hash(name: str, above: tuple[str, ...] = ()) -> str:
         if name in above:
-            raise AnsibleError(f"recipes are built on each other: {' -> '.join((*above, name))}")
+            raise AnsibleError(f"recipes are built on each other in a cycle: {' -> '.join((*above, name))}")
         if name not in recipes:
             raise AnsibleError(f"recipe {above[-1]} is built on {name}, which is not one of: {', '.join(recipes)}")
         if name not in hashes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`managed_files`: what is predicted is what is written, whole files only, with copies of what is replaced."""
+"""`managed_files` writes what it predicted, atomically, and keeps copies of what it replaces."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_file_changed_by_hand_is_kept_as_a_copy(tmp_path: Path) -> None:
     assert (tmp_path / "config/a.conf").read_text() == "one\n"
 
 
-def test_a_mode_changed_by_hand_is_put_back_without_rewriting(tmp_path: Path) -> None:
+def test_a_mode_changed_by_hand_is_corrected_without_rewriting(tmp_path: Path) -> None:
     run(work(tmp_path, [CONF]))
     file = tmp_path / "config/a.conf"
     inode = file.stat().st_ino
@@ -153,7 +153,7 @@ def test_a_refused_configuration_leaves_the_live_file_alone(tmp_path: Path) -> N
     assert not list(tmp_path.rglob("*broken*"))
 
 
-def test_what_the_validate_command_says_is_masked(tmp_path: Path) -> None:
+def test_the_output_of_the_validate_command_is_masked(tmp_path: Path) -> None:
     secret(tmp_path, "p", "hunter2-hunter2")
     docker = FakeDocker(code=1, err="bad value hunter2-hunter2")
     entry = {"dest": "config/a.conf", "content": "@@secret:p@@", "mode": "0640"}

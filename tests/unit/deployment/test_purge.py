@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A purge removes what the project created and nothing else, and says how much before."""
+"""A purge removes only what the project created, and reports beforehand how much that is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CORE_FILE = "infrastructure/docker/docker-compose.core.yml"
 
 
 class Engine:
-    """Stands in for the Docker SDK's client: containers and networks, and what was asked for, in order."""
+    """Replaces the Docker SDK's client: containers and networks, and the recorded calls."""
 
     def __init__(self) -> None:
         self.containers_left = {"valkey": PROJECT, "foreign": "another-project"}
@@ -126,7 +126,7 @@ def left(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
-def test_containers_go_first_then_networks_then_files_and_data_stays(root: Path) -> None:
+def test_containers_are_removed_first_then_networks_then_files_and_data_stays(root: Path) -> None:
     engine = Engine()
     work = purge(root, engine)
     assert left(root) >= {CONFIG, FRAGMENT}
@@ -149,12 +149,12 @@ def test_containers_go_first_then_networks_then_files_and_data_stays(root: Path)
     }
 
 
-def test_it_says_how_much_data_there_is_before(root: Path) -> None:
+def test_it_reports_beforehand_how_much_data_there_is(root: Path) -> None:
     work = purge(root, Engine())
     assert [(size.bytes, size.files, size.text) for size in work.data["valkey"]] == [(8, 2, "8 B in 2 files")]
 
 
-def test_data_and_secrets_of_the_service_go_when_asked_for(root: Path) -> None:
+def test_data_and_secrets_of_the_service_are_removed_only_with_the_option(root: Path) -> None:
     work = purge(root, Engine(), data=True)
     list(work.apply())
     assert left(root) == {"config/infrastructure/valkey/mine.txt", "secrets/opa/token", "unrelated/file"}

@@ -153,7 +153,7 @@ def test_a_changed_base_changes_the_images_built_on_it(tmp_path: Path) -> None:
     [
         ("title: T\n", "version, built_from is missing"),
         ("title: T\nversion: 1\nbuilt_from: x\nfrom: nowhere\n", "built on nowhere"),
-        ("title: T\nversion: 1\nbuilt_from: x\nfrom: a\n", "circle"),
+        ("title: T\nversion: 1\nbuilt_from: x\nfrom: a\n", "in a cycle"),
         ("a: [", "not a recipe"),
     ],
 )

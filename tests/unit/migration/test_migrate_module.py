@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module's parameters: what is refused says what to write instead, and what is documented is what there is."""
+"""The module's parameters: a refusal says what to write instead, and the documentation matches the options."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The document of a run of core.yml, from answers as the modules give them."""
+"""The document of a run of core.yml, from results of the modules."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def operation(service: str, what: str = "container") -> dict[str, Any]:
 
 
 def answer(**more: Any) -> dict[str, Any]:
-    """What `service_probe` says of a healthy service."""
+    """The result of `service_probe` for a healthy service."""
     return {
         "healthy": True,
         "healthy_after_s": 2.5,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page, read as text: what it shows, that it is whole, and that nothing in it is active."""
+"""The page as text: its content, well-formed HTML, and no active content."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible.module_utils.report.page import ms, number, plural, reach, render, 
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "roles/core/templates/report"
 LIMIT = 500 * 1000
-# The order that an operator reads in.
+# The order of the sections.
 ORDER = ["wrong", "matrix", "networks", "timeline", "performance", "durability", "host", "images", "choices", "logs",
          "history", "versions"]  # fmt: skip
 VOID = {"meta", "link", "br", "path"}
@@ -28,14 +28,14 @@ _pages: dict[str, str] = {}
 
 
 def page(document: dict[str, Any], name: str = "") -> str:
-    """The page of a document; rendered once for a name."""
+    """The page of a document; rendered once per name."""
     if not name or name not in _pages:
         _pages[name] = render(complete(document), TEMPLATES)
     return _pages[name]
 
 
 class Page(HTMLParser):
-    """Collects elements and text, and what is not closed."""
+    """Collects elements and text, and unclosed elements."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -172,15 +172,15 @@ def test_connections_that_are_not_as_they_should_be() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(0.0004, "0.40 µs"), (0.25, "250 µs"), (3.456, "3.46 ms"), (25, "25.0 ms"), (1500, "1.50 s")]
 )
-def test_milliseconds_for_people(value: float, text: str) -> None:
+def test_displayed_milliseconds(value: float, text: str) -> None:
     assert ms(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.5, "500 ms"), (9.26, "9.3 s"), (61, "1 min 1 s"), (7260, "2 h 1 min")])
-def test_durations_for_people(value: float, text: str) -> None:
+def test_displayed_durations(value: float, text: str) -> None:
     assert seconds(value) == text
 
 
-def test_numbers_and_units_for_people() -> None:
+def test_displayed_numbers_and_units() -> None:
     assert [number(value) for value in (0, 2.5, 12, 12295.4)] == ["0", "2.50", "12", "12,295"]
     assert [plural(unit) for unit in ("query", "batch", "row")] == ["queries", "batches", "rows"]

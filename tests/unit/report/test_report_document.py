@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verdict, and what a document must have."""
+"""The verdict, and the required parts of a document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.module_utils.report.document import DocumentError, complete, histor
 
 
 def verdict(document: dict[str, Any]) -> dict[str, Any]:
-    """The verdict of a document as it is handed in."""
+    """The verdict of a document."""
     return dict(complete(document)["verdict"])
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people read of a rollback: both errors, the list of restore points, and the summary of the run."""
+"""The messages of a rollback: both errors, the list of restore points, and the summary of the run."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_rollback_shows_its_targets_and_those_that_have_none() -> None:
     assert "no good restore point" in lines[2]
 
 
-def test_the_summary_says_which_restore_point_runs() -> None:
+def test_the_summary_names_the_restore_point_that_runs() -> None:
     planned = {"probes": [{"name": "valkey", "address": "127.0.0.1", "ports": {"client": 6379}}]}
     text = FILTERS["core_summary"](planned, {}, {}, ["valkey"], {"valkey": 2})
     assert "FAILED, back to restore point 2" in text
