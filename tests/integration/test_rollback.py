@@ -2,8 +2,8 @@
 """The rollback drill: services whose new version does not start return to the old one by themselves, with their data.
 
 Four services fail in one run, each in a different way, and the four others must not be touched. `make test` runs two of
-the ten rounds, so that every service fails once and every kind of fault occurs; `make drill` runs all ten, 8 services x 5
-kinds of faults.
+the ten rounds, so that every service fails once and every kind of fault occurs; `make drill` runs all ten, 8 services x
+5 kinds of faults.
 """
 
 from __future__ import annotations
