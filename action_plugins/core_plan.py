@@ -214,7 +214,7 @@ class ActionModule(ServicesAction):
 
 def _image(found: Mapping[str, Any]) -> dict[str, Any]:
     """The properties of an image that templates and the plan use."""
-    keys = ("reference", "id", "source", "version", "kind", "built_from", "difference")
+    keys = ("reference", "id", "source", "version", "kind", "built_from", "difference", "unverified")
     image = {key: str(found.get(key) or "") for key in keys}
     known = not found.get("follows_from_sources") and not image["reference"].endswith(":not-built-yet")
     return {**image, "known": known, "present": bool(found.get("present"))}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """`image`, `image.prefix` and `image.archive`, for `extends_documentation_fragment`."""
+    """`image`, `image.prefix`, `image.archive` and `image.signatures`, for `extends_documentation_fragment`."""
 
     DOCUMENTATION = r"""
 options:
@@ -36,4 +36,12 @@ options:
     description: SHA-256 of its bundle.json. If empty, it is not compared.
     type: str
     default: ""
+"""
+
+    SIGNATURES = r"""
+options:
+  signatures:
+    description: Image name to who must have signed it, in the format of the variable C(image_signatures).
+    type: dict
+    default: {}
 """

@@ -9,8 +9,9 @@ module: image_ensure
 short_description: Ensure the image of a service is on the machine
 version_added: "1.0.0"
 description:
-  - Pulls an official image. The first time it is pulled by tag, and its digest is recorded in the lock file; from then
-    on it is pulled by that digest. A tag that was moved to another image is refused.
+  - Pulls an official image, by tag the first time, when its digest goes into the lock file; from then on by that
+    digest. A tag that was moved to another image is refused, and so is an image that is not signed as O(signatures)
+    demands.
   - Builds an image and its base images from packages, or builds it from migrated sources on a base image from the same
     source.
   - Loads an image from a bundle, after every file of it was verified.
@@ -37,6 +38,33 @@ options:
     description: Recipe name to its data from the lookup C(image_recipes), with C(files) for those that must be built.
     type: dict
     default: {}
+  prefix:
+    description: Registry or mirror in front of official names.
+    type: str
+    default: ""
+  lock:
+    description: File with the digests of official images.
+    type: path
+    required: true
+  root:
+    description: Folder that build contexts are relative to.
+    type: path
+    required: true
+  archive:
+    description: Folder of a bundle, for O(source=archive).
+    type: path
+  archive_sha256:
+    description: SHA-256 of its bundle.json. Empty is not compared.
+    type: str
+    default: ""
+  signatures:
+    description: Image name to who must have signed it, as the variable C(image_signatures) has it.
+    type: dict
+    default: {}
+  cosign:
+    description: The program that verifies signatures.
+    type: str
+    default: cosign
   cache:
     description: Folder for downloads, build folders and logs.
     type: path
@@ -107,6 +135,7 @@ from ansible.module_utils.images.lock import exclusive, record
 from ansible.module_utils.images.machine import OPTIONS, find_images, read_state
 from ansible.module_utils.images.plan import Base, Choice, ImageError, State, choose, describe, split_tag
 from ansible.module_utils.images.registry import ensure_image
+from ansible.module_utils.images.signature import SignatureError, Signer, verify
 from ansible.module_utils.shared.docker import Docker, DockerError, Runner
 from ansible.module_utils.shared.fs import explain
 
@@ -196,6 +225,7 @@ class Ensure:
             return bool(self.built)
         lock = Path(self._params["lock"])
         split_tag(base.official)
+        signer = base.unverified
         pulled = ensure_image(
             self._docker,
             base.official,
@@ -204,8 +234,14 @@ class Ensure:
             retries=self._params["retries"],
             delay_s=self._params["delay_s"],
             lock_path=str(lock),
+            verify=lambda reference: self.verify(reference, signer),
         )
-        return record(lock, base.official, pulled.digest) or pulled.pulled
+        return record(lock, base.official, pulled.digest, signer.mark if signer else "") or pulled.pulled
+
+    def verify(self, reference: str, signer: Signer | None) -> None:
+        """Verify the signature of an image, if one is demanded."""
+        if signer:
+            verify(self._run, self._params["cosign"], reference, signer)
 
 
 def main() -> None:
@@ -217,6 +253,7 @@ def main() -> None:
             "title": {"type": "str"},
             "image": {"type": "dict", "required": True},
             "source": {"type": "str", "choices": ["registry", "packages", "archive"], "required": True},
+            "cosign": {"type": "str", "default": "cosign"},
             "cache": {"type": "path", "required": True},
             "build_network": {"type": "str", "default": "host"},
             "debian_mirror": {"type": "str", "default": ""},
@@ -229,7 +266,7 @@ def main() -> None:
     ensure = Ensure(module.run_command, module.params)
     try:
         result = ensure.predict() if module.check_mode else ensure.apply()
-    except (ImageError, DockerError) as error:
+    except (ImageError, DockerError, SignatureError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{explain(error)} (image_lock and image_cache are written there)")

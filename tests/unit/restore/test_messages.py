@@ -74,5 +74,7 @@ def test_a_rollback_shows_its_targets_and_those_that_have_none() -> None:
 
 def test_the_summary_names_the_restore_point_that_runs() -> None:
     planned = {"probes": [{"name": "valkey", "address": "127.0.0.1", "ports": {"client": 6379}}]}
-    text = FILTERS["core_summary"](planned, {}, {}, ["valkey"], {"valkey": 2})
-    assert "FAILED, back to restore point 2" in text
+    images = {"valkey": {"reference": "valkey/valkey:8", "version": "8", "source": "registry"}}
+    [row] = FILTERS["core_summary"](planned, {}, images, ["valkey"], {"valkey": 2}).splitlines()[1:]
+    assert row.split()[:3] == ["valkey", "valkey/valkey:8", "registry"]
+    assert "FAILED, back to restore point 2" in row
