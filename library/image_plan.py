@@ -28,29 +28,6 @@ options:
     description: Recipe name to its data from the lookup C(image_recipes).
     type: dict
     default: {}
-  prefix:
-    description: Registry or mirror in front of official names.
-    type: str
-    default: ""
-  lock:
-    description: File with the digests of official images.
-    type: path
-    required: true
-  root:
-    description: Folder that build contexts are relative to.
-    type: path
-    required: true
-  archive:
-    description: Folder of a bundle, for O(source=archive).
-    type: path
-  archive_sha256:
-    description: SHA-256 of its bundle.json. Empty is not compared.
-    type: str
-    default: ""
-  signatures:
-    description: Image name to who must have signed it, as the variable C(image_signatures) has it.
-    type: dict
-    default: {}
   registry_answers:
     description: Whether the registry answered an earlier call, so that an unreachable one is waited for only once.
     type: bool
@@ -58,6 +35,7 @@ extends_documentation_fragment:
   - image
   - image.prefix
   - image.archive
+  - image.signatures
   - attributes.read_only
   - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]

@@ -29,22 +29,6 @@ options:
     description: The recipes of the built images, with their files.
     type: dict
     default: {}
-  prefix:
-    description: Registry or mirror in front of the official names.
-    type: str
-    default: ''
-  lock:
-    description: The lock file with the digests of official images.
-    type: path
-    required: true
-  signatures:
-    description: Image name to who must have signed it, as the variable C(image_signatures) has it.
-    type: dict
-    default: {}
-  root:
-    description: Folder that build contexts are relative to.
-    type: path
-    required: true
   folder:
     description: Where the documents are written.
     type: path
@@ -60,6 +44,7 @@ attributes:
 extends_documentation_fragment:
   - image
   - image.prefix
+  - image.signatures
   - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """

@@ -41,9 +41,8 @@ attributes:
   check_mode:
     description: Reports the images that would be scanned with the database that the machine has.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
