@@ -20,7 +20,7 @@ REFUSALS = ("no signatures found", "no matching signatures", "no matching attest
 
 
 class SignatureError(Exception):
-    """An image is not known to be signed as the site demands; the text is fit for people."""
+    """An image is not known to be signed as the site demands; the text is a message for the user."""
 
 
 @dataclass(frozen=True)
