@@ -171,14 +171,12 @@ def core_rolled_back_message(restored: Mapping[str, Any], failure: str) -> str:
 
 
 def core_data_returned(restored: Mapping[str, Any]) -> str:
-    """From when the data is, and where the data is that was there before; empty if the data was not touched."""
+    """The backup that the data comes from, and where the previous data is; empty if the data was not touched."""
     data = restored.get("data") or {}
     if not data:
         return ""
-    kept = ", ".join(data["kept"]) or "nowhere: there was none"
-    return (
-        f" Its data is that of backup {data['number']} of {data['taken_at']}; the data that was there before: {kept}."
-    )
+    kept = ", ".join(data["kept"]) or "none"
+    return f" Its data is that of backup {data['number']} of {data['taken_at']}. The previous data: {kept}."
 
 
 def core_rollback_failed(error: str, restored: Mapping[str, Any], failure: str) -> str:
@@ -361,7 +359,7 @@ def core_restore_points(services: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def core_backups(services: Mapping[str, Mapping[str, Any]]) -> str:
-    """The backups for people."""
+    """The backups as a table."""
     rows = [("SERVICE", "BACKUP", "TAKEN", "VERSION", "DATA", "ARCHIVE", "HASHES")]
     rows += [
         (

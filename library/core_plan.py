@@ -114,7 +114,7 @@ rollbacks:
   returned: success
   type: dict
 backups:
-  description: Service to the number of the backup that its change of version can be taken back with.
+  description: Service to the number of the backup that is used if its change of version has to be rolled back.
   returned: success
   type: dict
 locked:
@@ -393,7 +393,7 @@ class Inspection:
         return ObservedBackup(found.number, found.text, stale)
 
     def relied_on(self, desired: DesiredMachine, observed: Observed) -> dict[str, int]:
-        """Service → the backup that its change of version can be taken back with."""
+        """Service → the backup that is used if its change of version has to be rolled back."""
         found = {}
         for service in desired.services:
             have = observed.services[service.name]

@@ -59,7 +59,7 @@ options:
         type: str
         default: ""
   project:
-    description: Compose project, whose backups are used.
+    description: Compose project. Only its backups are used.
     type: str
     required: true
   backups_dir:
@@ -72,12 +72,12 @@ options:
     default: 0
   backup:
     description:
-      - Number of the backup whose data goes back. V(0) is the newest one of the restore point's version; after a failed
-        change it is none, because only a backup that the plan relied on is used then.
+      - Number of the backup whose data goes back. V(0) is the newest one of the restore point's version. After a failed
+        change V(0) means none, because then only a backup that the plan relied on is used.
     type: int
     default: 0
   restore_data:
-    description: Consent to return the data to a backup, by which what was written since is no longer in use.
+    description: Consent to return the data to a backup. What was written since that backup is then no longer in use.
     type: bool
     default: false
   verify_backups:
@@ -127,8 +127,8 @@ EXAMPLES = r"""
 RETURN = r"""
 services:
   description:
-    - Service to its restore points, its backups, the damaged ones of both, the point and the backup that a rollback
-      would take, and what it means.
+    - Service to its restore points, its backups, the damaged ones of both, and the point and the backup that a rollback
+      would use.
   returned: with O(state=listed) and O(state=begun)
   type: dict
 locked:
@@ -165,8 +165,8 @@ evidence:
   type: str
 data:
   description:
-    - The backup whose data is in use now, with C(number), C(taken_at), and C(kept), where the data is that was there
-      before. Empty if the data was not touched.
+    - The backup whose data is in use now, with C(number), C(taken_at), and C(kept), the paths of the previous data.
+      Empty if the data was not touched.
   returned: with O(state=restored)
   type: dict
 done:
@@ -260,7 +260,7 @@ class Restoring:
         by_hand = not self.failure
         if point and by_hand and not self.restore_data and runs(self.root, self.secrets_root, point, self.container):
             return answer
-        # Data that a killed run was putting back, to this point.
+        # The data that a killed run was putting back for this point.
         data = self.left.get("data") or {} if point and self.left.get("point") == point.number else {}
         backup = self._backup(point) if point and not data else None
         refusal = None if point and data else self._refuse(point, backup, by_hand)
@@ -286,14 +286,14 @@ class Restoring:
         if data:
             answer["data"] = self._swap(data)
             rollback.done.append(
-                f"data of backup {data['number']} of {data['taken_at']} (the data that was there: "
+                f"data of backup {data['number']} of {data['taken_at']} (previous data: "
                 f"{', '.join(answer['data']['kept']) or 'none'})"
             )
         rollback.carry_out(self.service["files"])
         return {**answer, "restored": True, "changed": True, "done": rollback.done}
 
     def _left(self) -> dict[str, Any]:
-        """The rollback that a killed run left. By hand, one that cannot be read is done from the beginning."""
+        """The rollback that a killed run left unfinished. If it cannot be read, a rollback by hand starts anew."""
         if self.completes:
             return self.points.rollback()
         with contextlib.suppress(RestoreError):
@@ -301,7 +301,7 @@ class Restoring:
         return {}
 
     def _backup(self, point: RestorePoint) -> Backup | None:
-        """The backup whose data the point's version reads; raises RestoreError if one named by hand cannot be used."""
+        """A backup that the point's version can read; raises RestoreError if the one named by hand cannot be used."""
         number: int = self.module.params["backup"]
         version, image_id = point.subject.version, point.image.id
         if number:
@@ -311,7 +311,7 @@ class Restoring:
                     return found
                 raise RestoreError(
                     f"backup {number} of {self.service['name']} is of version {found.version or 'unknown'}, and "
-                    f"restore point {point.number} runs {version or 'unknown'}; name another of them"
+                    f"restore point {point.number} runs {version or 'unknown'}; name another backup or restore point"
                 )
             except RestoreError:
                 if not self.failure:
@@ -319,7 +319,7 @@ class Restoring:
         return self.backups.newest_of(version, image_id)
 
     def _refuse(self, point: RestorePoint | None, backup: Backup | None, by_hand: bool) -> Refusal | None:
-        """Why the service does not go back, or None: with its data kept or, with consent, with that of a backup."""
+        """Why the service is not rolled back, or None. With consent, the data of a backup may be used."""
         if point and self.restore_data and by_hand and not backup:
             return Refusal(
                 f"There is no backup of version {point.subject.version or 'unknown'} of {self.service['name']}, which "

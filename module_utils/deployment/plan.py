@@ -56,7 +56,7 @@ def class_of_change(want: DesiredService, have: ObservedService) -> RollbackClas
 
 
 def relies_on(found: RollbackClass | None, have: ObservedService) -> ObservedBackup | None:
-    """The backup that a change of this class can be taken back with: a fresh one, if the data has to go back too."""
+    """The backup that a rollback of this change would use: a fresh one, if the data has to go back too."""
     if found is None or found.kind not in ("image_and_data", "unknown") or not have.backup or have.backup.stale:
         return None
     return have.backup

@@ -126,7 +126,7 @@ def report(images: Sequence[Provenance]) -> str:
         "",
         "## Signatures",
         "",
-        "Images of a registry are held to the digest of their first pull, and to `image_signatures` if it is set.",
+        "Images of a registry must have the digest of their first pull and the signatures of `image_signatures`.",
         "",
         *(f"- {image.service}: {image.signer or 'not verified'}" for image in images),
         "",

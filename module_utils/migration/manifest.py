@@ -165,7 +165,7 @@ def lock(directory: int, exclusive: bool) -> int:
         exclusive: false for check mode, which creates no file (-1 then) and only checks that nobody writes.
 
     Raises:
-        LockedError: somebody else holds it.
+        LockedError: another process holds it.
     """
     flags = os.O_RDWR | os.O_CREAT if exclusive else os.O_RDONLY
     try:

@@ -97,12 +97,12 @@ class Target:
 
 
 def new_token(now: float) -> str:
-    """A random token that begins with the time in seconds, so that the age of what is left over can be told."""
+    """A random token that begins with the time in seconds, so that the age of leftovers is known."""
     return f"{int(now):08x}{secrets.token_hex(4)}"
 
 
 def created_at(name: str) -> float | None:
-    """When the token in a name was made, in seconds since the epoch; None if the name is not one of ours."""
+    """When the token in a name was made, in seconds since the epoch; None if no test or probe made that name."""
     match = OWN_NAME.fullmatch(name)
     return float(int(match[1], 16)) if match else None
 

@@ -18,7 +18,7 @@ MAX_DETAILED = 16
 # Above these numbers, connections are not shown as a matrix, and problems not in full.
 MAX_MATRIX = 32
 MAX_PROBLEMS = 30
-# Tests that are named beside the reason for which they were left out.
+# How many tests are named beside the reason why they were skipped.
 MAX_REASONS = 8
 # With more choices than these, the page names the file that has them.
 MAX_CHOICES = 500
@@ -64,7 +64,7 @@ def render(document: Row, templates: Path) -> str:
 
 
 def without_indentation(page: str) -> str:
-    """A page without the blanks at the beginning of its lines, which nobody sees; those of logs stay."""
+    """A page without the blanks at the beginning of its lines, which a browser ignores; those of logs are kept."""
     parts = re.split(r"(<pre\b.*?</pre>)", page, flags=re.DOTALL)
     return "".join(part if place % 2 else re.sub(r"\n\s+", "\n", part) for place, part in enumerate(parts))
 
@@ -90,7 +90,7 @@ def view(document: Row) -> dict[str, Any]:
         "problems": problems,
         "max_problems": MAX_PROBLEMS,
         "max_reasons": MAX_REASONS,
-        "left_out": left_out(tests, titles),
+        "skipped": skipped(tests, titles),
         "undone": {} if document["run"].get("failed_before_deploy") else undone(document["operations"]),
         "logs": [test for test in problems[:MAX_PROBLEMS] if test.get("log")],
         "matrix": matrix(document, kinds, titles),
@@ -112,8 +112,8 @@ def view(document: Row) -> dict[str, Any]:
     }
 
 
-def left_out(tests: Sequence[Row], titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Why tests were left out: a row for each reason, with the tests and what they are about."""
+def skipped(tests: Sequence[Row], titles: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Why tests were skipped: a row for each reason, with the tests and what they are about."""
     rows = []
     for reason, found in grouped([test for test in tests if test["status"] == "skipped"], "message").items():
         about = dict.fromkeys(f"{titles.get(test['service'], test['service'])}: {test['title']}" for test in found)

@@ -165,7 +165,7 @@ FINDINGS = (
 
 
 def rollback_class(service: str, running: str, wanted: str) -> RollbackClass:
-    """What taking back a change from version `running` to `wanted` takes.
+    """What a rollback of a change from version `running` to `wanted` requires.
 
     Both are versions or tags of an image, such as 8.1.8-alpine. A change to an older version has the same class as the
     way back from an upgrade: the older version has to read what the newer one wrote.

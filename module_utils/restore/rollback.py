@@ -79,7 +79,7 @@ def refuse(
     `backup` has data that the point's version reads; the refusal says how to return to it.
     """
     if point is None and by_hand:
-        return Refusal("It has no good restore point to return to. It is left as it is.", stop=False)
+        return Refusal("It has no good restore point to return to. It was not changed.", stop=False)
     if point is None:
         return Refusal(
             "It has no good restore point, as on a first deployment, so there is nothing to return to. Its container "

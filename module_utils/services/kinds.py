@@ -389,10 +389,10 @@ def _signer(value: Any) -> dict[str, Any]:
     if set(entry) - optional not in SIGNERS:
         raise _ReasonError("an entry has `key`, or `identity` and `issuer`, or `unsigned`")
     if "unsigned" in entry and (optional or not boolean(entry["unsigned"])):
-        raise _ReasonError("`unsigned` is true and stands alone")
+        raise _ReasonError("`unsigned` must be true, and no other key is allowed beside it")
     key = str(entry.get("key", "awskms://"))
     if "://" not in key and not key.strip().startswith("-----BEGIN PUBLIC KEY-----"):
-        raise _ReasonError("a key is the text of a PEM file with a PUBLIC KEY, or the reference of a key service")
+        raise _ReasonError("a key is the text of a PEM file with a PUBLIC KEY, or a reference to a key service")
     parsers = {"transparency_log": boolean, "trusted_root": absolute_path, "unsigned": boolean}
     return {name: parsers.get(name, _matching(r"[^\x00]+"))(one) for name, one in entry.items()}
 

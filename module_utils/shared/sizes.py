@@ -26,7 +26,7 @@ def parse_size(text: str | int, bare_letter: int = 1024) -> int:
 
 
 def in_files(size: int, files: int) -> str:
-    """A size with the number of files, for people."""
+    """A size with the number of files, as text."""
     return f"{human(size)} in {files} file{'' if files == 1 else 's'}"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Test that acknowledged records still exist: without an interruption, and after those that a site consents to.
+"""Test that acknowledged records still exist: without an interruption, and after the interruptions that a site allows.
 
 SIGKILL ends a process, not the kernel: what the kernel has not written to the disk yet survives it. What a power
 failure would lose cannot be shown this way; the sync setting that is reported beside each result decides it.
@@ -28,7 +28,7 @@ SYSTEMD = Path("/run/systemd/system")
 
 
 def possible(_stack: Stack) -> str:
-    """Nothing stands in the way of the interruption."""
+    """The interruption can be tested on every machine."""
     return ""
 
 
@@ -51,7 +51,7 @@ class Fault:
 
 @dataclass
 class Interruption:
-    """What a fault leaves for the tests of the services: what each acknowledged before, and why it has none."""
+    """What a fault leaves for the tests of the services: the acknowledged records, or why a service has none."""
 
     acknowledged: dict[str, list[int]] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
@@ -123,7 +123,7 @@ def interrupted(fault: Fault) -> Callable[[Stack, Service], Passed]:
 
 
 def survived(fault: Fault) -> Callable[[Stack, Service], Passed]:
-    """A test of one service: what it acknowledged before the fault is read back."""
+    """A test of one service: it reads back the records that were acknowledged before the fault."""
 
     def run(stack: Stack, service: Service) -> Passed:
         left: Interruption | None = stack.shared.get(fault.test)
@@ -273,6 +273,6 @@ ENGINE = Fault(
     "a restart of the engine",
     engine,
     without_systemd,
-    "an engine that was killed stops the containers that it finds at its next start, and then takes them for stopped "
+    "an engine that was killed stops the containers that it finds at its next start, and then treats them as stopped "
     "by hand, which the restart policy `unless-stopped` respects",
 )

@@ -156,7 +156,7 @@ class NatsStore(Store):
             # The server answers with a page of streams.
             while page := stream.call(stream.context.streams_info(offset=len(names))):
                 names += [str(info.config.name) for info in page]
-        return ours(names)
+        return own_names(names)
 
 
 class ValkeyStore(Store):
@@ -191,7 +191,7 @@ class ValkeyStore(Store):
             while cursor and time.monotonic() < limit:
                 cursor, page = client.scan(cursor, f"{bridge.PREFIX}-*", SEARCHED_KEYS)
                 keys += page
-        return ours(keys)
+        return own_names(keys)
 
 
 class QuestdbStore(Store):
@@ -228,7 +228,7 @@ class QuestdbStore(Store):
     @staticmethod
     def found(service: Service) -> list[str]:
         with clients.questdb(service) as connection:
-            return ours(str(row[0]) for row in connection.execute("SHOW TABLES").fetchall())
+            return own_names(str(row[0]) for row in connection.execute("SHOW TABLES").fetchall())
 
 
 class ClickhouseStore(Store):
@@ -262,7 +262,7 @@ class ClickhouseStore(Store):
     @staticmethod
     def found(service: Service) -> list[str]:
         with clients.clickhouse(service) as client:
-            return ours(row[0] for row in client.execute("SHOW TABLES"))
+            return own_names(row[0] for row in client.execute("SHOW TABLES"))
 
 
 class SeaweedfsStore(Store):
@@ -303,7 +303,7 @@ class SeaweedfsStore(Store):
 
     @staticmethod
     def found(service: Service) -> list[str]:
-        return ours(bucket.name for bucket in clients.declared_s3(service).list_buckets())
+        return own_names(bucket.name for bucket in clients.declared_s3(service).list_buckets())
 
 
 class OpensearchStore(Store):
@@ -348,7 +348,7 @@ class OpensearchStore(Store):
         probe = service.probe(bridge.opensearch.RoundTrip)
         # Hidden indices are listed only with this option.
         path = f"/_cat/indices/{bridge.PREFIX}-*?h=index&format=json&expand_wildcards=all"
-        return ours(row["index"] for row in probe.ask(service.target, path).expect(200).json())
+        return own_names(row["index"] for row in probe.ask(service.target, path).expect(200).json())
 
 
 STORES: dict[str, type[Store]] = {
@@ -361,8 +361,8 @@ STORES: dict[str, type[Store]] = {
 }
 
 
-def ours(names: Iterable[str]) -> list[str]:
-    """Those names that tests and probes give."""
+def own_names(names: Iterable[str]) -> list[str]:
+    """The names that tests and probes have made."""
     return [name for name in names if bridge.created_at(name) is not None]
 
 

@@ -108,10 +108,10 @@ def test_validation_counts_the_records_after_a_restart_of_the_engine(site: Fault
         assert run.code == 0, run.errors
         assert restart["evidence"]["restarted"] == 1
     else:
-        # An engine that crashed takes the containers that it finds for stopped by hand; not all releases do.
+        # An engine that crashed treats the containers that it finds as stopped by hand; not all releases do.
         assert how == "kill", run.errors
         assert "this test has started them" in restart["message"]
-        assert "takes them for stopped by hand" in restart["cause"]
+        assert "treats them as stopped by hand" in restart["cause"]
         assert "run core.yml" in restart["remedy"]
         assert run.failed_hosts == {"valkey"}
     assert [test["id"] for test in found.values() if test["status"] != "passed" and test is not restart] == []

@@ -155,7 +155,7 @@ def test_text_is_never_markup() -> None:
     assert found.text.count("<script>alert(1)</script>") > 10
 
 
-def test_tests_that_were_left_out_are_not_counted_as_passed() -> None:
+def test_skipped_tests_are_not_counted_as_passed() -> None:
     text = Page(page(sample_documents.failing(), "failing")).text
     assert re.search(r"\u2013\s*0/4", text)
 
@@ -200,11 +200,11 @@ def test_blanks_of_a_log_stay() -> None:
     assert without_indentation(page_text) == "<ul>\n<li>a\n</li>\n</ul>\n<pre tabindex=0>at x\n    at y</pre>\n<p>"
 
 
-def test_a_page_says_why_tests_were_left_out() -> None:
+def test_a_page_says_why_tests_were_skipped() -> None:
     text = Page(page(sample_documents.failing(), "failing")).text
     skipped = [test for test in sample_documents.failing()["tests"] if test["status"] == "skipped"]
     assert skipped
-    assert re.search(rf"Left out, and why\s+{len(skipped)}\b", text)
+    assert re.search(rf"Skipped, and why\s+{len(skipped)}\b", text)
     for reason in {test["message"] for test in skipped}:
         assert reason in text
 
