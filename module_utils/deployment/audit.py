@@ -31,7 +31,7 @@ _NUMBER = re.compile(rb'\{"number": (\d+),')
 
 
 class AuditError(Exception):
-    """The audit log cannot be written; the text is fit for people."""
+    """The audit log cannot be written; the text is a message for the user."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _faults(content: Mapping[str, Any], position: int, previous: str) -> list[st
     faults = []
     if content.get("sha256") != digest(body):
         faults.append(f"line {position} (run {content['number']}) was altered: its content does not match its hash")
-    # Where lines are missing, that has been said.
+    # Missing lines have been reported already.
     if previous and content.get("previous") != previous:
         faults.append(
             f"line {position} (run {content['number']}) does not follow the line before it: "

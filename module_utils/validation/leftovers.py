@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Remove what tests and probes of runs that were killed have left in a service."""
+"""Remove the leftovers of killed runs: what their tests and probes created in a service."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def old(names: Iterable[str], now: float) -> list[str]:
 
 
 def removed(_stack: Stack, service: Service) -> Passed:
-    """Streams, keys, tables, buckets and indices whose name says that a test or a probe created them a day ago."""
+    """Remove streams, keys, tables, buckets and indices that tests and probes created more than a day ago."""
     store = STORES[service.role]
     names = old(store.found(service), time.time())
     problems = []
@@ -43,4 +43,4 @@ def removed(_stack: Stack, service: Service) -> Passed:
         return Passed("killed runs left nothing")
     more = f"; {len(names) - MOST} more are removed by the next runs" if len(names) > MOST else ""
     shown = ", ".join(names[:5]) + (", …" if len(names[:MOST]) > 5 else "")
-    return Passed(f"{len(names[:MOST])} things that killed runs left were removed: {shown}{more}")
+    return Passed(f"{len(names[:MOST])} objects that killed runs left were removed: {shown}{more}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files are replaced whole or not at all, read without a trace, and walked without following a symlink."""
+"""Files are replaced atomically, read without changing them, and walked without following symlinks."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_a_log_survives_a_torn_record(tmp_path: Path) -> None:
     assert fs.read_log(b"", b"\n") == []
 
 
-def test_holes_are_known_by_where_they_are(tmp_path: Path) -> None:
+def test_holes_are_recognized_by_their_position(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         file.truncate(4 << 20)
         file.seek(2 << 20)
@@ -110,7 +110,7 @@ def test_holes_are_known_by_where_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"), [(b"plain", "plain"), (b"two\nlines", "two\\nlines"), (b"\xff", "\\xff"), ("ü".encode(), "ü")]
 )
-def test_a_name_for_people(name: bytes, text: str) -> None:
+def test_a_display_name(name: bytes, text: str) -> None:
     assert fs.display_name(name) == text
 
 
