@@ -215,7 +215,7 @@ class ActionModule(ServicesAction):
 
 def _image(found: Mapping[str, Any]) -> dict[str, Any]:
     """What templates and the plan see of an image."""
-    keys = ("reference", "id", "source", "version", "kind", "built_from", "difference")
+    keys = ("reference", "id", "source", "version", "kind", "built_from", "difference", "unverified")
     image = {key: str(found.get(key) or "") for key in keys}
     known = not found.get("follows_from_sources") and not image["reference"].endswith(":not-built-yet")
     return {**image, "known": known, "present": bool(found.get("present"))}

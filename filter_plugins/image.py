@@ -25,6 +25,19 @@ def image_progress(planned: Mapping[str, Any], name: str) -> str:
     return f"{text} ({planned['built_from']}){after}"
 
 
+def image_prediction(planned: Mapping[str, Any]) -> str:
+    """What a run would do to provide a missing image."""
+    if planned["unverified"] and planned["id"]:
+        return f"{planned['reference']} would be verified: it must be signed by {planned['unverified']}"
+    action = {
+        "pull": "pulled from the registry",
+        "recipe": "built from packages",
+        "build": "built",
+        "load": "loaded from the bundle",
+    }[planned["kind"]]
+    return f"{planned['reference']} is not on the machine; it would be {action} ({planned['built_from']})"
+
+
 def image_missing(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """A line for each missing image."""
     return [image_progress(image, name) for name, image in images.items() if not image["present"]]
@@ -77,6 +90,7 @@ class FilterModule:
         return {
             "image_result": image_result,
             "image_progress": image_progress,
+            "image_prediction": image_prediction,
             "image_missing": image_missing,
             "image_audit_service": image_audit_service,
             "image_audited": image_audited,

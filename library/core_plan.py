@@ -339,6 +339,7 @@ class Inspection:
             image_from=image["built_from"],
             image_id=self.seen_engine.images.get(image["reference"], "") if image["known"] else "",
             image_known=bool(image["known"]),
+            image_unverified=image["unverified"],
             config_hash=self.files[service["name"]].config_hash,
             compose_hash=self.compose_hashes.get(service["name"], ""),
             networks=frozenset(names[key] for key in definition.get("networks", [])),

@@ -152,7 +152,7 @@ subject:
   returned: with O(state=restored)
   type: dict
 image:
-  description: Reference and version of its image.
+  description: Reference and version of its image, and where it came from (C(source)).
   returned: with O(state=restored)
   type: dict
 refusal:
@@ -184,6 +184,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deployment.journal import Journal, JournalError, locked_by, read_owner
 from ansible.module_utils.deployment.model import Operation
+from ansible.module_utils.images.plan import source_of
 from ansible.module_utils.restore.backups import Backup, Backups
 from ansible.module_utils.restore.data import Move, stage, swap
 from ansible.module_utils.restore.listing import Listing
@@ -238,7 +239,7 @@ class Restoring:
             "restored": False,
             "point": point.number if point else 0,
             "probe": {**point.probe, "ready_timeout_s": point.subject.ready_timeout_s} if point else {},
-            "image": {"reference": point.image.reference, "version": point.subject.version} if point else {},
+            "image": self._image(point) if point else {},
             "subject": asdict(point.subject) if point else {},
             "refusal": "",
             "evidence": self._evidence(),
@@ -350,6 +351,11 @@ class Restoring:
         """Without a good restore point: the state before this run's change, if its container was healthy."""
         newest = self.points.newest()
         return newest if newest and newest.probe and newest.run and newest.run == self.module.params["run"] else None
+
+    def _image(self, point: RestorePoint) -> dict[str, str]:
+        """The point's image, as the summary and the report show it."""
+        source = source_of(self.docker.inspect("image", point.image.id).get(point.image.id, {}))
+        return {"reference": point.image.reference, "version": point.subject.version, "source": source}
 
     def _evidence(self) -> str:
         if not self.failure or self.completes:

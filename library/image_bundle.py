@@ -86,7 +86,7 @@ from ansible.module_utils.images.archive import (
     seal,
 )
 from ansible.module_utils.images.context import read_context
-from ansible.module_utils.images.lock import read_lock
+from ansible.module_utils.images.lock import read_lock, read_verified
 from ansible.module_utils.images.plan import Archived, ImageError
 from ansible.module_utils.shared.docker import Docker, DockerError
 
@@ -94,6 +94,7 @@ from ansible.module_utils.shared.docker import Docker, DockerError
 def entries(docker: Docker, params: dict[str, Any]) -> dict[str, Archived]:
     """What a bundle says of each image."""
     images, wanted, lock = params["images"], params["wanted"], read_lock(Path(params["lock"]))
+    verified = read_verified(Path(params["lock"]))
     found = docker.inspect("image", *sorted({image["reference"] for image in images.values()}))
     result = {}
     for name, image in images.items():
@@ -118,6 +119,7 @@ def entries(docker: Docker, params: dict[str, Any]) -> dict[str, Archived]:
             fingerprint=mark,
             size=int(inspect["Size"]),
             digest=lock.get(official, "") if image["source"] == "registry" else "",
+            verified_by=verified.get(official, "") if image["source"] == "registry" else "",
             context_hash=read_context(Path(params["root"], build["context"])).hash if build else "",
         )
     return result

@@ -10,7 +10,8 @@ short_description: Ensure the image of a service is on the machine
 version_added: "1.0.0"
 description:
   - Pulls an official image, by tag the first time, when its digest goes into the lock file; from then on by that
-    digest. A tag that was moved to another image is refused.
+    digest. A tag that was moved to another image is refused, and so is an image that is not signed as O(signatures)
+    demands.
   - Builds an image from packages, and those that it is built on, or from migrated sources on a base from the same
     source.
   - Loads an image from a bundle, after every file of it was verified.
@@ -56,6 +57,14 @@ options:
     description: SHA-256 of its bundle.json. Empty is not compared.
     type: str
     default: ""
+  signatures:
+    description: Image name to who must have signed it, as the variable C(image_signatures) has it.
+    type: dict
+    default: {}
+  cosign:
+    description: The program that verifies signatures.
+    type: str
+    default: cosign
   cache:
     description: Folder for downloads, build folders and logs.
     type: path
@@ -124,6 +133,7 @@ from ansible.module_utils.images.lock import exclusive, record
 from ansible.module_utils.images.machine import OPTIONS, find_images, read_state
 from ansible.module_utils.images.plan import Base, Choice, ImageError, State, choose, describe, split_tag
 from ansible.module_utils.images.registry import ensure_image
+from ansible.module_utils.images.signature import SignatureError, Signer, verify
 from ansible.module_utils.shared.docker import Docker, DockerError, Runner
 from ansible.module_utils.shared.fs import explain
 
@@ -213,6 +223,7 @@ class Ensure:
             return bool(self.built)
         lock = Path(self._params["lock"])
         split_tag(base.official)
+        signer = base.unverified
         pulled = ensure_image(
             self._docker,
             base.official,
@@ -221,8 +232,14 @@ class Ensure:
             retries=self._params["retries"],
             delay_s=self._params["delay_s"],
             lock_path=str(lock),
+            verify=lambda reference: self.verify(reference, signer),
         )
-        return record(lock, base.official, pulled.digest) or pulled.pulled
+        return record(lock, base.official, pulled.digest, signer.mark if signer else "") or pulled.pulled
+
+    def verify(self, reference: str, signer: Signer | None) -> None:
+        """Verify the signature of an image, if one is demanded."""
+        if signer:
+            verify(self._run, self._params["cosign"], reference, signer)
 
 
 def main() -> None:
@@ -234,6 +251,7 @@ def main() -> None:
             "title": {"type": "str"},
             "image": {"type": "dict", "required": True},
             "source": {"type": "str", "choices": ["registry", "packages", "archive"], "required": True},
+            "cosign": {"type": "str", "default": "cosign"},
             "cache": {"type": "path", "required": True},
             "build_network": {"type": "str", "default": "host"},
             "debian_mirror": {"type": "str", "default": ""},
@@ -246,7 +264,7 @@ def main() -> None:
     ensure = Ensure(module.run_command, module.params)
     try:
         result = ensure.predict() if module.check_mode else ensure.apply()
-    except (ImageError, DockerError) as error:
+    except (ImageError, DockerError, SignatureError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{explain(error)} (image_lock and image_cache are written there)")

@@ -47,6 +47,10 @@ options:
     description: SHA-256 of its bundle.json. Empty is not compared.
     type: str
     default: ""
+  signatures:
+    description: Image name to who must have signed it, as the variable C(image_signatures) has it.
+    type: dict
+    default: {}
   registry_answers:
     description: What an earlier question to the registry gave, so that a silent one is waited for only once.
     type: bool
@@ -82,7 +86,8 @@ asked:
 images:
   description:
     - For every service C(kind), C(source), C(reference), C(present), C(id), C(version), C(built_from), C(needs)
-      (recipes to build, in this order) and C(difference) (how it differs from the declared image, or an empty text).
+      (recipes to build, in this order), C(difference) (how it differs from the declared image, or an empty text) and
+      C(unverified) (who must have signed it, while that was not verified, else an empty text).
     - Those that are missing have C(progress), such as C(image 3 of 9).
   returned: success
   type: dict
@@ -104,6 +109,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.images.fetch import missing_tools
 from ansible.module_utils.images.machine import OPTIONS, choose_auto, find_images, read_state
 from ansible.module_utils.images.plan import SOURCES, ImageError, choose, describe, number_missing
+from ansible.module_utils.images.signature import contradictions
 from ansible.module_utils.shared.docker import Docker, DockerError
 
 
@@ -114,6 +120,9 @@ def plan(docker: Docker, params: dict[str, Any]) -> dict[str, Any]:
     if source == "auto":
         source, asked = choose_auto(docker, wanted, state, params["registry_answers"])
     choices = choose(wanted, source, state)
+    problems = contradictions(state.signatures, (choice.base.official for choice in choices), source)
+    if problems:
+        raise ImageError("; ".join(problems))
     present = find_images(docker, choices, state)
     images = {choice.service: describe(choice, state, present) for choice in choices}
     number_missing(images)

@@ -37,6 +37,10 @@ options:
     description: The lock file with the digests of official images.
     type: path
     required: true
+  signatures:
+    description: Image name to who must have signed it, as the variable C(image_signatures) has it.
+    type: dict
+    default: {}
   root:
     description: Folder that build contexts are relative to.
     type: path
@@ -93,9 +97,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.core.atomic import make_directories
 from ansible.module_utils.images.context import read_context
-from ansible.module_utils.images.lock import read_lock
+from ansible.module_utils.images.lock import read_lock, read_verified
 from ansible.module_utils.images.plan import ImageError
 from ansible.module_utils.images.sbom import Input, Provenance, components, describes, inputs, report
+from ansible.module_utils.images.signature import signer_of
 from ansible.module_utils.shared.docker import Docker, DockerError
 from ansible.module_utils.shared.fs import write_file
 from ansible.module_utils.shared.ownership import Ownership
@@ -192,7 +197,14 @@ class Documents:
             document=document.name,
             sha256=hashlib.sha256(document.read_bytes()).hexdigest(),
             components=components(self._read(name)),
+            signer=self._signer(base["official"]) if image["source"] == "registry" else "",
         )
+
+    def _signer(self, official: str) -> str:
+        """Whose signature of the official image was verified; empty if nobody's was."""
+        signer = signer_of(self._params["signatures"], official)
+        verified = read_verified(Path(self._params["lock"])).get(official, "")
+        return f"signed by {signer}" if signer and signer.mark == verified else ""
 
     def _inputs(self, build: Mapping[str, Any], base: Mapping[str, Any], source: str) -> list[Input]:
         """What the build of an image was held to: the application's sources and wheels, the recipes below it."""
@@ -238,6 +250,7 @@ def main() -> None:
             "recipes": {"type": "dict", "default": {}},
             "prefix": {"type": "str", "default": ""},
             "lock": {"type": "path", "required": True},
+            "signatures": {"type": "dict", "default": {}},
             "root": {"type": "path", "required": True},
             "folder": {"type": "path", "required": True},
             "go_modules": {"type": "path"},

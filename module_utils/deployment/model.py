@@ -123,6 +123,8 @@ class DesiredService:
     version: str = ""
     # Whether it has data directories.
     has_data: bool = False
+    # Who must have signed the image, while that was not verified.
+    image_unverified: str = ""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,9 @@ def _service(want: DesiredService, have: ObservedService, desired: DesiredMachin
         action = {"pull": "fetch", "recipe": "build", "build": "build"}.get(want.image_kind, "fetch")
         cause = "it is not present" if want.image_known else "its sources are migrated first, and decide its tag"
         operations.append(Operation(want.name, "image", action, "", want.image, f"{cause}; {want.image_from}"))
+    elif want.image_unverified:
+        cause = f"it must be signed by {want.image_unverified}"
+        operations.append(Operation(want.name, "image", "verify", "not verified", want.image, cause))
     operations += [_file(want.name, file) for file in have.files]
     for owners in have.owners:
         operations.append(

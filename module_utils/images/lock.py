@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The digests of official images, remembered in a JSON file that a person may read and keep under version control."""
+"""The digests of official images, remembered in a JSON file that a person may read and keep under version control. An
+entry also says whose signature of that digest was verified.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,15 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 def read_lock(path: Path) -> dict[str, str]:
     """Official name → digest; empty where there is no file. ImageError when the file is not an image lock."""
+    return {name: entry["digest"] for name, entry in _entries(path).items()}
+
+
+def read_verified(path: Path) -> dict[str, str]:
+    """Official name → mark of the signer whose signature of the digest was verified."""
+    return {name: entry["verified_by"] for name, entry in _entries(path).items() if "verified_by" in entry}
+
+
+def _entries(path: Path) -> dict[str, dict[str, str]]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -28,26 +39,35 @@ def read_lock(path: Path) -> dict[str, str]:
         raise ImageError(f"{path}: the image lock cannot be read: {error.strerror}") from error
     try:
         images = json.loads(text)["images"]
-        lock = {str(name): str(entry["digest"]) for name, entry in images.items()}
+        entries = {
+            str(name): {key: str(entry[key]) for key in ("digest", "verified_by") if key == "digest" or entry.get(key)}
+            for name, entry in images.items()
+        }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ImageError(
             f"{path}: not an image lock file; restore it from a backup, or remove it to record the digests again"
         ) from error
-    for name, digest in lock.items():
-        if not DIGEST.fullmatch(digest):
+    for name, entry in entries.items():
+        if not DIGEST.fullmatch(entry["digest"]):
             raise ImageError(f"{path}: the digest of {name} is not sha256: and 64 hex digits; remove that entry")
-    return lock
+    return entries
 
 
-def record(path: Path, official: str, digest: str) -> bool:
-    """Remember `digest` for `official`; True when the file changed. Safe beside other writers on the machine."""
+def record(path: Path, official: str, digest: str, verified_by: str = "") -> bool:
+    """Remember `digest` for `official`, and whose signature of it was verified; True when the file changed.
+
+    Without `verified_by`, what is remembered about the same digest stays. Safe beside other writers on the machine.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.parent):
-        lock = read_lock(path)
-        if lock.get(official) == digest:
+        entries = _entries(path)
+        before = entries.get(official, {})
+        kept = before.get("verified_by", "") if before.get("digest") == digest else ""
+        mark = verified_by or kept
+        entries[official] = {"digest": digest, **({"verified_by": mark} if mark else {})}
+        if entries[official] == before:
             return False
-        lock[official] = digest
-        images = {name: {"digest": lock[name]} for name in sorted(lock)}
+        images = {name: entries[name] for name in sorted(entries)}
         with atomic_write(path, ownership=Ownership(mode=0o644)) as file:
             file.write((json.dumps({"images": images}, indent=2) + "\n").encode())
     return True

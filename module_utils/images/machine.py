@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.images.archive import fingerprint, read_manifest
 from ansible.module_utils.images.context import read_context
-from ansible.module_utils.images.lock import read_lock
+from ansible.module_utils.images.lock import read_lock, read_verified
 from ansible.module_utils.images.plan import Archived, Choice, ImageError, State, choose, prefixed, settle_auto
 from ansible.module_utils.images.registry import answers
 from ansible.module_utils.shared.docker import Docker
@@ -22,6 +22,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "root": {"type": "path", "required": True},
     "archive": {"type": "path"},
     "archive_sha256": {"type": "str", "default": ""},
+    "signatures": {"type": "dict", "default": {}},
 }
 
 
@@ -34,6 +35,8 @@ def read_state(params: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]
         recipes=params["recipes"],
         contexts={path: read_context(Path(params["root"], path)) for path in paths},
         archive=read_archive(params) if params["source"] == "archive" else {},
+        signatures=params["signatures"],
+        verified=read_verified(Path(params["lock"])) if params["signatures"] else {},
     )
 
 

@@ -8,11 +8,24 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible.module_utils.images.signature import Signer, signer_of
+
 SOURCES = ("registry", "packages", "archive", "auto")
+# Label of an image that was built by this project: what it, or its base, was built from.
+SOURCE_LABEL = "com.trade2026.image.source"
 
 
 class ImageError(Exception):
     """An image cannot be provided; the text is fit for people."""
+
+
+def source_of(image: Mapping[str, Any]) -> str:
+    """Where an image of the engine came from, from its `docker inspect`; empty for an image that is not there."""
+    if not image:
+        return ""
+    labels = (image.get("Config") or {}).get("Labels") or {}
+    # An image that was loaded has no digest of a registry.
+    return str(labels.get(SOURCE_LABEL) or ("registry" if image.get("RepoDigests") else "archive"))
 
 
 @dataclass(frozen=True)
@@ -28,6 +41,7 @@ class Base:
     """An image that is pulled or built from a recipe.
 
     reference: empty while its digest is not known yet. difference: how it differs from the declared image, or empty.
+    unverified: who must have signed it, while that was not verified.
     """
 
     official: str
@@ -36,6 +50,7 @@ class Base:
     reference: str
     version: str
     difference: str = ""
+    unverified: Signer | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ class Archived:
 
     reference: the tag that it is saved and runs under. official: the declared image, of an application its base's.
     source: where it came from. digest: that of the registry. context_hash: the sources that an application was built
-    from.
+    from. verified_by: mark of the signer, if its signature was verified.
     """
 
     reference: str
@@ -75,6 +90,7 @@ class Archived:
     size: int
     digest: str = ""
     context_hash: str = ""
+    verified_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,8 @@ class State:
 
     prefix: registry or mirror in front of official names, may be empty. lock: official name → digest.
     recipes: recipe → what the lookup image_recipes says of it. contexts: path of a build context → its state.
-    archive: service → its image in the bundle.
+    archive: service → its image in the bundle. signatures: image_signatures. verified: official name → mark of the
+    signer whose signature was verified.
     """
 
     prefix: str = ""
@@ -91,6 +108,8 @@ class State:
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     contexts: Mapping[str, Context] = field(default_factory=dict)
     archive: Mapping[str, Archived] = field(default_factory=dict)
+    signatures: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    verified: Mapping[str, str] = field(default_factory=dict)
 
 
 def prefixed(prefix: str, official: str) -> str:
@@ -151,7 +170,10 @@ def choose_base(image: Mapping[str, Any], source: str, state: State) -> Base:
         return Base(official, recipe, source, str(found["tag"]), str(found["version"]), difference)
     _repository, tag = split_tag(official)
     digest = state.lock.get(official, "")
-    return Base(official, recipe, source, f"{prefixed(state.prefix, official)}@{digest}" if digest else "", tag)
+    reference = f"{prefixed(state.prefix, official)}@{digest}" if digest else ""
+    signer = signer_of(state.signatures, official)
+    verified = signer is None or state.verified.get(official) == signer.mark
+    return Base(official, recipe, source, reference, tag, unverified=None if verified else signer)
 
 
 def choose_archived(service: str, image: Mapping[str, Any], state: State) -> Choice:
@@ -165,6 +187,12 @@ def choose_archived(service: str, image: Mapping[str, Any], state: State) -> Cho
     official = str(declared["official"])
     if archived.official != official:
         raise ImageError(f"{service}: {official} is declared, and the bundle was made for {archived.official}. {again}")
+    signer = signer_of(state.signatures, official)
+    if signer and archived.verified_by != signer.mark:
+        raise ImageError(
+            f"{service}: image_signatures demands a signature of {official} by {signer}, which was not verified when "
+            f"the bundle was written. {again}"
+        )
     context = state.contexts.get(str(build.get("context", "")), Context(""))
     if context.hash and context.hash != archived.context_hash:
         raise ImageError(
@@ -261,11 +289,12 @@ def describe(choice: Choice, state: State, present: Mapping[str, Mapping[str, An
         "kind": choice.kind,
         "source": choice.source,
         "reference": reference,
-        "present": choice.reference in present,
+        "present": choice.reference in present and base.unverified is None,
         "id": str(present.get(choice.reference, {}).get("Id", "")),
         "version": version,
         "built_from": built_from,
         "difference": base.difference,
+        "unverified": str(base.unverified or ""),
         "context_hash": choice.context_hash,
         "needs": needs,
     }

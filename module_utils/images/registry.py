@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.images.plan import ImageError, prefixed, split_tag
+from ansible.module_utils.images.signature import SignatureError
 from ansible.module_utils.shared.docker import Docker
 
 # Answers of a registry that is there, and will say the same when it is asked again.
@@ -82,12 +83,17 @@ def ensure_image(
     retries: int,
     delay_s: float,
     lock_path: str,
+    verify: Callable[[str], None],
     wait: Callable[[float], None] = time.sleep,
 ) -> Pulled:
-    """The official image, pulled where it is missing: by tag the first time, by the digest of the lock afterwards."""
+    """The official image, pulled where it is missing: by tag the first time, by the digest of the lock afterwards.
+
+    `verify` raises an error if the image, named by its digest, is not signed as the site demands.
+    """
     by_tag = prefixed(prefix, official)
     repository, _tag = split_tag(by_tag)
     if not locked:
+        before = docker.inspect("image", by_tag)
         pull(docker, by_tag, retries=retries, delay_s=delay_s, wait=wait)
         inspect = docker.inspect("image", by_tag)[by_tag]
         digest = repo_digest(inspect, repository)
@@ -95,11 +101,18 @@ def ensure_image(
             raise ImageError(
                 f"image {by_tag}: docker knows no digest of it; remove it with `docker image rm` and run again"
             )
+        try:
+            verify(f"{repository}@{digest}")
+        except SignatureError:
+            if not before:
+                docker.attempt("image", "rm", by_tag)
+            raise
         return Pulled(f"{by_tag}@{digest}", digest, inspect, True)
 
     reference = f"{by_tag}@{locked}"
     found = docker.inspect("image", reference)
     if reference in found:
+        verify(f"{repository}@{locked}")
         return Pulled(reference, locked, found[reference], False)
     if tag_moved(docker, by_tag, locked):
         raise ImageError(
@@ -107,6 +120,7 @@ def ensure_image(
             f"nothing was pulled. To accept the new image, remove the entry `{official}` from the lock file "
             "and run again. Otherwise find out who pushed it."
         )
+    verify(f"{repository}@{locked}")
     pull(docker, reference, retries=retries, delay_s=delay_s, wait=wait)
     return Pulled(reference, locked, docker.inspect("image", reference)[reference], True)
 

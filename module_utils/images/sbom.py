@@ -40,6 +40,7 @@ class Input:
 class Provenance:
     """Where an image comes from. `address` is the official image's, `digest` that of its registry.
 
+    `signer`, whose signature of the digest was verified; empty if nobody's was.
     `inputs`, what a build was held to. `document`: the SBOM's file, `sha256` its hash.
     """
 
@@ -54,6 +55,7 @@ class Provenance:
     document: str
     sha256: str
     components: tuple[Component, ...]
+    signer: str = ""
 
 
 def components(document: Mapping[str, Any]) -> tuple[Component, ...]:
@@ -120,12 +122,13 @@ def report(images: Sequence[Provenance]) -> str:
         "",
         "## Known vulnerabilities",
         "",
-        "Not scanned: no database. On a machine that has a scanner with a current database, give it the documents, for",
-        "example `grype sbom:nats.cdx.json`, and keep the age of the database (`grype db status`) with the result.",
+        "See [VULNERABILITIES.md](VULNERABILITIES.md).",
         "",
         "## Signatures",
         "",
-        "Not verified. Images of a registry are held to the digest of their first pull.",
+        "Images of a registry are held to the digest of their first pull, and to `image_signatures` if it is set.",
+        "",
+        *(f"- {image.service}: {image.signer or 'not verified'}" for image in images),
         "",
         "## Licenses",
         "",

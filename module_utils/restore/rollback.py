@@ -12,8 +12,8 @@ from typing import Any
 
 from ansible.module_utils.core import atomic
 from ansible.module_utils.deployment.engine import moment
-from ansible.module_utils.probes.causes import likely_cause
-from ansible.module_utils.probes.container import last_lines, parse
+from ansible.module_utils.probes.causes import Strain, likely_cause
+from ansible.module_utils.probes.container import Log, parse, read_log
 from ansible.module_utils.restore.backups import Backup
 from ansible.module_utils.restore.classes import RollbackClass, rollback_class
 from ansible.module_utils.restore.points import (
@@ -229,10 +229,12 @@ def evidence(docker: Docker, name: str, points: RestorePoints, secrets_root: Pat
     """
     found = docker.inspect("container", name)
     container = parse(name, found[name]) if found else None
-    log = last_lines(docker, name, KEPT_LINES) if container else []
+    written = read_log(docker, name, KEPT_LINES) if container else Log()
+    log = list(written.lines)
     text = failure.strip()
     if "Likely cause:" not in text:
-        cause = likely_cause(None, text, container, log[-SHOWN_LINES:])
+        strain = Strain.now(written.age_s)
+        cause = likely_cause(None, text, container, log[-SHOWN_LINES:], strain=strain)
         text = f"{text.rstrip('.')}. Likely cause: {cause.what}. Do: {cause.remedy}."
     if log:
         kept = points.folder / "failed.log"

@@ -379,6 +379,24 @@ def _client_scopes(value: Any) -> list[str]:
     return [_matching(r"[!#-\[\]-~]+")(scope) for scope in _list(entry["scopes"])]
 
 
+SIGNERS = ({"key"}, {"identity", "issuer"}, {"unsigned"})
+
+
+def _signer(value: Any) -> dict[str, Any]:
+    """Who must have signed an image, or that it needs no signature."""
+    entry = dict(_mapping(value))
+    optional = {"transparency_log", "trusted_root"} & set(entry)
+    if set(entry) - optional not in SIGNERS:
+        raise _ReasonError("an entry has `key`, or `identity` and `issuer`, or `unsigned`")
+    if "unsigned" in entry and (optional or not boolean(entry["unsigned"])):
+        raise _ReasonError("`unsigned` is true and stands alone")
+    key = str(entry.get("key", "awskms://"))
+    if "://" not in key and not key.strip().startswith("-----BEGIN PUBLIC KEY-----"):
+        raise _ReasonError("a key is the text of a PEM file with a PUBLIC KEY, or the reference of a key service")
+    parsers = {"transparency_log": boolean, "trusted_root": absolute_path, "unsigned": boolean}
+    return {name: parsers.get(name, _matching(r"[^\x00]+"))(one) for name, one in entry.items()}
+
+
 HOOKS = ("before_deploy", "after_deploy", "after_rollback", "on_failure")
 
 
@@ -395,6 +413,14 @@ def _hooks(value: Any) -> dict[str, Any]:
             raise _ReasonError(f"{name} is neither a list nor the path of a YAML file")
         found[str(name)] = [_text(word) for word in words] if isinstance(hook, list | tuple) else _text(hook)
     return found
+
+
+def _command(value: Any) -> list[str]:
+    """A program and its arguments."""
+    words = _list_of(_word)(value)
+    if not words or not words[0]:
+        raise _ReasonError("it names no program")
+    return words
 
 
 def _or_empty(parse_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -418,6 +444,7 @@ KINDS: Mapping[str, Kind] = _kinds(
     # Passed by a playbook; not for a site.
     Kind("any", "a value", "write one", lambda value: value, type="raw"),
     Kind("boolean", "a boolean", "write true or false", boolean, type="bool"),
+    Kind("command", "a command", "write its words as a list, the program first", _command, "list", "str"),
     # Numbers
     Kind("port", "a port", f"choose 1 to {LAST_PORT}", _integer(1, LAST_PORT), type="int"),
     Kind("port_or_0", "a port", f"choose 1 to {LAST_PORT}, or 0 for none", _integer(0, LAST_PORT), type="int"),
@@ -556,6 +583,13 @@ KINDS: Mapping[str, Kind] = _kinds(
         "a registry prefix",
         "write the host, with its port and folder where it has them, as mirror.example/hub",
         _matching(rf"{_HOST}(:\d{{1,5}})?(/[a-z0-9._/-]+)?/?", empty=True),
+    ),
+    Kind(
+        "image_signatures",
+        "a mapping of signers",
+        "write each as {image: {key: public key}}, {image: {identity: name, issuer: URL}} or {image: {unsigned: true}}",
+        _map_of(_matching(r"\*|[a-z0-9][A-Za-z0-9._:/-]*"), _signer),
+        "dict",
     ),
     Kind("version", "a version", "write numbers with dots, as 20.10.0", _matching(r"\d+(\.\d+)*([-+][A-Za-z0-9.]+)?")),
     Kind(

@@ -35,11 +35,17 @@ exec dockerd --config-file "$1/daemon.json" --data-root "$1/data" --exec-root "$
 """
 
 
-@functools.cache
 def unpack(release: str) -> Path:
     """The folder with the Docker programs of a Debian release, in their current version."""
-    folder = CACHE / release
-    subprocess.run([PROJECT_ROOT / "scripts/unpack-engine", release, folder], check=True)
+    # Debian 12 has the client in docker.io, and no Compose v2.
+    packages = ["docker.io", "iptables", *(["docker-cli", "docker-compose"] if release != "bookworm" else [])]
+    return unpack_packages(release, CACHE / release, *packages)
+
+
+@functools.cache
+def unpack_packages(release: str, folder: Path, *packages: str) -> Path:
+    """A folder with packages of a Debian release, in their current version, with all libraries that they need."""
+    subprocess.run([PROJECT_ROOT / "scripts/unpack-debian", release, folder, *packages], check=True)
     return folder
 
 

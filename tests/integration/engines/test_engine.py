@@ -117,7 +117,8 @@ def test_drift_is_reported_and_repaired(target: Target) -> None:
         "nats": {"memory limit (bytes)", "memory and swap (bytes)", f"aliases on {network}"},
         "opa": {"state"},
     }
-    assert play(target).changed_hosts == set(SERVICES)
+    repaired = play(target)
+    assert repaired.changed_hosts == set(SERVICES), repaired.output
     assert_converged(target)
 
 

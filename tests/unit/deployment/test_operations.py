@@ -245,6 +245,14 @@ def test_without_swap_accounting_the_swap_limit_is_not_compared() -> None:
     assert planned(want=replace(VALKEY, memory_swap=None), containers=(container,)).text == ""
 
 
+def test_an_image_that_runs_unverified_is_verified_and_not_restarted() -> None:
+    found = planned(want=replace(VALKEY, image_unverified="the key x"))
+    assert [(row.what, row.action, row.cause) for row in found.operations] == [
+        ("image", "verify", "it must be signed by the key x")
+    ]
+    assert not found.operations[0].restarts
+
+
 def test_an_image_whose_tag_follows_from_sources_is_not_predicted() -> None:
     want = replace(VALKEY, image="localhost/authn:not-built-yet", image_kind="build", image_id="", image_known=False)
     found = planned(want=want)

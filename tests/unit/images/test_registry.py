@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.images.plan import ImageError
 from ansible.module_utils.images.registry import answers, ensure_image, final_reason, repo_digest
+from ansible.module_utils.images.signature import SignatureError
 from ansible.module_utils.shared.docker import Docker
 
 OFFICIAL = "valkey/valkey:8.1.4-alpine"
@@ -28,6 +29,9 @@ class Registry:
     def run(self, words: list[str], **_: Any) -> tuple[int, str, str]:
         words = words[words.index("docker") + 1 :]
         reference = words[-1]
+        if words[:2] == ["image", "rm"]:
+            self.local.discard(self.resolve(reference))
+            return 0, "", ""
         if words[0] == "image":
             digest = self.resolve(reference)
             if digest not in self.local:
@@ -58,10 +62,18 @@ def waits() -> list[float]:
 
 @pytest.fixture
 def take(waits: list[float]) -> Callable[..., Any]:
-    def take(registry: Registry, locked: str = "", prefix: str = "") -> Any:
+    def take(registry: Registry, locked: str = "", prefix: str = "", verify: Any = None) -> Any:
         docker = Docker(registry.run)
         return ensure_image(
-            docker, OFFICIAL, prefix, locked, retries=3, delay_s=7, lock_path="/lock.json", wait=waits.append
+            docker,
+            OFFICIAL,
+            prefix,
+            locked,
+            retries=3,
+            delay_s=7,
+            lock_path="/lock.json",
+            verify=verify or (lambda reference: None),
+            wait=waits.append,
         )
 
     return take
@@ -90,6 +102,40 @@ def test_a_moved_tag_is_refused_and_nothing_is_pulled(take: Callable[..., Any]) 
     with pytest.raises(ImageError, match=r"the tag moved.*/lock\.json has sha256:aaa.*remove the entry"):
         take(registry, locked=OLD)
     assert registry.pulls == []
+
+
+@pytest.mark.parametrize(
+    ("locked", "local"), [("", set()), (OLD, set()), (OLD, {OLD})], ids=["first pull", "removed", "present"]
+)
+def test_an_image_is_verified_by_its_digest(take: Callable[..., Any], locked: str, local: set[str]) -> None:
+    verified: list[str] = []
+    take(Registry({"8.1.4-alpine": OLD}, local), locked=locked, verify=verified.append)
+    assert verified == [f"valkey/valkey@{OLD}"]
+
+
+def refuse(reference: str) -> None:
+    raise SignatureError(reference)
+
+
+def test_an_image_that_is_refused_is_not_kept(take: Callable[..., Any]) -> None:
+    registry = Registry({"8.1.4-alpine": OLD})
+    with pytest.raises(SignatureError):
+        take(registry, verify=refuse)
+    assert registry.local == set()
+
+
+def test_an_image_that_is_refused_is_not_pulled_by_digest(take: Callable[..., Any]) -> None:
+    registry = Registry({"8.1.4-alpine": OLD})
+    with pytest.raises(SignatureError):
+        take(registry, locked=OLD, verify=refuse)
+    assert registry.pulls == []
+
+
+def test_an_image_that_was_there_before_is_not_removed(take: Callable[..., Any]) -> None:
+    registry = Registry({"8.1.4-alpine": OLD}, local={OLD})
+    with pytest.raises(SignatureError):
+        take(registry, verify=refuse)
+    assert registry.local == {OLD}
 
 
 def test_a_silent_registry_is_tried_again(take: Callable[..., Any], waits: list[float]) -> None:

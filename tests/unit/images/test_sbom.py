@@ -88,6 +88,7 @@ def documents(engine: Engine, root: Path, **more: Any) -> image_sbom.Documents:
         "recipes": RECIPES,
         "prefix": "",
         "lock": str(root / "images.lock.json"),
+        "signatures": {},
         "root": str(root),
         "folder": str(root / "sbom"),
         "go_modules": None,
@@ -184,7 +185,7 @@ def test_the_page_has_origin_licenses_and_what_is_not_known(engine: Engine, tmp_
     assert "| GPL-2.0-only | 1 | nats |" in page
     assert "| BSD \\| old | 1 | nats |" in page
     assert "- nats: adduser\n" in page
-    assert "Not scanned: no database." in page
+    assert "- nats: not verified" in page
     [facts] = json.loads((tmp_path / "sbom/provenance.json").read_text())["images"]
     assert [one["name"] for one in facts["inputs"]] == ["recipe nats", "github.com/nats-io/nuid", "recipe debian12"]
 

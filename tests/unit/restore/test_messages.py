@@ -110,5 +110,7 @@ def test_a_return_of_data_says_from_when_it_is_and_where_the_other_data_is() -> 
 
 def test_the_summary_says_which_restore_point_runs() -> None:
     planned = {"probes": [{"name": "valkey", "address": "127.0.0.1", "ports": {"client": 6379}}]}
-    text = FILTERS["core_summary"](planned, {}, {}, ["valkey"], {"valkey": 2})
-    assert "FAILED, back to restore point 2" in text
+    images = {"valkey": {"reference": "valkey/valkey:8", "version": "8", "source": "registry"}}
+    [row] = FILTERS["core_summary"](planned, {}, images, ["valkey"], {"valkey": 2}).splitlines()[1:]
+    assert row.split()[:3] == ["valkey", "valkey/valkey:8", "registry"]
+    assert "FAILED, back to restore point 2" in row

@@ -69,6 +69,8 @@ def test_a_failed_change_is_returned_to_the_last_good_point_with_both_stories(se
     assert answer["restored"]
     assert answer["point"] == 1
     assert answer["done"] == [CONFIG, FRAGMENT]
+    # What runs now, for the summary: the image was loaded, as it has neither a label of ours nor a digest.
+    assert answer["image"]["source"] == "archive"
     assert "it restarts in a loop" in answer["evidence"]
     assert "Fatal config file error" in answer["evidence"]
     assert answer["probe"]["ready_timeout_s"] == 120

@@ -14,13 +14,31 @@ NETWORKS = {
     "backend": {"name": "back", "subnet": "10.3.0.0/16"},
 }
 
+KEY = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----"
+
 # Kind → values that it takes, each with what it means.
 MEANING: dict[str, list[tuple[Any, Any]]] = {
     "any": [({"a": 1}, {"a": 1})],
     "text": [("a b", "a b"), ("", "")],
     "word": [("a b", "a b"), (True, "true"), (1024, "1024")],
+    "command": [(["systemctl", "restart", "docker"], ["systemctl", "restart", "docker"]), (["wait", 5], ["wait", "5"])],
     "hooks": [
         ({"on_failure": ["mail", 1], "after_deploy": "a.yml"}, {"on_failure": ["mail", "1"], "after_deploy": "a.yml"})
+    ],
+    "image_signatures": [
+        (
+            {
+                "nats": {"key": KEY},
+                "a.b:5000/c:1": {"key": "awskms://k", "transparency_log": "no"},
+                "*": {"unsigned": 1},
+            },
+            {
+                "nats": {"key": KEY},
+                "a.b:5000/c:1": {"key": "awskms://k", "transparency_log": False},
+                "*": {"unsigned": True},
+            },
+        ),
+        ({"*": {"identity": "^a", "issuer": "https://b"}}, {"*": {"identity": "^a", "issuer": "https://b"}}),
     ],
     "boolean": [(True, True), ("no", False), ("True", True), (0, False)],
     "port": [(1, 1), ("65535", 65535), (6379.0, 6379)],
@@ -101,6 +119,7 @@ MEANING: dict[str, list[tuple[Any, Any]]] = {
 
 # Kind → values of the right type for a variable of the kind, mostly, that mean nothing.
 NONSENSE: dict[str, list[Any]] = {
+    "command": ["systemctl restart docker", [], [""], [["a"]], {}, 5],
     "hooks": ["notify", [], {"before": ["true"]}, {"before_deploy": []}, {"on_failure": "notify"}, {"on_failure": {}}],
     "boolean": ["perhaps", "", 2, [], {}],
     "port": [0, -1, 65536, "many", "", "80 80", 1.5, True, [], {}],
@@ -162,6 +181,18 @@ NONSENSE: dict[str, list[Any]] = {
         "valkey: 8",
         "valkey:8@sha256:0",
         True,
+    ],
+    "image_signatures": [
+        "nats",
+        {"nats": {}},
+        {"Nats!": {"unsigned": True}},
+        {"nats": {"key": "cosign.pub"}},
+        {"nats": {"key": KEY, "identity": "a"}},
+        {"nats": {"identity": "a"}},
+        {"nats": {"unsigned": False}},
+        {"nats": {"unsigned": True, "transparency_log": False}},
+        {"nats": {"key": KEY, "tlog": False}},
+        {"nats": {"key": KEY, "trusted_root": "root.json"}},
     ],
     "image_prefix": ["no ! such", "http://mirror.example", "-a", True],
     "version": ["newest", "", "v1", "1..2", True],

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signatures of registry images: who must have signed which image, and the verification by cosign."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible.module_utils.services.kinds import boolean
+from ansible.module_utils.shared.docker import Runner
+
+# The entry of image_signatures for every image that has none of its own.
+ANY = "*"
+# What cosign says if it found no signature, or none by this signer. Anything else means that it could not find out.
+REFUSALS = ("no signatures found", "no matching signatures", "no matching attestations")
+
+
+class SignatureError(Exception):
+    """An image is not known to be signed as the site demands; the text is fit for people."""
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Who must have signed an image.
+
+    entry: its key in image_signatures. key: a public key as PEM text, or a reference to a key service such as
+    `awskms://…`. identity, issuer: of a certificate, in place of a key. transparency_log: whether the signature must be
+    in Sigstore's log. trusted_root: file with the keys of a Sigstore instance; empty is the public instance.
+    """
+
+    entry: str
+    key: str = ""
+    identity: str = ""
+    issuer: str = ""
+    transparency_log: bool = True
+    trusted_root: str = ""
+
+    @property
+    def mark(self) -> str:
+        """What the lock file stores when this signer's signature was verified. Changes with every demand."""
+        demand = [self.key_text, self.identity, self.issuer, self.transparency_log, self.trusted_root]
+        return "sha256:" + hashlib.sha256(json.dumps(demand).encode()).hexdigest()
+
+    @property
+    def key_text(self) -> str:
+        """The key as cosign's file has it, so that its SHA-256 is that of `sha256sum cosign.pub`."""
+        return f"{self.key.strip()}\n"
+
+    def __str__(self) -> str:
+        if self.identity:
+            return f"{self.identity}, certified by {self.issuer}"
+        if "://" in self.key:
+            return f"the key {self.key}"
+        return f"the key with the SHA-256 {hashlib.sha256(self.key_text.encode()).hexdigest()}"
+
+    def command(self, cosign: str, reference: str, key_file: str) -> list[str]:
+        """The command that verifies an image. `key_file` has the public key."""
+        words = [cosign, "verify"]
+        if self.key:
+            words += ["--key", self.key if "://" in self.key else key_file]
+        else:
+            # An identity that begins with ^ is a regular expression.
+            option = "--certificate-identity-regexp" if self.identity.startswith("^") else "--certificate-identity"
+            words += [option, self.identity, "--certificate-oidc-issuer", self.issuer]
+        if not self.transparency_log:
+            words.append("--insecure-ignore-tlog=true")
+        if self.trusted_root:
+            words += ["--trusted-root", self.trusted_root]
+        return [*words, reference]
+
+
+def _entry(signatures: Mapping[str, Mapping[str, Any]], official: str) -> str | None:
+    """The key of the entry for an image: its name with tag, its name without, or the one for all."""
+    return next((name for name in (official, official.rpartition(":")[0], ANY) if name in signatures), None)
+
+
+def signer_of(signatures: Mapping[str, Mapping[str, Any]], official: str) -> Signer | None:
+    """Who must have signed an official image; None if it needs no signature."""
+    entry = _entry(signatures, official)
+    demand = dict(signatures[entry]) if entry is not None else {}
+    if entry is None or boolean(demand.pop("unsigned", False)):
+        return None
+    logged = boolean(demand.pop("transparency_log", True))
+    return Signer(entry, transparency_log=logged, **demand)
+
+
+def contradictions(signatures: Mapping[str, Mapping[str, Any]], officials: Iterable[str], source: str) -> list[str]:
+    """Why these images cannot be held to image_signatures, one message for each reason."""
+    if not signatures:
+        return []
+    images = sorted(set(officials))
+    without = [official for official in images if _entry(signatures, official) is None]
+    found = []
+    if without:
+        found.append(
+            f"image_signatures has no entry for {', '.join(without)}. Add one with the image's name as its key, "
+            "or {unsigned: true} as the entry of an image that needs no signature"
+        )
+    signed = [official for official in images if signer_of(signatures, official)]
+    if source == "packages" and signed:
+        found.append(
+            f"image_signatures demands signatures of {', '.join(signed)}, and image_source=packages builds them on "
+            "this machine, where nobody signs them. Set image_source=registry, or change these entries to "
+            "{unsigned: true}"
+        )
+    return found
+
+
+def verify(run: Runner, cosign: str, reference: str, signer: Signer) -> None:
+    """Have cosign verify an image by its digest; SignatureError if it is not signed by this signer."""
+    with tempfile.NamedTemporaryFile("w", prefix="trade2026-key-", suffix=".pub", encoding="utf-8") as key:
+        key.write(signer.key_text)
+        key.flush()
+        try:
+            code, out, err = run(signer.command(cosign, reference, key.name), handle_exceptions=False)
+        except OSError as error:
+            raise SignatureError(
+                f"image {reference}: image_signatures demands a signature, and `{cosign}` cannot be run: "
+                f"{error.strerror}; the image was not used. Install cosign (Debian 13 has it as a package), or name "
+                "the program in image_cosign"
+            ) from error
+    if code == 0:
+        return
+    lines = [line.strip() for line in (err or out).splitlines() if line.strip()] or ["nothing"]
+    # The last line repeats the one that begins with "Error:".
+    said = next((line for line in lines if line.startswith("Error:")), lines[-1])
+    if any(sign in said.lower() for sign in REFUSALS):
+        raise SignatureError(
+            f"image {reference}: it is not signed by {signer} (image_signatures, entry `{signer.entry}`); the image "
+            f"was not used. If you trust it, have that signer sign this digest, or correct the entry. Otherwise find "
+            f"out who pushed it. cosign's answer: {said}"
+        )
+    raise SignatureError(
+        f"image {reference}: its signature by {signer} (image_signatures, entry `{signer.entry}`) could not be "
+        f"verified; the image was not used. Run again when the registry can be reached. cosign's answer: {said}"
+    )
