@@ -124,7 +124,7 @@ class Scanner:
         return self._docker.call(
             *(*command, "--security-opt=no-new-privileges", "--tmpfs=/tmp", *environment),
             *(f"--volume={mount}" for mount in mounts),
-            *(self._params["tool"]["reference"], "--quiet", *words),
+            *(self._params["tool"]["reference"], *words),
         )
 
     def ensure_database(self) -> bool:
@@ -133,6 +133,8 @@ class Scanner:
         make_directories(self._cache)
         if "://" in source:
             before = self._state()
+            # What was imported from a file is replaced.
+            (self._cache / IMPORTED).unlink(missing_ok=True)
             trust = "/etc/ssl/certs:/etc/ssl/certs:ro"
             self.grype("db", "update", mounts=(make, trust), network="host", GRYPE_DB_UPDATE_URL=source)
             return self._state() != before
