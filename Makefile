@@ -52,6 +52,10 @@ verify: venv ## Probe the running services again (INVENTORY=, ARGS=)
 restore-points: venv ## List the services' restore points, and what a return to each would change (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/restore_points.yml $(ARGS)
 
+.PHONY: backup
+backup: venv ## Back up the services' data, each stopped meanwhile: make backup ARGS="--limit valkey" (INVENTORY=, ARGS=)
+	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/backup.yml $(ARGS)
+
 .PHONY: rollback
 rollback: venv ## Return services to their last good restore point: make rollback ARGS="--limit valkey" (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/rollback.yml $(ARGS)

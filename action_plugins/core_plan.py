@@ -43,6 +43,7 @@ ANSWERS = (
     "preflight_failures",
     "fragments",
     "rollbacks",
+    "backups",
     "latest_report",
 )
 

@@ -111,6 +111,9 @@ class ActionModule(ServicesAction):
         for test in answer["tests"]:
             if test["status"] in ("failed", "error"):
                 display.display(f"  {test['status'].upper()}  {document.failure_text(test)}")
+        left_out = {test["message"]: test["id"] for test in reversed(answer["tests"]) if test["status"] == "skipped"}
+        for reason, test_id in reversed(left_out.items()):
+            display.display(f"  left out  {test_id}: {reason}")
 
 
 class Progress:

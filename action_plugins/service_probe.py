@@ -33,14 +33,11 @@ class ActionModule(ActionBase):
         args = dict(plain(self._task.args))
         args["slice_s"] = float(args.get("slice_s") or SLICE_S)
         waiting = {str(service["name"]): dict(service) for service in args["services"]}
-        timeouts = {name: float(service.get("ready_timeout_s", 120)) for name, service in waiting.items()}
         begun = time.monotonic()
         answers: dict[str, dict[str, Any]] = {}
         while True:
             spent = time.monotonic() - begun
-            args["services"] = [
-                {**service, "ready_timeout_s": max(1.0, timeouts[name] - spent)} for name, service in waiting.items()
-            ]
+            args["services"] = [{**service, "spent_s": spent} for service in waiting.values()]
             # Those that failed in an earlier slice are not asked again, and the journal has to know of them.
             failed = [name for name, answer in answers.items() if answer.get("failed")]
             answer: dict[str, Any] = self._execute_module(

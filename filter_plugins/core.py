@@ -165,7 +165,19 @@ def core_rolled_back_message(restored: Mapping[str, Any], failure: str) -> str:
     image = restored["image"]["reference"]
     return (
         f"{restored['evidence']}\nIt was returned to restore point {restored['point']}: {image} runs, is healthy and "
-        "passes its probes. What is declared does not run. Correct it, then run core.yml again."
+        f"passes its probes.{core_data_returned(restored)} What is declared does not run. Correct it, then run core.yml"
+        " again."
+    )
+
+
+def core_data_returned(restored: Mapping[str, Any]) -> str:
+    """From when the data is, and where the data is that was there before; empty if the data was not touched."""
+    data = restored.get("data") or {}
+    if not data:
+        return ""
+    kept = ", ".join(data["kept"]) or "nowhere: there was none"
+    return (
+        f" Its data is that of backup {data['number']} of {data['taken_at']}; the data that was there before: {kept}."
     )
 
 
@@ -342,7 +354,29 @@ def core_restore_points(services: Mapping[str, Mapping[str, Any]]) -> str:
             )
             for point in found["points"]
         ] or [(name, "none", "", "", "", "", "")]
-    return "\n".join([table(rows), *(["", *notes] if notes else [])])
+    parts = [table(rows), *(["", *notes] if notes else [])]
+    return "\n".join(
+        [*parts, "", core_backups(services)] if any(one["backups"] for one in services.values()) else parts
+    )
+
+
+def core_backups(services: Mapping[str, Mapping[str, Any]]) -> str:
+    """The backups for people."""
+    rows = [("SERVICE", "BACKUP", "TAKEN", "VERSION", "DATA", "ARCHIVE", "HASHES")]
+    rows += [
+        (
+            name,
+            str(backup["number"]),
+            f"{backup['taken_at']} {backup['who']}".rstrip(),
+            backup["version"] or "unknown",
+            backup["size"],
+            f"{backup['archive_size']} {backup['archive']}",
+            "damaged" if backup["damage"] else "verified" if backup["verified"] else "not verified",
+        )
+        for name, found in services.items()
+        for backup in found["backups"]
+    ]
+    return table(rows)
 
 
 def core_restore_targets(services: Mapping[str, Mapping[str, Any]]) -> str:
@@ -350,8 +384,11 @@ def core_restore_targets(services: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [("SERVICE", "RESTORE POINT", "IMAGE", "CHANGES")]
     for name, found in services.items():
         chosen = [point for point in found["points"] if point["number"] == found["target"]]
+        backup = found["target_backup"]
+        data = f"; data goes back to backup {backup['number']} of {backup['taken_at']}" if backup else ""
         rows += [
-            (name, str(point["number"]), str(point["image"]).partition("@")[0], point["return"]) for point in chosen
+            (name, str(point["number"]), str(point["image"]).partition("@")[0], point["return"] + data)
+            for point in chosen
         ] or [(name, "none", "", "it has no good restore point; it is left as it is")]
     return table(rows)
 

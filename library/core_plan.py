@@ -114,6 +114,10 @@ rollbacks:
   description: Service to the rollback that an interrupted run left, with C(point) and C(failure).
   returned: success
   type: dict
+backups:
+  description: Service to the number of the backup that its change of version can be taken back with.
+  returned: success
+  type: dict
 locked:
   description: Who holds the lock of the machine; empty when nobody does.
   returned: success
@@ -148,6 +152,7 @@ from ansible.module_utils.deployment.model import (
     DesiredNetwork,
     DesiredService,
     Observed,
+    ObservedBackup,
     ObservedContainer,
     ObservedService,
     Operation,
@@ -161,13 +166,13 @@ from ansible.module_utils.deployment.observe import (
     observe_secrets,
     secrets_fingerprint,
 )
-from ansible.module_utils.deployment.plan import SERVICE_LABEL, plan, stop_operation
+from ansible.module_utils.deployment.plan import SERVICE_LABEL, class_of_change, plan, relies_on, stop_operation
 from ansible.module_utils.deployment.saved_plan import StalePlanError, check_machine
 from ansible.module_utils.preflight import engine, host, python, tree
 from ansible.module_utils.preflight.result import Result, failed, passed, report
 from ansible.module_utils.preflight.rollback import check_rollback
 from ansible.module_utils.report import REPORTS
-from ansible.module_utils.restore.points import RestoreError, RestorePoints
+from ansible.module_utils.restore.points import RestoreError, RestorePoints, is_half_moved
 from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.sizes import parse_size
@@ -356,7 +361,12 @@ class Inspection:
         )
 
     def _declares_what_failed(self, service: Mapping[str, Any]) -> bool:
-        """Whether the state that an interrupted rollback was leaving is still declared."""
+        """Whether the state that an interrupted rollback was leaving is still declared.
+
+        Data that is half in its place has to get there first, whatever is declared.
+        """
+        if is_half_moved(self.rollbacks.get(service["name"], {})):
+            return True
         text = self.files[service["name"]].texts.get(service["fragment"], "")
         found = self.rollbacks.get(service["name"], {}).get("declared")
         return found == hashlib.sha256(text.encode()).hexdigest()
@@ -370,11 +380,34 @@ class Inspection:
             return container.image.partition("@")[0].rpartition(":")[2] if ":" in container.image else ""
         return ""
 
+    def _backup(self, service: Mapping[str, Any], version: str) -> ObservedBackup | None:
+        """The newest backup of a service for which another version is declared than runs."""
+        from ansible.module_utils.restore.backups import Backups, why_not_fresh
+
+        containers, settings = self.containers_of(service), self.params["preflight"]
+        if not containers or not service["restore"]["data"] or version == service["restore"]["version"]:
+            return None
+        found = Backups(Path(settings["backups_dir"]), self.machine["project"], service["name"]).newest()
+        if found is None:
+            return None
+        stale = why_not_fresh(found, containers[0].image_id, int(settings["backup_fresh_s"]))
+        return ObservedBackup(found.number, found.text, stale)
+
+    def relied_on(self, desired: DesiredMachine, observed: Observed) -> dict[str, int]:
+        """Service → the backup that its change of version can be taken back with."""
+        found = {}
+        for service in desired.services:
+            have = observed.services[service.name]
+            if backup := relies_on(class_of_change(service, have), have):
+                found[service.name] = backup.number
+        return found
+
     def observed(self) -> Observed:
         """The observation as the plan takes it."""
         services = {}
         for service in self.services:
             files = self.files[service["name"]]
+            version = self._version_that_runs(service)
             services[service["name"]] = ObservedService(
                 files=files.files,
                 newest_file=files.newest_file,
@@ -385,9 +418,10 @@ class Inspection:
                     )
                 ),
                 containers=self.containers_of(service),
-                version=self._version_that_runs(service),
+                version=version,
                 rollback_to=int(self.rollbacks.get(service["name"], {}).get("point", 0)),
                 failed_is_declared=self._declares_what_failed(service),
+                backup=self._backup(service, version),
             )
         other = [Operation(**operation) for operation in self.params["other"]]
         other += [
@@ -568,6 +602,7 @@ def main() -> None:
             "preflight_failures": "" if all(result.ok for result in results) else report(results),
             "fragments": sorted(path.stem for path in fragments.glob("[!.]*.yml")),
             "rollbacks": inspection.rollbacks,
+            "backups": inspection.relied_on(desired, observed),
             "locked": {},
             "latest_report": latest_report(inspection.root),
             "uptime": uptime(),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: core_restore
-short_description: List the restore points of services, and return a service to one
+short_description: List the restore points and backups of services, and return a service to one
 version_added: 1.0.0
 description:
   - Restore points are recorded by C(managed_files) before a change and by C(service_probe) when a service is proved,
@@ -17,6 +17,9 @@ description:
     service are put back; the caller then runs Compose and probes the service.
   - After a failed change (O(failure)), a service that cannot be taken back is stopped, unless it never had another
     state than the failed one.
+  - With O(restore_data), the data goes back too if the version of the restore point cannot read the present data, and
+    in any case without O(failure). The backup is unpacked and compared with its hashes beside the data directory before
+    anything is changed. The present data is renamed, and never deleted.
 options:
   root:
     description: Folder of the deployment.
@@ -55,10 +58,32 @@ options:
           - Version of the image that is to be left. If it is empty, the restore points tell it by the image's id.
         type: str
         default: ""
+  project:
+    description: Compose project, whose backups are used.
+    type: str
+    required: true
+  backups_dir:
+    description: Folder of the backups.
+    type: path
+    required: true
   point:
     description: Number of the restore point; V(0) is the last good one.
     type: int
     default: 0
+  backup:
+    description:
+      - Number of the backup whose data goes back. V(0) is the newest one of the restore point's version; after a failed
+        change it is none, because only a backup that the plan relied on is used then.
+    type: int
+    default: 0
+  restore_data:
+    description: Consent to return the data to a backup, by which what was written since is no longer in use.
+    type: bool
+    default: false
+  verify_backups:
+    description: With O(state=listed), compare every backup with its hashes.
+    type: bool
+    default: false
   failure:
     description: Why the state that is to be left failed. Empty for a rollback by hand.
     type: str
@@ -93,13 +118,17 @@ EXAMPLES = r"""
   core_restore:
     root: /srv/trade2026
     secrets_root: /srv/trade2026/secrets
+    project: trade2026-core
+    backups_dir: /srv/trade2026/.trade2026/backups
     state: listed
     services: [{name: valkey, container: valkey}]
 """
 
 RETURN = r"""
 services:
-  description: Service to its restore points, the damaged ones, the point that a rollback would take, and what it means.
+  description:
+    - Service to its restore points, its backups, the damaged ones of both, the point and the backup that a rollback
+      would take, and what it means.
   returned: with O(state=listed) and O(state=begun)
   type: dict
 locked:
@@ -123,7 +152,7 @@ subject:
   returned: with O(state=restored)
   type: dict
 image:
-  description: Reference and version of its image.
+  description: Reference and version of its image, and where it came from (C(source)).
   returned: with O(state=restored)
   type: dict
 refusal:
@@ -134,6 +163,12 @@ evidence:
   description: Why the state that was left failed, with the likely cause and the last log lines.
   returned: with O(state=restored)
   type: str
+data:
+  description:
+    - The backup whose data is in use now, with C(number), C(taken_at), and C(kept), where the data is that was there
+      before. Empty if the data was not touched.
+  returned: with O(state=restored)
+  type: dict
 done:
   description: What was put back.
   returned: with O(state=restored)
@@ -141,6 +176,7 @@ done:
   elements: str
 """
 
+import contextlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -148,10 +184,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deployment.journal import Journal, JournalError, locked_by, read_owner
 from ansible.module_utils.deployment.model import Operation
+from ansible.module_utils.images.plan import source_of
+from ansible.module_utils.restore.backups import Backup, Backups
+from ansible.module_utils.restore.data import Move, stage, swap
 from ansible.module_utils.restore.listing import Listing
 from ansible.module_utils.restore.points import RestoreError, RestorePoint, RestorePoints, now
 from ansible.module_utils.restore.rollback import (
     Failed,
+    Refusal,
     Rollback,
     evidence,
     fragment_digest,
@@ -185,8 +225,10 @@ class Restoring:
         self.name: str = self.service["container"]
         # Whether this completes a rollback that another run left unfinished.
         self.completes: bool = params["complete"]
-        left = self.points.rollback() if self.completes else {}
-        self.number: int = params["point"] or int(left.get("point", 0))
+        self.left = self._left()
+        self.number: int = params["point"] or (int(self.left.get("point", 0)) if self.completes else 0)
+        self.backups = Backups(Path(params["backups_dir"]), params["project"], self.service["name"])
+        self.restore_data: bool = params["restore_data"]
         self.container = self.docker.inspect("container", self.name).get(self.name) or {}
 
     def run(self) -> dict[str, Any]:
@@ -197,10 +239,11 @@ class Restoring:
             "restored": False,
             "point": point.number if point else 0,
             "probe": {**point.probe, "ready_timeout_s": point.subject.ready_timeout_s} if point else {},
-            "image": {"reference": point.image.reference, "version": point.subject.version} if point else {},
+            "image": self._image(point) if point else {},
             "subject": asdict(point.subject) if point else {},
             "refusal": "",
             "evidence": self._evidence(),
+            "data": {},
             "done": [],
         }
         if (
@@ -214,14 +257,20 @@ class Restoring:
                 "return to, and the service is left as it is."
             )
             return answer
-        if point and not self.failure and runs(self.root, self.secrets_root, point, self.container):
+        by_hand = not self.failure
+        if point and by_hand and not self.restore_data and runs(self.root, self.secrets_root, point, self.container):
             return answer
-        version = self.service["version"] or self._version_that_runs()
-        refusal = refuse(point, Failed(version, self.container), self.root, by_hand=not self.failure)
+        # Data that a killed run was putting back, to this point.
+        data = self.left.get("data") or {} if point and self.left.get("point") == point.number else {}
+        backup = self._backup(point) if point and not data else None
+        refusal = None if point and data else self._refuse(point, backup, by_hand)
         if refusal or point is None:
             return {**answer, "refusal": refusal.why if refusal else "", "changed": self._stop(bool(refusal))}
         if self.module.check_mode:
             return {**answer, "restored": True, "changed": True}
+        if backup and self.restore_data and (by_hand or self._needs_data(point)):
+            moves = stage(self.backups, backup, self.root)
+            data = {"number": backup.number, "taken_at": backup.taken_at, "moves": [asdict(move) for move in moves]}
         self.points.begin_rollback(
             {
                 "point": point.number,
@@ -229,27 +278,89 @@ class Restoring:
                 "began": now(),
                 "failure": answer["evidence"],
                 "declared": fragment_digest(self.root, point.subject),
-                "by_hand": not self.failure,
+                "by_hand": by_hand,
+                "data": data,
             }
         )
         rollback = Rollback(self.root, self.secrets_root, self.docker, point)
+        if data:
+            answer["data"] = self._swap(data)
+            rollback.done.append(
+                f"data of backup {data['number']} of {data['taken_at']} (the data that was there: "
+                f"{', '.join(answer['data']['kept']) or 'none'})"
+            )
         rollback.carry_out(self.service["files"])
         return {**answer, "restored": True, "changed": True, "done": rollback.done}
+
+    def _left(self) -> dict[str, Any]:
+        """The rollback that a killed run left. By hand, one that cannot be read is done from the beginning."""
+        if self.completes:
+            return self.points.rollback()
+        with contextlib.suppress(RestoreError):
+            return self.points.rollback()
+        return {}
+
+    def _backup(self, point: RestorePoint) -> Backup | None:
+        """The backup whose data the point's version reads; raises RestoreError if one named by hand cannot be used."""
+        number: int = self.module.params["backup"]
+        version, image_id = point.subject.version, point.image.id
+        if number:
+            try:
+                found = self.backups.read(number)
+                if found.holds(version, image_id):
+                    return found
+                raise RestoreError(
+                    f"backup {number} of {self.service['name']} is of version {found.version or 'unknown'}, and "
+                    f"restore point {point.number} runs {version or 'unknown'}; name another of them"
+                )
+            except RestoreError:
+                if not self.failure:
+                    raise
+        return self.backups.newest_of(version, image_id)
+
+    def _refuse(self, point: RestorePoint | None, backup: Backup | None, by_hand: bool) -> Refusal | None:
+        """Why the service does not go back, or None: with its data kept or, with consent, with that of a backup."""
+        if point and self.restore_data and by_hand and not backup:
+            return Refusal(
+                f"There is no backup of version {point.subject.version or 'unknown'} of {self.service['name']}, which "
+                f"restore point {point.number} runs. Nothing was changed.",
+                stop=False,
+            )
+        refusal = refuse(point, self._failed(), self.root, by_hand, backup)
+        if not (refusal and point and backup and self.restore_data):
+            return refusal
+        # After a failed change, only a backup that the plan relied on is used.
+        return None if by_hand or backup.number == self.module.params["backup"] else refusal
+
+    def _needs_data(self, point: RestorePoint) -> bool:
+        return refuse(point, self._failed(), self.root, by_hand=False) is not None
+
+    def _failed(self) -> Failed:
+        version = self.service["version"] or self.points.version_of(str(self.container.get("Image")))
+        return Failed(version, self.container)
+
+    def _swap(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Put the unpacked data in its place; the container must not write meanwhile."""
+        state = (self.container.get("State") or {}).get("Status")
+        if state in ("running", "restarting", "paused"):
+            self.docker.call("container", "stop", self.name)
+        kept = swap(Move.of(data["moves"]))
+        return {"number": data["number"], "taken_at": data["taken_at"], "kept": kept}
 
     def _healthy_before(self) -> RestorePoint | None:
         """Without a good restore point: the state before this run's change, if its container was healthy."""
         newest = self.points.newest()
         return newest if newest and newest.probe and newest.run and newest.run == self.module.params["run"] else None
 
+    def _image(self, point: RestorePoint) -> dict[str, str]:
+        """The point's image, as the summary and the report show it."""
+        source = source_of(self.docker.inspect("image", point.image.id).get(point.image.id, {}))
+        return {"reference": point.image.reference, "version": point.subject.version, "source": source}
+
     def _evidence(self) -> str:
         if not self.failure or self.completes:
             return self.failure
         return evidence(self.docker, self.name, self.points, self.secrets_root, self.failure)
-
-    def _version_that_runs(self) -> str:
-        image_id = self.container.get("Image")
-        points, _damaged = self.points.readable()
-        return next((point.subject.version for point in reversed(points) if point.image.id == image_id), "")
 
     def _stop(self, wanted: bool) -> bool:
         """Stop a container that failed and cannot be taken back; it would restart for ever."""
@@ -271,6 +382,12 @@ def begin(module: AnsibleModule, listing: Listing) -> dict[str, Any]:
         Operation(name, f"restore point {target}", "restore", "", str(target), "a rollback by hand")
         for name, target in listing.targets().items()
     ]
+    backups = {name: listing.target_backup(name) for name in listing.targets()}
+    operations += [
+        Operation(name, f"data of backup {backup['number']}", "restore", "", backup["taken_at"], "rollback_data_of")
+        for name, backup in backups.items()
+        if backup
+    ]
     if operations and not module.check_mode:
         journal.begin(read_owner(params["begin"]), operations, params["take_over"], action="rollback")
     return {"locked": {}, "run": params["begin"]["run"] if operations and not module.check_mode else ""}
@@ -285,7 +402,12 @@ def main() -> None:
             "secrets_root": {"type": "path", "required": True, "no_log": False},
             "state": {"type": "str", "choices": ["listed", "begun", "restored"], "required": True},
             "services": {"type": "list", "elements": "dict", "required": True, "options": SERVICE},
+            "project": {"type": "str", "required": True},
+            "backups_dir": {"type": "path", "required": True},
             "point": {"type": "int", "default": 0},
+            "backup": {"type": "int", "default": 0},
+            "restore_data": {"type": "bool", "default": False},
+            "verify_backups": {"type": "bool", "default": False},
             "failure": {"type": "str", "default": ""},
             "complete": {"type": "bool", "default": False},
             "run": {"type": "str", "default": ""},
@@ -298,9 +420,7 @@ def main() -> None:
     try:
         if params["state"] == "restored":
             module.exit_json(**Restoring(module).run())
-        listing = Listing(
-            Path(params["root"]), Path(params["secrets_root"]), params["services"], params["point"], module.run_command
-        )
+        listing = Listing(params, module.run_command)
         answer = {"changed": False, "services": listing.to_dict()}
         if params["state"] == "begun":
             answer |= begin(module, listing)

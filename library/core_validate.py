@@ -61,6 +61,11 @@ options:
     description: Also restart the engine, and with it every container of the machine. Needs O(disruptive).
     type: bool
     default: false
+  engine_command:
+    description: Command that restarts the engine.
+    type: list
+    elements: str
+    default: [systemctl, restart, docker]
   durability:
     description: Durability profile of the services, for the results.
     type: str
@@ -199,6 +204,7 @@ def main() -> None:
             "groups": {"type": "list", "elements": "str"},
             "disruptive": {"type": "bool", "default": False},
             "engine_restart": {"type": "bool", "default": False},
+            "engine_command": {"type": "list", "elements": "str", "default": ["systemctl", "restart", "docker"]},
             "durability": {"type": "str", "default": "balanced"},
             "records": {"type": "int", "default": 100},
             "budgets": {"type": "dict", "default": {}},

@@ -48,6 +48,10 @@ options:
         description: Seconds until the container must be healthy and every probe must pass.
         type: float
         default: 120
+      spent_s:
+        description: Seconds of O(services[].ready_timeout_s) that earlier calls have used.
+        type: float
+        default: 0
       timeout_s:
         description:
           - Seconds that one question to the service may take.
@@ -229,6 +233,7 @@ SERVICE = {
     "address": {"type": "str", "default": "127.0.0.1"},
     "ports": {"type": "dict", "required": True},
     "ready_timeout_s": {"type": "float", "default": 120},
+    "spent_s": {"type": "float", "default": 0},
     "timeout_s": {"type": "float", "default": 5},
     "probes": {"type": "list", "elements": "dict", "default": []},
     "restore": {"type": "dict", "default": {}},

@@ -194,6 +194,16 @@ class ObservedOwners:
 
 
 @dataclass(frozen=True)
+class ObservedBackup:
+    """The newest intact backup of a service's data."""
+
+    number: int
+    text: str
+    # Why a change of version may not rely on it; empty for a fresh one.
+    stale: str
+
+
+@dataclass(frozen=True)
 class ObservedService:
     """What was observed of one service."""
 
@@ -209,6 +219,8 @@ class ObservedService:
     # Restore point of a rollback that was interrupted; 0 for none. And whether what failed then is still declared.
     rollback_to: int = 0
     failed_is_declared: bool = False
+    # Looked for only if another version is declared.
+    backup: ObservedBackup | None = None
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ansible.module_utils.deployment.model import (
     DesiredMachine,
     DesiredService,
     Observed,
+    ObservedBackup,
     ObservedContainer,
     ObservedFile,
     ObservedNetwork,
@@ -52,6 +53,13 @@ def class_of_change(want: DesiredService, have: ObservedService) -> RollbackClas
     if not want.has_data:
         return RollbackClass("image_only", "the service keeps no data", "the service's role")
     return rollback_class(want.role, have.version, want.version)
+
+
+def relies_on(found: RollbackClass | None, have: ObservedService) -> ObservedBackup | None:
+    """The backup that a change of this class can be taken back with: a fresh one, if the data has to go back too."""
+    if found is None or found.kind not in ("image_and_data", "unknown") or not have.backup or have.backup.stale:
+        return None
+    return have.backup
 
 
 def needs_recreate(operations: tuple[Operation, ...]) -> bool:
@@ -191,6 +199,8 @@ def _differences(
         cause = "another image is declared"
         if taken_back := class_of_change(want, have):
             cause += f"; going back: {taken_back.kind.replace('_', ' ')}, {taken_back.reason}"
+            if backup := relies_on(taken_back, have):
+                cause += f"; relies on {backup.text}"
         note("image", "start", container.image, want.image, cause)
     if want.image_known and container.image == want.image and want.image_id:
         note("image content", "recreate", container.image_id, want.image_id, "the image of that name is another one")

@@ -29,7 +29,7 @@ from ansible.module_utils.migration.manifest import (
     parse_file_record,
     stat_key_of,
 )
-from ansible.module_utils.shared.sizes import human
+from ansible.module_utils.shared.sizes import in_files
 
 # What the engine waits for a container without a grace time of its own, in seconds.
 DEFAULT_GRACE_S = 10
@@ -48,7 +48,7 @@ class Size:
     @property
     def text(self) -> str:
         """For people."""
-        return f"{human(self.bytes)} in {self.files} file{'' if self.files == 1 else 's'}"
+        return in_files(self.bytes, self.files)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""

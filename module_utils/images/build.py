@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.images.fetch import FETCHERS, Fetch, Mirrors, fetch_wheels, find_mirrors
 from ansible.module_utils.images.lock import exclusive
-from ansible.module_utils.images.plan import Choice, ImageError
+from ansible.module_utils.images.plan import SOURCE_LABEL, Choice, ImageError
 from ansible.module_utils.shared.docker import Docker, Runner
 
 # Lines of a failed build's output that a message repeats.
@@ -66,7 +66,7 @@ def labels(title: str, version: str, source: str, built_from: str) -> dict[str, 
     return {
         "org.opencontainers.image.title": title,
         "org.opencontainers.image.version": version,
-        "com.trade2026.image.source": source,
+        SOURCE_LABEL: source,
         "com.trade2026.image.built-from": built_from,
     }
 

@@ -11,10 +11,21 @@ from typing import Any
 from ansible.module_utils.images.signature import Signer, signer_of
 
 SOURCES = ("registry", "packages", "archive", "auto")
+# Label of an image that was built by this project: what it, or its base, was built from.
+SOURCE_LABEL = "com.trade2026.image.source"
 
 
 class ImageError(Exception):
     """An image cannot be provided; the text is fit for people."""
+
+
+def source_of(image: Mapping[str, Any]) -> str:
+    """Where an image of the engine came from, from its `docker inspect`; empty for an image that is not there."""
+    if not image:
+        return ""
+    labels = (image.get("Config") or {}).get("Labels") or {}
+    # An image that was loaded has no digest of a registry.
+    return str(labels.get(SOURCE_LABEL) or ("registry" if image.get("RepoDigests") else "archive"))
 
 
 @dataclass(frozen=True)

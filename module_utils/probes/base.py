@@ -10,7 +10,9 @@ from __future__ import annotations
 import abc
 import contextlib
 import enum
+import re
 import secrets
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +20,10 @@ from typing import ClassVar
 
 from ansible.module_utils.probes import limit
 
-# Prefix of everything that a probe creates; a random suffix follows, so that no client uses the same name.
+# Prefix of everything that a probe creates; a token follows, so that no client uses the same name.
 PREFIX = "trade2026-probe"
+# A name with the prefix and a token; what a test adds to it follows. Some services take no dashes.
+OWN_NAME = re.compile(r"trade2026[-_]probe[-_]([0-9a-f]{8})[0-9a-f]{8}(?:[-_][a-z0-9]+)?")
 
 
 class Kind(enum.Enum):
@@ -60,7 +64,7 @@ class Target:
     ports: Mapping[str, int]
     secrets_root: Path
     timeout_s: float
-    token: str = field(default_factory=lambda: secrets.token_hex(6))
+    token: str = field(default_factory=lambda: new_token(time.time()))
 
     def unique(self, separator: str = "-") -> str:
         """A name that nobody else uses, the same for all attempts of this call.
@@ -90,6 +94,17 @@ class Target:
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", "") or "it is not text"
             raise ProbeError(f"the secret {path} cannot be read: {why}", Kind.CONFIG) from None
+
+
+def new_token(now: float) -> str:
+    """A random token that begins with the time in seconds, so that the age of what is left over can be told."""
+    return f"{int(now):08x}{secrets.token_hex(4)}"
+
+
+def created_at(name: str) -> float | None:
+    """When the token in a name was made, in seconds since the epoch; None if the name is not one of ours."""
+    match = OWN_NAME.fullmatch(name)
+    return float(int(match[1], 16)) if match else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from ansible.module_utils.probes.container import Container
 KILLED = 137
 # Exit codes after success, SIGINT and SIGTERM.
 ENDED = (0, 130, 143)
+# Processes that wait for each processor, above which a service may only be slow.
+BUSY_LOAD = 2.0
+# Age in seconds of the newest line of its log up to which a service is at work.
+AT_WORK_S = 30.0
+HEALTH_TIMEOUT = "exceeded timeout"
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,37 @@ class Cause:
 
     what: str
     remedy: str
+
+
+@dataclass(frozen=True)
+class Strain:
+    """Signs that a machine is too busy: load average, processors, and the age of the newest line of a service's log."""
+
+    load: float
+    processors: int
+    log_age_s: float | None = None
+
+    @classmethod
+    def now(cls, log_age_s: float | None = None) -> Strain:
+        """Of this machine."""
+        return cls(os.getloadavg()[0], len(os.sched_getaffinity(0)), log_age_s)
+
+    def cause(self, container: Container) -> Cause | None:
+        """The cause of a failure of a container that runs; None without a sign."""
+        signs = []
+        if self.load > BUSY_LOAD * self.processors:
+            signs.append(f"the load average is {self.load:.1f} on {self.processors} processors")
+        late = sum(HEALTH_TIMEOUT in entry for entry in container.health_log)
+        if late and self.log_age_s is not None and self.log_age_s < AT_WORK_S:
+            of = len(container.health_log)
+            signs.append(f"{late} of its last {of} health checks timed out while it was still writing to its log")
+        if not signs:
+            return None
+        return Cause(
+            f"the machine is overloaded, and the service may only be slow: {' and '.join(signs)}",
+            "wait until the machine is less busy, or raise core_ready_timeout_factor (time to start) and "
+            "core_probe_timeout_s (time for an answer); then run again",
+        )
 
 
 MEMORY = Cause(
@@ -193,12 +230,18 @@ _COMPILED = [(re.compile("|".join(patterns), re.IGNORECASE), cause) for cause, p
 
 
 def likely_cause(
-    kind: Kind | None, message: str, container: Container | None, log: Iterable[str], *, starting: bool = False
+    kind: Kind | None,
+    message: str,
+    container: Container | None,
+    log: Iterable[str],
+    *,
+    starting: bool = False,
+    strain: Strain | None = None,
 ) -> Cause:
     """The most likely cause of a failure.
 
     `kind` is that of the failed probe, or None if the container failed. `starting` means that the time was up before
-    the container was healthy.
+    the container was healthy. `strain` is that of the machine, if the container is on this one.
     """
     if container and container.out_of_memory:
         return MEMORY
@@ -220,6 +263,9 @@ def likely_cause(
         return MEMORY
     if kind is Kind.REFUSED:
         return _refused(container.name) if container else NOBODY
+    is_late = kind is Kind.TIMEOUT or (kind is None and container is not None and container.health != "healthy")
+    if strain and is_late and container and container.status == "running" and (slow := strain.cause(container)):
+        return slow
     if kind is Kind.TIMEOUT:
         return SILENT
     return SLOW if starting else UNKNOWN

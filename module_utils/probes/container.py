@@ -147,15 +147,28 @@ def inspect(docker: Docker, name: str) -> Container | None:
     raise DockerError(f"`docker container inspect {name}` failed: {why}")
 
 
-def last_lines(docker: Docker, name: str, count: int) -> list[str]:
+@dataclass(frozen=True)
+class Log:
+    """The end of a container's log, and when the newest line was written; "" if that is not known."""
+
+    lines: tuple[str, ...] = ()
+    newest: str = ""
+
+    @property
+    def age_s(self) -> float | None:
+        """Seconds since the newest line; None if that is not known."""
+        return seconds_between(self.newest, datetime.datetime.now(datetime.UTC).isoformat())
+
+
+def read_log(docker: Docker, name: str, count: int) -> Log:
     """The last `count` lines of the container's log, both streams in the order of time."""
     if count <= 0:
-        return []
+        return Log()
     code, out, err = docker.attempt("logs", "--timestamps", "--tail", str(count), name, timeout_s=DOCKER_TIMEOUT_S)
     if code != 0:
-        return [f"(the log cannot be read: {err.strip() or f'exit code {code}'})"]
-    stamped = sorted(line for line in [*out.splitlines(), *err.splitlines()] if line)
-    return [line.partition(" ")[2] for line in stamped[-count:]]
+        return Log((f"(the log cannot be read: {err.strip() or f'exit code {code}'})",))
+    stamped = sorted(line for line in [*out.splitlines(), *err.splitlines()] if line)[-count:]
+    return Log(tuple(line.partition(" ")[2] for line in stamped), stamped[-1].partition(" ")[0] if stamped else "")
 
 
 def seconds_between(start: str, end: str) -> float | None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.probes.base import Kind
-from ansible.module_utils.probes.causes import Cause, likely_cause
-from ansible.module_utils.probes.container import Container, Phase
+from ansible.module_utils.probes.causes import Cause, Strain, likely_cause
+from ansible.module_utils.probes.container import Container, Log, Phase
 from ansible.module_utils.probes.runner import RunResult, Wait
 from ansible.module_utils.shared.masking import Mask, mask_tree, secrets_below
 
@@ -60,15 +60,16 @@ def of_run(run: RunResult, name: str) -> Failure:
     return Failure(first.name, why, run.container, cause, first.kind)
 
 
-def answer(
-    service: str, failure: Failure, log: Sequence[str], result: dict[str, Any], secrets_root: Path
-) -> dict[str, Any]:
+def answer(service: str, failure: Failure, log: Log, result: dict[str, Any], secrets_root: Path) -> dict[str, Any]:
     """What the module returns: `result`, the message and the evidence, with every secret masked."""
     container = failure.container
-    cause = failure.cause or likely_cause(failure.kind, failure.why, container, log, starting=failure.starting)
+    cause = failure.cause or likely_cause(
+        failure.kind, failure.why, container, log.lines, starting=failure.starting, strain=Strain.now(log.age_s)
+    )
     known, unreadable = secrets_below(secrets_root)
+    lines: Sequence[str] = log.lines
     if unreadable:
-        log = [f"(withheld, because its secrets cannot be masked: {', '.join(unreadable)} cannot be read)"]
+        lines = [f"(withheld, because its secrets cannot be masked: {', '.join(unreadable)} cannot be read)"]
     mask = Mask(known)
     # Masked before the probe's name is in front of it: `authn_tokens: ` would look like the name of a secret.
     why = mask.output(failure.why.rstrip("."))
@@ -80,7 +81,7 @@ def answer(
             "container": container.state if container else {},
             "health_log": list(container.health_log) if container else [],
             # As one text, so that a secret of several lines is found.
-            "log": "\n".join(log),
+            "log": "\n".join(lines),
         },
         mask.output,
     )

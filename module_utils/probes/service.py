@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from ansible.module_utils.probes.base import Probe, Target
-from ansible.module_utils.probes.container import Container, Phase, classify, inspect, last_lines, seconds_between
+from ansible.module_utils.probes.container import Container, Log, Phase, classify, inspect, read_log, seconds_between
 from ansible.module_utils.probes.runner import (
     LAST_PAUSE_S,
     Clock,
@@ -20,6 +20,9 @@ from ansible.module_utils.probes.runner import (
 )
 from ansible.module_utils.probes.spec import SpecError, parse_probes
 from ansible.module_utils.shared.docker import Docker, DockerError
+
+# Seconds that a service has at least, also in a call after which its time is up.
+LEAST_S = 1.0
 
 
 class Module(Protocol):
@@ -90,9 +93,12 @@ class ServiceProber:
         self.target = target
         self.clock = clock
         self.docker = Docker(module.run_command)
-        self.until = clock.now() + self.params["ready_timeout_s"]
+        # Earlier calls for the same service have used a part of the time.
+        self.spent_s = float(self.params.get("spent_s") or 0)
+        left_s = max(LEAST_S, self.params["ready_timeout_s"] - self.spent_s)
+        self.until = clock.now() + left_s
         # When to return although the container is still starting, so that the caller can show progress and call again.
-        self.pause = clock.now() + slice_s if slice_s and slice_s < self.params["ready_timeout_s"] else self.until
+        self.pause = clock.now() + slice_s if slice_s and slice_s < left_s else self.until
         self.result = blank_result()
         # The container when it was first seen healthy, and when that was.
         self.healthy: Container | None = None
@@ -153,7 +159,7 @@ class ServiceProber:
         begun = self.clock.now()
         patient = bool(self.params.get("patient"))
         waited = wait_healthy(self.docker, name, min(self.until, self.pause), self.clock, patient)
-        self.result["waited_s"] = round(self.clock.now() - begun, 1)
+        self.result["waited_s"] = round(self.spent_s + self.clock.now() - begun, 1)
         if waited.container is None and self.module.check_mode:
             self.module.exit_json(
                 **self.result,
@@ -193,7 +199,7 @@ class ServiceProber:
         else:
             failure = report.of_run(seen, name)
             self.result["healthy"] = bool(name) and not seen.stopped
-        log = last_lines(self.docker, name, self.params["log_lines"]) if failure.container else []
+        log = read_log(self.docker, name, self.params["log_lines"]) if failure.container else Log()
         self.module.fail_json(
             **report.answer(self.params["title"], failure, log, self.result, self.target.secrets_root)
         )

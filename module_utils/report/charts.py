@@ -23,6 +23,8 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 INK, MUTED, LINE, CARD = "var(--ink)", "var(--muted)", "var(--line)", "var(--card)"
 GOOD, BAD, WARN, ACCENT = "var(--good)", "var(--bad)", "var(--warn)", "var(--accent)"
 SERIES = ("var(--series-1)", "var(--series-2)", "var(--series-3)", "var(--series-4)", "var(--series-5)")
+# Letters of the ports of a service that fit on a line.
+PORTS_WIDTH = 40
 # Formats a number of milliseconds with the unit that suits it.
 MS_LABEL = (
     "datum.value == 0 ? '0' : datum.value < 1 ? format(datum.value * 1000, '.2~r') + ' µs' : "
@@ -103,9 +105,13 @@ def _map_wide(services: Sequence[Row], networks: Sequence[Row]) -> str:
     texts, arrows, heads = [], [], []
     for place, service in enumerate(services):
         middle = top + row_height * place + row_height / 2
-        ports = " · ".join(f"{port.get('name', '')} {port['host']}".strip() for port in service.get("ports", []))
+        ports = [f"{port.get('name', '')} {port['host']}".strip() for port in service.get("ports", [])]
         if ports:
-            texts.append({"x": box_left - 52, "y": middle, "t": ports})
+            # Many ports take two lines; the font of the page may be wider than the one that is measured here.
+            half = len(ports) if len(" · ".join(ports)) <= PORTS_WIDTH else math.ceil(len(ports) / 2)
+            for line, part in enumerate([ports[:half], ports[half:]] if half < len(ports) else [ports]):
+                y = middle + (line * 16 - 8 if half < len(ports) else 0)
+                texts.append({"x": box_left - 52, "y": y, "t": " · ".join(part)})
             arrows.append({"x": box_left - 44, "x2": box_left - 8, "y": middle})
             heads.append({"x": box_left - 9, "y": middle})
     layers += _members(services, columns, box_left + box_width, row_height, top, addresses=True)
@@ -248,18 +254,7 @@ def timeline(document: Row) -> Picture | None:
             "data": {"values": rows},
             "mark": {"type": "bar", "height": 14, "cornerRadius": 3 if len(order) <= MANY else 0},
             "encoding": {
-                "y": {
-                    "field": "service",
-                    "type": "nominal",
-                    "sort": order,
-                    "axis": {
-                        "title": None,
-                        "labelColor": INK,
-                        "labelFontSize": 12,
-                        "minExtent": 100 if narrow else 132,
-                        "labelLimit": 92 if narrow else 126,
-                    },
-                },
+                "y": _rows_of(order, 100 if narrow else 132, narrow),
                 "x": {
                     "field": "start",
                     "type": "quantitative",
@@ -300,18 +295,7 @@ def latencies(document: Row) -> Picture | None:
     def spec(width: int) -> dict[str, Any]:
         narrow = width == NARROW
         extent = 100 + extra // 5 if narrow else 132 + extra
-        y = {
-            "field": "service",
-            "type": "nominal",
-            "sort": order,
-            "axis": {
-                "title": None,
-                "labelColor": INK,
-                "labelFontSize": 12,
-                "minExtent": extent,
-                "labelLimit": extent - 7,
-            },
-        }
+        y = _rows_of(order, extent, narrow)
         scale = {"type": "log", "nice": False, "domain": [decades[0], decades[-1]]}
 
         def x(field: str) -> dict[str, Any]:
@@ -466,6 +450,23 @@ def trend(row: Row, started: str) -> Picture | None:
         ],
     }
     return Picture(f"Median and 99th percentile over {len(runs)} runs", draw(spec))
+
+
+def _rows_of(order: Sequence[str], extent: float, narrow: bool) -> Layer:
+    """The axis of a picture with a row for each service, whose names get `extent` pixels."""
+    return {
+        "field": "service",
+        "type": "nominal",
+        "sort": order,
+        "axis": {
+            "title": None,
+            "labelColor": INK,
+            "labelFontSize": 11 if narrow else 12,
+            "minExtent": extent,
+            # The font of the page may be wider than the one that text is measured with here.
+            "labelLimit": extent * 0.88,
+        },
+    }
 
 
 def _decades(values: Sequence[float]) -> list[float]:

@@ -18,10 +18,14 @@ MAX_DETAILED = 16
 # Connections are a matrix up to this number of services, and problems are shown in full up to that one.
 MAX_MATRIX = 32
 MAX_PROBLEMS = 30
+# Tests that are named beside the reason for which they were left out.
+MAX_REASONS = 8
 # With more choices than these, the page names the file that has them.
 MAX_CHOICES = 500
 PLATFORM = "platform"
 MACHINE = "machine"
+# Source of a connection that the machine itself opens.
+HOST = "host"
 KIND_TITLES = {
     "preflight": "Preflight",
     "component": "Component",
@@ -56,7 +60,13 @@ def render(document: Row, templates: Path) -> str:
     environment.filters.update(
         when=when, ms=ms, seconds=seconds, number=number, code=code, svg=Markup, anchor=anchor, plural=plural
     )
-    return environment.get_template("report.html.j2").render(view(document))
+    return without_indentation(environment.get_template("report.html.j2").render(view(document)))
+
+
+def without_indentation(page: str) -> str:
+    """A page without the blanks at the beginning of its lines, which nobody sees; those of logs stay."""
+    parts = re.split(r"(<pre\b.*?</pre>)", page, flags=re.DOTALL)
+    return "".join(part if place % 2 else re.sub(r"\n\s+", "\n", part) for place, part in enumerate(parts))
 
 
 def view(document: Row) -> dict[str, Any]:
@@ -79,6 +89,8 @@ def view(document: Row) -> dict[str, Any]:
         "kind_titles": KIND_TITLES,
         "problems": problems,
         "max_problems": MAX_PROBLEMS,
+        "max_reasons": MAX_REASONS,
+        "left_out": left_out(tests, titles),
         "undone": {} if document["run"].get("failed_before_deploy") else undone(document["operations"]),
         "logs": [test for test in problems[:MAX_PROBLEMS] if test.get("log")],
         "matrix": matrix(document, kinds, titles),
@@ -86,6 +98,7 @@ def view(document: Row) -> dict[str, Any]:
         "healthy": sum(1 for service in document["services"] if is_well(service)),
         "map": charts.network_map(document),
         "reach": reach(document),
+        "published": published(document),
         "timeline": charts.timeline(document),
         "latencies": charts.latencies(document),
         "details": [
@@ -97,6 +110,15 @@ def view(document: Row) -> dict[str, Any]:
         "choices": grouped(document["choices"], "service") if len(document["choices"]) <= MAX_CHOICES else {},
         "versions": versions(document),
     }
+
+
+def left_out(tests: Sequence[Row], titles: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Why tests were left out: a row for each reason, with the tests and what they are about."""
+    rows = []
+    for reason, found in grouped([test for test in tests if test["status"] == "skipped"], "message").items():
+        about = dict.fromkeys(f"{titles.get(test['service'], test['service'])}: {test['title']}" for test in found)
+        rows.append({"reason": reason, "tests": found, "about": list(about)})
+    return rows
 
 
 def undone(operations: Sequence[Row]) -> dict[str, list[Row]]:
@@ -130,6 +152,7 @@ def matrix(document: Row, kinds: Sequence[str], titles: Mapping[str, str]) -> li
                     "kind": kind,
                     "state": state,
                     "total": len(found),
+                    "ran": len(found) - skipped,
                     "passed": found.count("passed"),
                     "failed": failed,
                     "skipped": skipped,
@@ -196,6 +219,24 @@ def reach(document: Row) -> dict[str, Any] | None:
         "wrong": [row for row in document["reachability"] if row["actual"] != row["expected"]],
         "tried": len(document["reachability"]),
     }
+
+
+def published(document: Row) -> list[dict[str, Any]]:
+    """The ports on the host, and whether they answered; none where none was tried, or in a site with many services."""
+    services = document["services"] if len(document["services"]) <= MAX_MATRIX else []
+    tried = {(row["target"], row["port"]): row for row in document["reachability"] if row["source"] == HOST}
+    return [
+        {
+            "title": service["title"],
+            "port": f"{port.get('host_ip', '')}:{port['host']}",
+            "name": port.get("name", ""),
+            "is_open": row["actual"] == "open",
+            "latency_ms": row.get("latency_ms"),
+        }
+        for service in services
+        for port in service.get("ports", [])
+        if (row := tried.get((service["name"], port["container"])))
+    ]
 
 
 def over_budget(row: Row) -> list[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The restore points of a machine's services as an overview: what each holds, and what a return to it would mean."""
+"""The restore points and backups of a machine's services: what each holds, and what a return to it would mean."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.restore.backups import Backup, Backups
 from ansible.module_utils.restore.points import (
     RestoreError,
     RestorePoint,
@@ -17,6 +18,7 @@ from ansible.module_utils.restore.points import (
 from ansible.module_utils.restore.rollback import class_of, runs
 from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.shared.ownership import keeps_owners
+from ansible.module_utils.shared.sizes import human, in_files
 
 # Each class of a rollback as people read it.
 MEANING = {
@@ -30,22 +32,20 @@ MEANING = {
 class Listing:
     """The restore points of several services, compared with what runs."""
 
-    def __init__(
-        self,
-        root: Path,
-        secrets_root: Path,
-        services: Sequence[Mapping[str, Any]],
-        number: int,
-        run_command: Callable[..., tuple[int, str, str]],
-    ) -> None:
-        self.root = root
-        self.secrets_root = secrets_root
-        self.number = number
-        self.services = services
+    def __init__(self, params: Mapping[str, Any], run_command: Callable[..., tuple[int, str, str]]) -> None:
+        """`params` are those of the module `core_restore`."""
+        self.params = params
+        self.root = root = Path(params["root"])
+        self.secrets_root = Path(params["secrets_root"])
+        self.number: int = params["point"]
+        self.services: Sequence[Mapping[str, Any]] = params["services"]
+        services = self.services
         docker = Docker(run_command)
         self.containers = docker.inspect("container", *(service["container"] for service in services))
         self.points = {service["name"]: RestorePoints(root, service["name"]) for service in services}
         self.read = {name: points.readable() for name, points in self.points.items()}
+        folder, project = Path(params["backups_dir"]), params["project"]
+        self.backups = {service["name"]: Backups(folder, project, service["name"]) for service in services}
         self.images = docker.inspect(
             "image", *dict.fromkeys(point.image.id for points, _damaged in self.read.values() for point in points)
         )
@@ -60,7 +60,7 @@ class Listing:
         for service in self.services:
             point = self.target(service["name"])
             container = self.containers.get(service["container"]) or {}
-            if point and not runs(self.root, self.secrets_root, point, container):
+            if point and (self.params["restore_data"] or not runs(self.root, self.secrets_root, point, container)):
                 found[service["name"]] = point.number
         return found
 
@@ -78,13 +78,48 @@ class Listing:
                 interrupted = 0
                 damages.append(str(error))
             target = self.target(name)
+            backups, unusable = self.backups[name].readable()
+            rows = [self._backup_row(self.backups[name], backup) for backup in backups]
+            damages += [unusable[number] for number in sorted(unusable)]
+            damages += [row["damage"] for row in rows if row["damage"]]
             found[name] = {
+                "backups": rows,
+                "target_backup": self.target_backup(name),
                 "points": [self._row(point, points, container) for point in points],
                 "damaged": damages,
                 "target": target.number if target else 0,
                 "interrupted": interrupted,
             }
         return found
+
+    def target_backup(self, name: str) -> dict[str, Any]:
+        """The backup whose data goes back with the target; empty without consent or without such a backup."""
+        target = self.target(name)
+        if not target or not self.params["restore_data"]:
+            return {}
+        backups, number = self.backups[name], self.params["backup"]
+        found = backups.read(number) if number else backups.newest_of(target.subject.version, target.image.id)
+        return {"number": found.number, "taken_at": found.taken_at, "size": human(found.size)} if found else {}
+
+    def _backup_row(self, backups: Backups, backup: Backup) -> dict[str, Any]:
+        damage = ""
+        if self.params["verify_backups"]:
+            try:
+                backups.verify(backup)
+            except RestoreError as error:
+                damage = str(error)
+        return {
+            "number": backup.number,
+            "taken_at": backup.taken_at,
+            "who": backup.who,
+            "version": backup.version,
+            "image": backup.image,
+            "size": in_files(backup.size, backup.files),
+            "archive_size": human(backup.archive_size),
+            "archive": str(backups.archive(backup.number)),
+            "verified": self.params["verify_backups"] and not damage,
+            "damage": damage,
+        }
 
     def _row(self, point: RestorePoint, points: Sequence[RestorePoint], container: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -247,6 +247,11 @@ class RestorePoints:
                     return point
         return None
 
+    def version_of(self, image_id: str) -> str:
+        """The version of an image, from the newest restore point with it; empty if none has it."""
+        points, _damaged = self.readable()
+        return next((point.subject.version for point in reversed(points) if point.image.id == image_id), "")
+
     def content(self, point: RestorePoint, file: SavedFile) -> bytes:
         """The saved content of a file."""
         return (self.folder / str(point.number) / file.place / file.path).read_bytes()
@@ -306,7 +311,9 @@ class RestorePoints:
         """The rollback that is under way or was interrupted; empty for none."""
         try:
             content = json.loads(self.marker.read_text(encoding="utf-8"))
-            return {key: content[key] for key in ("point", "run", "began", "failure", "declared", "by_hand")}
+            keys = ("point", "run", "began", "failure", "declared", "by_hand")
+            # The data directories of a backup that goes into their place, if data goes back too.
+            return {**{key: content[key] for key in keys}, "data": content.get("data") or {}}
         except FileNotFoundError:
             return {}
         except (ValueError, KeyError, TypeError):
@@ -326,6 +333,12 @@ class RestorePoints:
         return (
             f"restore point {number} of {self.service} is damaged and is not used: {why} in {self.folder / str(number)}"
         )
+
+
+def is_half_moved(rollback: Mapping[str, Any]) -> bool:
+    """Whether a killed rollback left data of a backup that is not in its place yet."""
+    moves = (rollback.get("data") or {}).get("moves") or []
+    return any(Path(move["staged"]).exists() for move in moves)
 
 
 def services_with_points(root: Path) -> list[str]:

@@ -12,8 +12,9 @@ from typing import Any
 
 from ansible.module_utils.core import atomic
 from ansible.module_utils.deployment.engine import moment
-from ansible.module_utils.probes.causes import likely_cause
-from ansible.module_utils.probes.container import last_lines, parse
+from ansible.module_utils.probes.causes import Strain, likely_cause
+from ansible.module_utils.probes.container import Log, parse, read_log
+from ansible.module_utils.restore.backups import Backup
 from ansible.module_utils.restore.classes import RollbackClass, rollback_class
 from ansible.module_utils.restore.points import (
     RestoreError,
@@ -70,8 +71,13 @@ def data_changed(root: Path, directories: Sequence[str], since: float) -> str:
     return ""
 
 
-def refuse(point: RestorePoint | None, failed: Failed, root: Path, by_hand: bool) -> Refusal | None:
-    """Why the service cannot go back to the point; None if it can."""
+def refuse(
+    point: RestorePoint | None, failed: Failed, root: Path, by_hand: bool, backup: Backup | None = None
+) -> Refusal | None:
+    """Why the service cannot go back to the point with its data kept; None if it can.
+
+    `backup` has data that the point's version reads; the refusal says how to return to it.
+    """
     if point is None and by_hand:
         return Refusal("It has no good restore point to return to. It is left as it is.", stop=False)
     if point is None:
@@ -87,16 +93,28 @@ def refuse(point: RestorePoint | None, failed: Failed, root: Path, by_hand: bool
     written = _written(point, failed, root)
     if not written:
         return None
-    return Refusal(
+    why = (
         f"It is not returned to restore point {point.number}: version {failed.version} has written its data "
         f"({written}), and version {point.subject.version} cannot use that ({found.reason}; {found.source}). "
-        + (
-            "Restore a backup of the data first, or correct the newer version."
-            if by_hand
-            else "Its container is stopped; nothing is deleted. Correct the newer version, or restore a backup of the "
-            "data and deploy the older version."
-        ),
-        stop=not by_hand,
+    )
+    if not by_hand:
+        why += "Its container is stopped; nothing is deleted. "
+    if backup:
+        why += f"Correct the newer version, or return to the data of {backup.text}:\n{return_command(point, backup)}"
+    elif by_hand:
+        why += "Restore a backup of the data first, or correct the newer version."
+    else:
+        why += "Correct the newer version, or restore a backup of the data and deploy the older version."
+    return Refusal(why, stop=not by_hand)
+
+
+def return_command(point: RestorePoint, backup: Backup) -> str:
+    """The command that returns a service to a restore point with the data of a backup."""
+    name = point.subject.service
+    return (
+        f"  ansible-playbook playbooks/rollback.yml --limit {name} -e core_restore_point={point.number} "
+        f"-e core_backup={backup.number} -e rollback_data_of={name}\n"
+        f"What was written since {backup.taken_at} is then no longer in use; it stays beside the data directory."
     )
 
 
@@ -211,10 +229,12 @@ def evidence(docker: Docker, name: str, points: RestorePoints, secrets_root: Pat
     """
     found = docker.inspect("container", name)
     container = parse(name, found[name]) if found else None
-    log = last_lines(docker, name, KEPT_LINES) if container else []
+    written = read_log(docker, name, KEPT_LINES) if container else Log()
+    log = list(written.lines)
     text = failure.strip()
     if "Likely cause:" not in text:
-        cause = likely_cause(None, text, container, log[-SHOWN_LINES:])
+        strain = Strain.now(written.age_s)
+        cause = likely_cause(None, text, container, log[-SHOWN_LINES:], strain=strain)
         text = f"{text.rstrip('.')}. Likely cause: {cause.what}. Do: {cause.remedy}."
     if log:
         kept = points.folder / "failed.log"

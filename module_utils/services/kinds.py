@@ -415,6 +415,14 @@ def _hooks(value: Any) -> dict[str, Any]:
     return found
 
 
+def _command(value: Any) -> list[str]:
+    """A program and its arguments."""
+    words = _list_of(_word)(value)
+    if not words or not words[0]:
+        raise _ReasonError("it names no program")
+    return words
+
+
 def _or_empty(parse_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The empty text, or what the parser takes."""
     return lambda value: "" if value == "" else parse_value(value)
@@ -436,6 +444,7 @@ KINDS: Mapping[str, Kind] = _kinds(
     # Passed by a playbook; not for a site.
     Kind("any", "a value", "write one", lambda value: value, type="raw"),
     Kind("boolean", "a boolean", "write true or false", boolean, type="bool"),
+    Kind("command", "a command", "write its words as a list, the program first", _command, "list", "str"),
     # Numbers
     Kind("port", "a port", f"choose 1 to {LAST_PORT}", _integer(1, LAST_PORT), type="int"),
     Kind("port_or_0", "a port", f"choose 1 to {LAST_PORT}, or 0 for none", _integer(0, LAST_PORT), type="int"),

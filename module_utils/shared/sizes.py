@@ -25,6 +25,11 @@ def parse_size(text: str | int, bare_letter: int = 1024) -> int:
     return int(float(match[1]) * (1024 if match[3] else bare_letter) ** exponent)
 
 
+def in_files(size: int, files: int) -> str:
+    """A size with the number of files, for people."""
+    return f"{human(size)} in {files} file{'' if files == 1 else 's'}"
+
+
 def human(size: float) -> str:
     """A size for people."""
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 from ansible.module_utils.probes import authn, clickhouse, nats, opa, opensearch, questdb, seaweedfs, valkey, web
-from ansible.module_utils.probes.base import Kind, Probe, ProbeError, Target, notes
-from ansible.module_utils.probes.causes import likely_cause
+from ansible.module_utils.probes.base import PREFIX, Kind, Probe, ProbeError, Target, created_at, notes
+from ansible.module_utils.probes.causes import Strain, likely_cause
 from ansible.module_utils.probes.container import (
     Container,
+    Log,
     Phase,
     classify,
     inspect,
-    last_lines,
     parse,
+    read_log,
     seconds_between,
 )
 from ansible.module_utils.probes.limit import LimitReached, limited
@@ -20,19 +21,22 @@ from ansible.module_utils.probes.runner import missing_libraries
 from ansible.module_utils.probes.spec import all_types, parse_probes
 
 __all__ = [
+    "PREFIX",
     "Container",
     "Kind",
     "LimitReached",
+    "Log",
     "Phase",
     "Probe",
     "ProbeError",
+    "Strain",
     "Target",
     "all_types",
     "authn",
     "classify",
     "clickhouse",
+    "created_at",
     "inspect",
-    "last_lines",
     "likely_cause",
     "limited",
     "missing_libraries",
@@ -43,6 +47,7 @@ __all__ = [
     "parse",
     "parse_probes",
     "questdb",
+    "read_log",
     "seaweedfs",
     "seconds_between",
     "valkey",

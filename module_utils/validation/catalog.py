@@ -9,9 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ansible.module_utils.validation import component, integration, kernel, network, performance, persistence, refusals
+from ansible.module_utils.validation import (
+    component,
+    integration,
+    kernel,
+    leftovers,
+    network,
+    performance,
+    persistence,
+    refusals,
+)
 from ansible.module_utils.validation.bridge import Probe, all_types
 from ansible.module_utils.validation.model import KINDS, PLATFORM, Case, Group, Run
+from ansible.module_utils.validation.records import STORES
 from ansible.module_utils.validation.stack import Service, Stack
 
 
@@ -113,6 +123,7 @@ REFUSALS: dict[str, tuple[Row, ...]] = {
 }
 
 WRONG = Row("wrong_credentials", "Wrong credentials are refused.", refusals.wrong_credentials)
+LEFT = Row("leftovers", "What killed runs left in it a day ago is removed.", leftovers.removed, ("R5.persistence",))
 
 SUBNETS = Row(
     "subnets",
@@ -156,6 +167,7 @@ ORDER = ("R5.integration",)
 RECORDS = ("R5.persistence",)
 LOAD = ("R5.performance",)
 STORED = "Acknowledged records are read back intact, in order."
+BACK = "Every container comes back healthy after"
 LOST = "No record that was acknowledged is lost by"
 
 INTEGRATION = (
@@ -178,9 +190,9 @@ INTEGRATION = (
 )  # fmt: skip
 
 
-def case(kind: str, service: str, row: Row, limit_s: float = 60) -> Case:
+def case(kind: str, service: str, row: Row, limit_s: float = 60, found_by: str = "") -> Case:
     """A test of one service."""
-    return Case(f"{kind}.{service}.{row.name}", kind, service, row.title, row.source, row.run, limit_s)
+    return Case(f"{kind}.{service}.{row.name}", kind, service, row.title, row.source, row.run, limit_s, found_by)
 
 
 def component_cases(service: Service) -> Iterator[Case]:
@@ -199,6 +211,8 @@ def component_cases(service: Service) -> Iterator[Case]:
     yield case("component", service.name, WRONG)
     for row in REFUSALS.get(service.role, ()):
         yield case("component", service.name, row)
+    if service.role in STORES:
+        yield case("component", service.name, LEFT)
 
 
 def network_groups(stack: Stack) -> Iterator[Group]:
@@ -236,11 +250,10 @@ def persistence_groups(stack: Stack) -> Iterator[Group]:
     if stack.settings.disruptive and stack.settings.engine_restart:
         faults = (*faults, persistence.ENGINE)
     for fault in faults:
-        cases = []
-        for place, service in enumerate(services):
-            title = f"{LOST} {fault.sentence}."
-            row = Row(fault.name, title, persistence.interrupted(fault, place == 0), RECORDS)
-            cases.append(case("persistence", service.name, row, 900 if place == 0 else 400))
+        back = Row(fault.name, f"{BACK} {fault.sentence}.", persistence.interrupted(fault), RECORDS)
+        cases = [case("persistence", PLATFORM, back, 900)]
+        row = Row(fault.name, f"{LOST} {fault.sentence}.", persistence.survived(fault), RECORDS)
+        cases += [case("persistence", service.name, row, 120, fault.test) for service in services]
         what = "every container of this machine" if fault is persistence.ENGINE else "all services of this run"
         yield Group(
             f"persistence.{fault.name}",
@@ -306,14 +319,13 @@ def declared() -> list[tuple[str, str, tuple[str, ...]]]:
         for operation in operations
     ]
     found.append(("persistence.*.stored", STORED, RECORDS))
-    found += [
-        (f"persistence.*.{fault.name}", f"{LOST} {fault.sentence}.", RECORDS)
-        for fault in (*persistence.FAULTS, persistence.ENGINE)
-    ]
+    for fault in (*persistence.FAULTS, persistence.ENGINE):
+        found.append((fault.test, f"{BACK} {fault.sentence}.", RECORDS))
+        found.append((f"persistence.*.{fault.name}", f"{LOST} {fault.sentence}.", RECORDS))
     found += [(f"network.{PLATFORM}.{row.name}", row.title, row.source) for row in (SUBNETS,)]
     found += [(f"network.*.{row.name}", row.title, row.source) for row in NETWORK]
     found.append((f"network.nats.{LATENCY.name}", LATENCY.title, LATENCY.source))
-    found.append((f"component.*.{WRONG.name}", WRONG.title, WRONG.source))
+    found += [(f"component.*.{row.name}", row.title, row.source) for row in (WRONG, LEFT)]
     return sorted(found)
 
 

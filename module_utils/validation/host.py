@@ -8,6 +8,7 @@ import os
 import re
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -180,18 +181,15 @@ def requests() -> list[float]:
 
 
 def writes(folder: Path) -> list[float]:
-    """Milliseconds of forced writes to a file that is removed."""
-    path = folder / f".trade2026-validate-{os.getpid()}"
+    """Milliseconds of forced writes to a temporary file."""
     times = []
-    try:
-        with path.open("wb", buffering=0) as file:
-            for _count in range(WRITES):
-                begun = time.perf_counter()
-                file.write(bytes(4096))
-                os.fsync(file.fileno())
-                times.append((time.perf_counter() - begun) * 1000)
-    finally:
-        path.unlink(missing_ok=True)
+    # It has no name, so a run that is killed leaves nothing.
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        for _count in range(WRITES):
+            begun = time.perf_counter()
+            file.write(bytes(4096))
+            os.fsync(file.fileno())
+            times.append((time.perf_counter() - begun) * 1000)
     return times
 
 

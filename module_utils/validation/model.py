@@ -62,6 +62,8 @@ class Case:
     run: Run
     # Seconds after which the test is ended and has failed.
     limit_s: float = 60
+    # Test that says why the service does not answer; `component.SERVICE.running` if empty.
+    found_by: str = ""
 
 
 @dataclass(frozen=True)

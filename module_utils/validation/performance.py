@@ -34,7 +34,7 @@ BATCH = 1000
 SYMBOLS = ("ESZ6", "NQZ6", "CLF7", "GCZ6")
 # Upper bounds of the histogram's buckets, in milliseconds: each 1.6 times the one before.
 BUCKETS = tuple(round(0.05 * 1.6**step, 3) for step in range(28))
-# Earlier reports that are compared with, and how many of them make a comparison.
+# Earlier runs that are compared with, and how many of them make a comparison.
 EARLIER, ENOUGH = 10, 3
 
 Do = Callable[[int], object]
@@ -347,7 +347,7 @@ def loaded(operation: Operation) -> Callable[[Stack, Service], Passed]:
         found = distribution(times)
         key = f"{service.role}.{operation.name}"
         budget = stack.settings.budgets.get(key)
-        earlier = earlier_runs(stack.settings.reports, service.name, operation.name)
+        earlier = earlier_runs(stack, service.name, operation.name)
         tool = f"{operation.library} {importlib.metadata.version(operation.library)}" if operation.library else "HTTP"
         stack.performance.append(
             {
@@ -374,22 +374,33 @@ def loaded(operation: Operation) -> Callable[[Stack, Service], Passed]:
     return run
 
 
-def earlier_runs(reports: Path | None, service: str, operation: str) -> list[dict[str, Any]]:
-    """What the last reports say of an operation, oldest first."""
+def earlier_runs(stack: Stack, service: str, operation: str) -> list[dict[str, Any]]:
+    """What the last runs that measured an operation say of it, oldest first."""
+    if "measured" not in stack.shared:
+        stack.shared["measured"] = measured(stack.settings.reports)
+    keys = ("throughput_per_s", "p50_ms", "p95_ms", "p99_ms")
+    found = [
+        {"started": started, **{key: row[key] for key in keys}}
+        for started, rows in stack.shared["measured"]
+        for row in rows
+        if row["service"] == service and row["operation"] == operation
+    ]
+    return found[-EARLIER:]
+
+
+def measured(reports: Path | None) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Start and measurements of each report that has some, oldest first: those of core.yml have none."""
     found = []
     files = sorted(reports.glob("*/report.json")) if reports else []
-    for file in [file for file in files if not file.parent.is_symlink()][-EARLIER:]:
+    for file in [file for file in files if not file.parent.is_symlink()]:
         try:
             document = json.loads(file.read_text(encoding="utf-8"))
-            rows = document.get("performance") or []
-            started = document["run"]["started"]
+            started, rows = str(document["run"]["started"]), list(document.get("performance") or [])
         except (OSError, ValueError, KeyError, AttributeError):
             # A report of another version, or one that is being written: there is nothing to compare with.
             continue
-        keys = ("throughput_per_s", "p50_ms", "p95_ms", "p99_ms")
-        for row in rows:
-            if row["service"] == service and row["operation"] == operation:
-                found.append({"started": started, **{key: row[key] for key in keys}})
+        if rows:
+            found.append((started, rows))
     return found
 
 

@@ -8,25 +8,54 @@ failure would lose cannot be shown this way; the sync setting that is reported b
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible.module_utils.validation.model import FailedError, Passed, SkippedError
+from ansible.module_utils.validation.model import PLATFORM, FailedError, Passed, SkippedError, until
 from ansible.module_utils.validation.records import STORES, Store, compare
 from ansible.module_utils.validation.stack import Service, Stack
 
 # Docker's restart of a stopped container begins at 0.1 s; a start of OpenSearch takes longest.
 READY_S = 300.0
+# Seconds for the command that restarts the engine, and for the engine to answer after it.
+ENGINE_S = 120.0
+# Exists on a machine that systemd runs.
+SYSTEMD = Path("/run/systemd/system")
+
+
+def possible(_stack: Stack) -> str:
+    """Nothing stands in the way of the interruption."""
+    return ""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """An interruption: how the report names it, what it does, and how often it is done to each service."""
+    """An interruption: how the report names it, what it does, and why it cannot be tested here, if it cannot."""
 
     name: str
     sentence: str
     interrupt: Callable[[Stack, list[Service]], None]
+    impossible: Callable[[Stack], str] = possible
+    # Why a service is probably still down after it.
+    cause: str = "the service does not start again, or needs more time than this test has"
+
+    @property
+    def test(self) -> str:
+        """Id of the test that interrupts the services."""
+        return f"persistence.{PLATFORM}.{self.name}"
+
+
+@dataclass
+class Interruption:
+    """What a fault leaves for the tests of the services: what each acknowledged before, and why it has none."""
+
+    acknowledged: dict[str, list[int]] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
 
 
 def store_of(stack: Stack, service: Service, fault: str) -> Store:
@@ -57,23 +86,55 @@ def stored(stack: Stack, service: Service) -> Passed:
 REMEDY = "stop writers, copy the data directory, and see the service's log; restore what is missing from its source"
 
 
-def interrupted(fault: Fault, first: bool) -> Callable[[Stack, Service], Passed]:
-    """A test of one service; the first of a group writes to all services and interrupts them."""
+def interrupted(fault: Fault) -> Callable[[Stack, Service], Passed]:
+    """A test of the platform: it stores records in all services, interrupts them, and waits until they are back."""
+
+    def run(stack: Stack, _service: Service) -> Passed:
+        if reason := fault.impossible(stack):
+            raise SkippedError(reason)
+        left = stored_everywhere(stack, fault)
+        services = list(stack.services.values())
+        started = {service.name: started_at(service) for service in services}
+        begun = time.monotonic()
+        try:
+            fault.interrupt(stack, services)
+        except BaseException:
+            for name in left.acknowledged:
+                with contextlib.suppress(Exception):
+                    store_of(stack, stack.services[name], fault.name).remove()
+            raise
+        stack.shared[fault.test] = left
+        down = stack.wait_healthy(READY_S)
+        spent = time.monotonic() - begun
+        if down:
+            raise FailedError(
+                f"{spent:.0f} s after {fault.sentence}: {'; '.join(down.values())}; {started_again(stack, down)}",
+                fault.cause,
+                "after such an interruption run core.yml, which starts what is down; `docker logs` of a container says "
+                "why it ended",
+            )
+        count = sum(started_at(service) != started[service.name] for service in services)
+        return Passed(
+            f"{count} of {len(services)} containers were restarted, and all are healthy {spent:.0f} s later",
+            {"restarted": count, "healthy_after_s": round(spent, 1)},
+        )
+
+    return run
+
+
+def survived(fault: Fault) -> Callable[[Stack, Service], Passed]:
+    """A test of one service: what it acknowledged before the fault is read back."""
 
     def run(stack: Stack, service: Service) -> Passed:
-        if first:
-            interruption(stack, fault)
-        elif f"interrupted {fault.name}" not in stack.shared:
-            raise SkippedError(f"{fault.sentence} failed")
-        problem: dict[str, str] = stack.shared[f"problems {fault.name}"]
-        if service.name in problem:
-            raise FailedError(problem[service.name])
+        left: Interruption | None = stack.shared.get(fault.test)
+        if left is None:
+            raise SkippedError(fault.impossible(stack) or f"there was no interruption; see {fault.test}")
+        if service.name in left.problems:
+            raise FailedError(left.problems[service.name])
         store = store_of(stack, service, fault.name)
-        acknowledged: list[int] = stack.shared[f"acknowledged {fault.name}"][service.name]
-        setting = stack.shared[f"settings {fault.name}"][service.name]
+        setting = left.settings[service.name]
         with removing(store):
-            service.wait_healthy(READY_S)
-            found = compare(acknowledged, store.read_all(len(acknowledged)))
+            found = compare(left.acknowledged[service.name], store.read_all(stack.settings.records))
         stack.durability.append(
             {
                 "service": service.name,
@@ -97,34 +158,33 @@ def interrupted(fault: Fault, first: bool) -> Callable[[Stack, Service], Passed]
     return run
 
 
-def interruption(stack: Stack, fault: Fault) -> None:
-    """Store records in all services, interrupt them, and keep what each acknowledged."""
-    acknowledged: dict[str, list[int]] = {}
-    settings: dict[str, str] = {}
-    problems: dict[str, str] = {}
-    for key, value in (("acknowledged", acknowledged), ("settings", settings), ("problems", problems)):
-        stack.shared[f"{key} {fault.name}"] = value
-    ready = []
+def stored_everywhere(stack: Stack, fault: Fault) -> Interruption:
+    """Store records in all services that keep data."""
+    left = Interruption()
     for service in stateful(stack):
         store = store_of(stack, service, fault.name)
         try:
-            acknowledged[service.name] = store.write(stack.settings.records)
-            settings[service.name] = store.setting()
-            ready.append(service)
+            acknowledged, setting = store.write(stack.settings.records), store.setting()
         # Whatever a library raises: the other services are tested all the same.
         except Exception as error:
-            problems[service.name] = f"the records cannot be stored: {' '.join(str(error).split())[:300]}"
-    try:
-        fault.interrupt(stack, list(stack.services.values()))
-    except FailedError:
-        for service in ready:
+            left.problems[service.name] = f"the records cannot be stored: {' '.join(str(error).split())[:300]}"
             with contextlib.suppress(Exception):
-                store_of(stack, service, fault.name).remove()
-        raise
-    # Those without data have to be back as well.
-    for service in stack.services.values():
-        service.wait_healthy(READY_S)
-    stack.shared[f"interrupted {fault.name}"] = True
+                store.remove()
+        else:
+            left.acknowledged[service.name], left.settings[service.name] = acknowledged, setting
+    return left
+
+
+def started_again(stack: Stack, down: Collection[str]) -> str:
+    """Start what an interruption left down, so that no service stays down and every record is counted."""
+    stack.docker.attempt("start", *(stack.services[name].container for name in down), timeout_s=120)
+    left = stack.wait_healthy(READY_S)
+    return f"this test cannot start them either: {'; '.join(left.values())}" if left else "this test has started them"
+
+
+def started_at(service: Service) -> str:
+    """When the service's container was started."""
+    return service.seen.started_at if service.seen else ""
 
 
 @contextlib.contextmanager
@@ -171,15 +231,35 @@ def down(stack: Stack, services: list[Service]) -> None:
     stack.compose("up", "--detach", "--no-deps", "--pull", "never", *names, timeout_s=400)
 
 
-def engine(_stack: Stack, _services: list[Service]) -> None:
-    """Restart the engine by systemd."""
-    import subprocess
-
-    if not Path("/run/systemd/system").is_dir():
-        raise SkippedError("the engine is not run by systemd, so it cannot be restarted from here")
-    done = subprocess.run(["systemctl", "restart", "docker"], capture_output=True, text=True, check=False)
+def engine(stack: Stack, _services: list[Service]) -> None:
+    """Restart the engine with the site's command, and wait until it answers."""
+    command = list(stack.settings.engine_command)
+    line = shlex.join(command)
+    start = f"start the engine by hand, and see its log; core_validate_engine_command restarts it (now `{line}`)"
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ENGINE_S)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise FailedError(f"`{line}` cannot be run: {error}", "the engine was not restarted", start) from None
     if done.returncode != 0:
-        raise FailedError(f"`systemctl restart docker` failed: {done.stderr.strip()}")
+        raise FailedError(f"`{line}` failed: {done.stderr.strip()[-300:]}", "the engine was not restarted", start)
+    if not until(lambda: answers(stack), ENGINE_S, 0.3):
+        raise FailedError(f"the engine does not answer {ENGINE_S:g} s after `{line}`", "it did not start again", start)
+
+
+def answers(stack: Stack) -> bool:
+    """Whether the engine answers."""
+    code, _out, _err = stack.docker.attempt("version", timeout_s=10)
+    return code == 0
+
+
+def without_systemd(stack: Stack) -> str:
+    """Why the command cannot restart the engine of this machine."""
+    if stack.settings.engine_command[:1] != ("systemctl",) or SYSTEMD.is_dir():
+        return ""
+    return (
+        "not tested, because this machine has no systemd; core_validate_engine_command may name another command that "
+        "restarts the engine"
+    )
 
 
 FAULTS = (
@@ -187,4 +267,12 @@ FAULTS = (
     Fault("kill", "SIGKILL and a start", kill),
     Fault("down", "`docker compose down` and up", down),
 )
-ENGINE = Fault("engine", "a restart of the engine", engine)
+# https://github.com/moby/moby/issues/41302
+ENGINE = Fault(
+    "engine",
+    "a restart of the engine",
+    engine,
+    without_systemd,
+    "an engine that was killed stops the containers that it finds at its next start, and then takes them for stopped "
+    "by hand, which the restart policy `unless-stopped` respects",
+)

@@ -9,16 +9,19 @@ import hashlib
 import io
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ansible.module_utils.validation import bridge, clients
-from ansible.module_utils.validation.model import FailedError
+from ansible.module_utils.validation.model import FailedError, until
 from ansible.module_utils.validation.stack import Service
 
 # Seconds until rows that were acknowledged are visible: QuestDB applies its write-ahead log later.
 VISIBLE_S = 15.0
+# Seconds for which the keys of a cache are searched for those of tests, and how many the server looks at in one step.
+SEARCH_S = 5.0
+SEARCHED_KEYS = 1000
 
 
 def checksum(number: int) -> str:
@@ -72,10 +75,10 @@ class Store(abc.ABC):
     # Setting that decides when an acknowledged write is on the disk.
     SETTING = ""
 
-    def __init__(self, service: Service, suffix: str) -> None:
+    def __init__(self, service: Service, suffix: str = "", name: str = "") -> None:
         self.service = service
         # The token of the target differs in every process; the name has to be found again after an interruption.
-        self.name = f"{service.target.unique()}-{suffix}"
+        self.name = name or f"{service.target.unique()}-{suffix}"
 
     @property
     def table(self) -> str:
@@ -98,11 +101,20 @@ class Store(abc.ABC):
     def setting(self) -> str:
         """The sync setting as the running service reports it, `name = value`."""
 
+    @staticmethod
+    @abc.abstractmethod
+    def found(service: Service) -> list[str]:
+        """Names of what tests and probes have created in the service, of this run and of others."""
+
     def read_all(self, wanted: int) -> list[tuple[int, str]]:
         """All records, when as many as expected are visible or the time is up."""
-        limit = time.monotonic() + VISIBLE_S
-        while len(found := self.read()) < wanted and time.monotonic() < limit:
-            time.sleep(0.2)
+        found: list[tuple[int, str]] = []
+
+        def complete() -> bool:
+            found[:] = self.read()
+            return len(found) >= wanted
+
+        until(complete, VISIBLE_S, 0.2)
         return found
 
 
@@ -137,6 +149,15 @@ class NatsStore(Store):
         interval = "always" if config.get("sync_always") else f"{int(config.get('sync_interval', 0)) / 1e9:g} s"
         return f"sync_interval = {interval}"
 
+    @staticmethod
+    def found(service: Service) -> list[str]:
+        names: list[str] = []
+        with clients.jetstream(service) as stream:
+            # The server answers with a page of streams.
+            while page := stream.call(stream.context.streams_info(offset=len(names))):
+                names += [str(info.config.name) for info in page]
+        return ours(names)
+
 
 class ValkeyStore(Store):
     """Elements of a list."""
@@ -160,6 +181,17 @@ class ValkeyStore(Store):
     def setting(self) -> str:
         with clients.valkey(self.service) as client:
             return f"appendfsync = {client.config_get('appendfsync')['appendfsync']}"
+
+    @staticmethod
+    def found(service: Service) -> list[str]:
+        # A cache may hold millions of keys, so the search has a limit.
+        limit = time.monotonic() + SEARCH_S
+        with clients.valkey(service) as client:
+            cursor, keys = client.scan(0, f"{bridge.PREFIX}-*", SEARCHED_KEYS)
+            while cursor and time.monotonic() < limit:
+                cursor, page = client.scan(cursor, f"{bridge.PREFIX}-*", SEARCHED_KEYS)
+                keys += page
+        return ours(keys)
 
 
 class QuestdbStore(Store):
@@ -193,6 +225,11 @@ class QuestdbStore(Store):
             raise FailedError("the server reports no cairo.commit.mode")
         return f"cairo.commit.mode = {rows[0][2]}"
 
+    @staticmethod
+    def found(service: Service) -> list[str]:
+        with clients.questdb(service) as connection:
+            return ours(str(row[0]) for row in connection.execute("SHOW TABLES").fetchall())
+
 
 class ClickhouseStore(Store):
     """Rows of a MergeTree table, each insert a part."""
@@ -221,6 +258,11 @@ class ClickhouseStore(Store):
         with clients.clickhouse(self.service) as client:
             rows = client.execute("SELECT value FROM system.merge_tree_settings WHERE name = 'fsync_after_insert'")
         return f"fsync_after_insert = {rows[0][0]}" if rows else "fsync_after_insert is unknown to this release"
+
+    @staticmethod
+    def found(service: Service) -> list[str]:
+        with clients.clickhouse(service) as client:
+            return ours(row[0] for row in client.execute("SHOW TABLES"))
 
 
 class SeaweedfsStore(Store):
@@ -258,6 +300,10 @@ class SeaweedfsStore(Store):
 
     def setting(self) -> str:
         return "no fsync before the answer"
+
+    @staticmethod
+    def found(service: Service) -> list[str]:
+        return ours(bucket.name for bucket in clients.declared_s3(service).list_buckets())
 
 
 class OpensearchStore(Store):
@@ -297,6 +343,13 @@ class OpensearchStore(Store):
         value = {**found.get("defaults", {}), **found["settings"]}["index.translog.durability"]
         return f"index.translog.durability = {value}"
 
+    @staticmethod
+    def found(service: Service) -> list[str]:
+        probe = service.probe(bridge.opensearch.RoundTrip)
+        # Hidden indices are listed only with this option.
+        path = f"/_cat/indices/{bridge.PREFIX}-*?h=index&format=json&expand_wildcards=all"
+        return ours(row["index"] for row in probe.ask(service.target, path).expect(200).json())
+
 
 STORES: dict[str, type[Store]] = {
     "nats": NatsStore,
@@ -306,6 +359,11 @@ STORES: dict[str, type[Store]] = {
     "seaweedfs": SeaweedfsStore,
     "opensearch": OpensearchStore,
 }
+
+
+def ours(names: Iterable[str]) -> list[str]:
+    """Those names that tests and probes give."""
+    return [name for name in names if bridge.created_at(name) is not None]
 
 
 def _record(text: str) -> tuple[int, str]:

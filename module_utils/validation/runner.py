@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from ansible.module_utils.shared.docker import DockerError
@@ -12,11 +11,13 @@ from ansible.module_utils.validation.bridge import (
     NO_ANSWER,
     Kind,
     LimitReached,
+    Log,
     ProbeError,
-    last_lines,
+    Strain,
     likely_cause,
     limited,
     notes,
+    read_log,
 )
 from ansible.module_utils.validation.model import PLATFORM, Case, FailedError, Group, Passed, Result, SkippedError, now
 from ansible.module_utils.validation.stack import Service, Stack
@@ -44,7 +45,8 @@ def run_case(stack: Stack, case: Case) -> Result:
     try:
         if reason := cannot_answer(case, service):
             # One test says why, if it is part of the run; the others would only wait.
-            raise SkippedError(reason) if "component" in stack.settings.kinds else FailedError(reason)
+            explained_here = found_by(case).partition(".")[0] in stack.settings.kinds
+            raise SkippedError(reason) if explained_here else FailedError(reason)
         with limited(case.limit_s):
             passed = case.run(stack, service)
         return _result(case, "passed", started, begun, passed)
@@ -72,33 +74,37 @@ def run_case(stack: Stack, case: Case) -> Result:
 
 def cannot_answer(case: Case, service: Service) -> str:
     """Why a test of a service need not be tried; empty if it must be."""
-    found_by = f"component.{case.service}.running"
-    if case.service == PLATFORM or case.id == found_by:
+    if case.service == PLATFORM or case.id == found_by(case):
         return ""
     status = service.seen.status if service.seen else "missing"
-    return "" if status == "running" else f"the container {service.container} is {status}; see {found_by}"
+    return "" if status == "running" else f"the container {service.container} is {status}; see {found_by(case)}"
+
+
+def found_by(case: Case) -> str:
+    """Id of the test that says why the service of this one does not answer."""
+    return case.found_by or f"component.{case.service}.running"
 
 
 def explained(result: Result, failure: FailedError, kind: Kind | None, service: Service) -> Result:
     """The result with cause, remedy and log lines."""
     from dataclasses import replace
 
-    log: Sequence[str] = ()
+    log = Log()
     cause, remedy = failure.cause, failure.remedy
     if result.service != PLATFORM and not cause:
         try:
             service.refresh()
-            log = last_lines(service.docker, service.container, LOG_LINES) if service.seen else ()
+            log = read_log(service.docker, service.container, LOG_LINES) if service.seen else Log()
         except DockerError:
-            log = ()
+            log = Log()
         if service.seen and service.seen.status == "paused":
             cause, remedy = "somebody paused it", f"`docker unpause {service.container}`"
         elif service.seen is None:
             cause, remedy = "it was never deployed, or somebody removed it", "run the deployment"
         else:
-            likely = likely_cause(kind, result.message, service.seen, log)
+            likely = likely_cause(kind, result.message, service.seen, log.lines, strain=Strain.now(log.age_s))
             cause, remedy = likely.what, likely.remedy
-    return replace(result, cause=cause, remedy=remedy, log=tuple(log))
+    return replace(result, cause=cause, remedy=remedy, log=log.lines)
 
 
 def _result(case: Case, status: str, started: str, begun: float, found: Passed) -> Result:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.validation.bridge import Container, Phase, Probe, Target, classify, parse, parse_probes
-from ansible.module_utils.validation.model import PLATFORM, FailedError, SkippedError
+from ansible.module_utils.validation.model import PLATFORM, FailedError, SkippedError, until
 
 # Seconds after which a container that has stopped, or does not exist, will not come back by itself.
 STOPPED_S = 20.0
@@ -92,18 +92,13 @@ class Service:
         """The target with the credentials of another folder."""
         return replace(self.target, secrets_root=folder)
 
-    def wait_healthy(self, seconds: float) -> None:
-        """Wait until the container is healthy; raises FailedError."""
-        begun = time.monotonic()
-        while True:
-            self.refresh()
-            phase, why = self.state()
-            if phase is Phase.HEALTHY:
-                return
-            # The engine may be about to start a container that has stopped.
-            if time.monotonic() - begun > (seconds if phase is Phase.STARTING else STOPPED_S):
-                raise FailedError(f"{self.name} {why}, {time.monotonic() - begun:.0f} s after the interruption")
-            time.sleep(0.3)
+    @property
+    def is_settled(self) -> bool:
+        """Whether the container is healthy, or will not get healthy by itself unless the engine starts it again."""
+        phase, _why = self.state()
+        # A container that runs and is unhealthy may only be slow: it was healthy before.
+        runs = self.seen is not None and self.seen.status == "running"
+        return phase is Phase.HEALTHY or not (phase is Phase.STARTING or runs)
 
 
 @dataclass
@@ -121,6 +116,8 @@ class Settings:
     probe_image: str = ""
     disruptive: bool = False
     engine_restart: bool = False
+    # Restarts the engine.
+    engine_command: tuple[str, ...] = ()
     durability: str = "balanced"
     records: int = 100
     # Operation → milliseconds for its 99th percentile.
@@ -169,6 +166,24 @@ class Stack:
         for name, service in names.items():
             service.__dict__["document"] = found.get(name, {})
 
+    def wait_healthy(self, seconds: float) -> dict[str, str]:
+        """Wait until every container is healthy; returns those that are not, each with what is wrong."""
+        begun = time.monotonic()
+
+        def unhealthy() -> dict[str, str]:
+            self.refresh()
+            states = {name: service.state() for name, service in self.services.items()}
+            return {name: f"{name} {why}" for name, (phase, why) in states.items() if phase is not Phase.HEALTHY}
+
+        def settled() -> bool:
+            left = unhealthy()
+            # The engine may be about to start a container that has stopped.
+            is_over = time.monotonic() - begun > STOPPED_S
+            return not left or (is_over and all(self.services[name].is_settled for name in left))
+
+        until(settled, seconds, 0.3)
+        return unhealthy()
+
     @cached_property
     def network_documents(self) -> dict[str, dict[str, Any]]:
         """Name → `docker network inspect`, for the declared networks that exist."""
@@ -196,6 +211,7 @@ def build_stack(params: Mapping[str, Any], run: Callable[..., tuple[int, str, st
         probe_image=params["probe_image"] or "",
         disruptive=params["disruptive"],
         engine_restart=params["engine_restart"],
+        engine_command=tuple(params["engine_command"]),
         durability=params["durability"],
         records=params["records"],
         budgets={key: float(value) for key, value in params["budgets"].items()},

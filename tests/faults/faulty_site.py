@@ -7,7 +7,10 @@ import contextlib
 import json
 import os
 import shutil
+import socket
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +25,8 @@ CORE_FILE = "infrastructure/docker/docker-compose.core.yml"
 LOCK = ".trade2026/journal/lock"
 # Written into the service, and expected to survive every fault.
 KEY, VALUE = "kept", "yes"
+# Asks the tests, over a socket, to restart their engine, and succeeds if they did.
+ASK = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); sys.exit(s.recv(4) != b'done')"
 
 
 class FaultyEngine:
@@ -71,8 +76,36 @@ class FaultyEngine:
     def kill(self) -> None:
         """End the engine as a crash does."""
         assert self._engine
+        containerd = Path("/proc") / (self.folder / "exec/containerd/containerd.pid").read_text().strip()
         self._engine.kill()
         self._engine.wait()
+        # It dies with the engine. One that still ends while the next engine starts would be taken for a running one.
+        wait_until(lambda: not containerd.exists())
+
+    def stop(self) -> None:
+        """End the engine as `systemctl stop` does, containers included."""
+        assert self._engine
+        self._engine.terminate()
+        self._engine.wait(timeout=120)
+
+    @contextlib.contextmanager
+    def restart_command(self, end: Callable[[], None]) -> Iterator[list[str]]:
+        """A command that ends the engine and starts it again, as `systemctl restart docker` does on a real machine."""
+        path = self.folder / "restart"
+
+        def serve() -> None:
+            connection, _address = server.accept()
+            with connection:
+                end()
+                self.start()
+                connection.sendall(b"done")
+
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+            threading.Thread(target=serve, daemon=True).start()
+            yield [sys.executable, "-c", ASK, str(path)]
+        path.unlink()
 
     def remove(self) -> None:
         """Remove its containers, end it, and remove its data."""

@@ -89,6 +89,39 @@ def test_the_engine_stops_in_the_middle_of_a_run(site: FaultySite) -> None:
     site.converge()
 
 
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_validation_counts_the_records_after_a_restart_of_the_engine(site: FaultySite, how: str) -> None:
+    before = site.started_at()
+    with site.engine.restart_command(getattr(site.engine, how)) as command:
+        run = site.play(
+            playbook="playbooks/validate.yml",
+            core_validate_kinds=["persistence"],
+            core_validate_disruptive=True,
+            core_validate_engine_restart=True,
+            core_validate_engine_command=command,
+        )
+    assert "This interrupts every container of this machine" in run.output
+    document = json.loads((site.root / "docs/reports/latest/report.json").read_text(encoding="utf-8"))
+    found = {test["id"]: test for test in document["tests"]}
+    restart = found["persistence.platform.engine"]
+    if restart["status"] == "passed":
+        assert run.code == 0, run.errors
+        assert restart["evidence"]["restarted"] == 1
+    else:
+        # An engine that crashed takes the containers that it finds for stopped by hand; not all releases do.
+        assert how == "kill", run.errors
+        assert "this test has started them" in restart["message"]
+        assert "takes them for stopped by hand" in restart["cause"]
+        assert "run core.yml" in restart["remedy"]
+        assert run.failed_hosts == {"valkey"}
+    assert [test["id"] for test in found.values() if test["status"] != "passed" and test is not restart] == []
+    counted = {row["fault"]: (row["acknowledged"], row["lost"], row["extra"]) for row in document["durability"]}
+    assert counted == dict.fromkeys(("restart", "kill", "down", "engine"), (100, 0, 0))
+    assert site.started_at() != before
+    assert site.command("KEYS", "trade2026-probe-*") == ""
+    site.assert_clean()
+
+
 def test_an_image_that_is_removed_between_plan_and_apply(site: FaultySite) -> None:
     image = site.state()["Config"]["Image"]
     kept = f"{image.partition(':')[0]}:kept"

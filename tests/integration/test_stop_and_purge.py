@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Taken back by hand: stop, switch off, purge. Each keeps what it says, and the audit log names every run."""
+"""Taken back by hand: stop, switch off, back up and return, purge. Each keeps what it says and is in the audit log."""
 
 from __future__ import annotations
 
@@ -96,6 +96,40 @@ def test_a_service_that_is_switched_off_is_stopped_and_keeps_everything(site: Si
         assert connection.get("kept") == "yes"
 
 
+def test_data_goes_back_to_a_backup_and_what_was_there_is_kept(site: Site) -> None:
+    folder, backups = ("--limit", "valkey"), site.root / ".trade2026/backups/valkey"
+    others = site.started()["nats"]
+    with client(site) as connection:
+        connection.set("written", "before the backup")
+    shown = site.play(*folder, "--check", playbook="playbooks/backup.yml")
+    assert shown.code == 0, shown.errors
+    assert re.search(r"valkey +create backup 1 +[\d.]+ \w+ in \d+ files, running", shown.output)
+    assert not backups.exists()
+    taken = site.play(*folder, playbook="playbooks/backup.yml")
+    assert taken.code == 0, taken.errors
+    assert "valkey: runs again, is healthy and passes its probes" in taken.output
+
+    with client(site) as connection:
+        connection.set("written", "after the backup")
+    refused = site.play(*folder, playbook="playbooks/rollback.yml", rollback_data_of="nats")
+    assert refused.code != 0
+    assert "-e rollback_data_of=SERVICE. Nothing was done." in refused.errors
+    run = site.play(*folder, playbook="playbooks/rollback.yml", rollback_data_of="valkey")
+    assert run.code == 0, run.errors
+    with client(site) as connection:
+        assert connection.get("written") == "before the backup"
+        assert connection.get("kept") == "yes"
+    (aside,) = site.root.glob("data/valkey.replaced-*")
+    assert any(b"after the backup" in path.read_bytes() for path in aside.rglob("*.aof"))
+    assert str(aside) in re.sub(r"\s+", "", run.output)
+    listed = site.play(*folder, playbook="playbooks/restore_points.yml", core_verify_backups=True)
+    assert listed.code == 0, listed.errors
+    assert re.search(rf"valkey +1 .* {backups}/1/data.tar.gz +verified$", listed.output, re.MULTILINE)
+    again = site.play(*folder)
+    assert again.changed_hosts == set(), again.output
+    assert site.started()["nats"] == others
+
+
 def assert_refused(run: Run) -> list[str]:
     """The run removed nothing; returns the words of the command that it prints."""
     assert run.code != 0
@@ -167,7 +201,7 @@ def test_the_audit_log_names_every_run_and_what_was_done_to_it(site: Site, tmp_p
     assert shown.code == 0, shown.errors
     lines = json.loads(saved.read_text(encoding="utf-8"))
     assert [line["number"] for line in lines] == list(range(1, len(lines) + 1))
-    assert {line["action"] for line in lines} == {"deploy", "stop", "purge"}
+    assert {line["action"] for line in lines} == {"deploy", "stop", "backup", "rollback", "purge"}
     assert {line["result"] for line in lines} == {"ok"}
     # A run with nothing to do has a line too.
     assert any(not line["operations"] for line in lines)

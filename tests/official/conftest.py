@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit/services"))
 
 from site_under_test import Site
 
@@ -30,11 +31,13 @@ RELEASES = {"24.8": "24.8.", "newest": "26."}
 class Engine:
     """An engine that answers queries in a process of its own."""
 
-    def __init__(self, name: str, *folder: str) -> None:
+    def __init__(self, name: str, *folder: str, configured_in: Path | None = None) -> None:
+        """The engine reads the config.xml of the folder `configured_in`, as a server reads that of /etc."""
         self.name = name
         self.environment = install(name)
         self._process = subprocess.Popen(
             [str(self.environment / "bin/python"), str(HERE / "engine.py"), *folder],
+            cwd=configured_in,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

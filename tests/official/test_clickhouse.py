@@ -20,8 +20,9 @@ from ansible.module_utils.validation import clients, integration
 from ansible.module_utils.validation.integration import Journey
 from ansible.module_utils.validation.performance import OPERATIONS
 from ansible.module_utils.validation.records import ClickhouseStore, checksum
+from role_dictionaries import configuration
 
-from .conftest import Engine
+from .conftest import RELEASES, Engine
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "roles/clickhouse/templates/config"
 # Written into the templates by the official image's version.
@@ -188,6 +189,30 @@ def test_the_statements_of_validation_run(engine: Engine, monkeypatch: pytest.Mo
     for remove in order.cleanups:
         remove()
     assert engine.query("SHOW TABLES FROM trade2026") == ""
+
+
+@pytest.mark.parametrize("release", sorted(RELEASES))
+@pytest.mark.parametrize("profile", ["fast", "balanced", "durable"])
+def test_only_durable_forces_an_insert_to_the_disk(release: str, profile: str, tmp_path: Path) -> None:
+    rendered = configuration("clickhouse", "server.xml.j2", "24.9.3.128", core_durability=profile)
+    sections = ElementTree.fromstring(rendered).findall("merge_tree")
+    (tmp_path / "config.xml").write_text(
+        f"<clickhouse>{''.join(ElementTree.tostring(one, 'unicode') for one in sections)}</clickhouse>"
+    )
+    engine = Engine(release, str(tmp_path / "data"), configured_in=tmp_path)
+    on = "1" if profile == "durable" else "0"
+    wanted = {"fsync_after_insert": on, "fsync_part_directory": on}
+    rows = engine.query("SELECT name, value FROM system.merge_tree_settings WHERE name LIKE 'fsync%'").splitlines()
+    assert dict(row.split("\t") for row in rows) == wanted
+    engine.query("CREATE DATABASE trade ENGINE = Atomic")
+    engine.query("CREATE TABLE trade.fills (price Float64) ENGINE = MergeTree ORDER BY price")
+    # A file that is forced to the disk is counted; the engine forces files of its own when it creates a table.
+    forced = "SELECT sum(value) FROM system.events WHERE event IN ('FileSync', 'DirectorySync')"
+    before = int(engine.query(forced))
+    engine.query("INSERT INTO trade.fills VALUES (5000.25)")
+    count = int(engine.query(forced)) - before
+    engine.stop()
+    assert (count > 0) is (profile == "durable"), count
 
 
 def test_what_the_newest_wrote_stops_24_8(tmp_path: Path) -> None:

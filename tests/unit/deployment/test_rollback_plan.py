@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from ansible.module_utils.deployment.model import DesiredMachine, Observed, ObservedService, Plan
-from ansible.module_utils.deployment.plan import class_of_change, plan
+from ansible.module_utils.deployment.model import DesiredMachine, Observed, ObservedBackup, ObservedService, Plan
+from ansible.module_utils.deployment.plan import class_of_change, plan, relies_on
 from ansible.module_utils.preflight.rollback import check_rollback
 from test_operations import CONTAINER, NETWORK, SEEN_NETWORK, VALKEY
 
@@ -51,6 +51,40 @@ def test_an_upgrade_that_cannot_be_taken_back_is_refused_until_it_is_accepted() 
     assert "core_accept_no_rollback: [valkey]" in refused.remedy
     assert all(result.ok for result in check_rollback([NEWER], {"valkey": RUNS}, ["valkey"]))
     assert all(result.ok for result in check_rollback([replace(NEWER, version="8.1.8")], {"valkey": RUNS}, []))
+
+
+FRESH = ObservedBackup(3, "backup 3 of 2026-11-26T06:12:22Z", "")
+
+
+def test_a_fresh_backup_is_enough_and_the_plan_names_it() -> None:
+    seen = replace(RUNS, backup=FRESH)
+    assert all(result.ok for result in check_rollback([NEWER], {"valkey": seen}, []))
+    (line,) = [line for line in planned({}, seen).text.splitlines() if "start image" in line]
+    assert "relies on backup 3 of 2026-11-26T06:12:22Z" in line
+    assert relies_on(class_of_change(NEWER, seen), seen) == FRESH
+
+
+def test_a_fresh_backup_is_enough_for_a_change_that_nobody_tried() -> None:
+    seen = replace(RUNS, backup=FRESH)
+    assert all(result.ok for result in check_rollback([replace(NEWER, version="99.0")], {"valkey": seen}, []))
+
+
+def test_a_backup_that_is_not_fresh_is_refused_with_the_reason() -> None:
+    seen = replace(RUNS, backup=replace(FRESH, stale="it is 30.0 hours old"))
+    (refused,) = check_rollback([NEWER], {"valkey": seen}, [])
+    assert "backup 3 of 2026-11-26T06:12:22Z is not fresh: it is 30.0 hours old" in refused.message
+    assert "playbooks/backup.yml --limit valkey" in refused.remedy
+    assert "relies on" not in planned({}, seen).text
+
+
+def test_without_a_backup_the_refusal_says_so() -> None:
+    (refused,) = check_rollback([NEWER], {"valkey": RUNS}, [])
+    assert "there is no backup of its data" in refused.message
+
+
+def test_a_change_that_keeps_the_data_relies_on_no_backup() -> None:
+    seen = replace(RUNS, backup=FRESH)
+    assert relies_on(class_of_change(replace(NEWER, version="8.1.9"), seen), seen) is None
 
 
 def test_a_version_that_is_not_known_is_refused_too() -> None:

@@ -18,6 +18,7 @@ from ansible.module_utils.images.plan import (
     number_missing,
     prefixed,
     settle_auto,
+    source_of,
     split_tag,
 )
 
@@ -224,3 +225,18 @@ def test_missing_images_are_numbered() -> None:
     }
     number_missing(images)
     assert [image.get("progress") for image in images.values()] == ["image 1 of 2", None, "image 2 of 2"]
+
+
+@pytest.mark.parametrize(
+    ("image", "source"),
+    [
+        ({"Config": {"Labels": {"com.trade2026.image.source": "packages"}}, "RepoDigests": []}, "packages"),
+        # Built from migrated sources on a base of a registry.
+        ({"Config": {"Labels": {"com.trade2026.image.source": "registry"}}, "RepoDigests": []}, "registry"),
+        ({"Config": {"Labels": None}, "RepoDigests": ["valkey/valkey@sha256:1"]}, "registry"),
+        ({"Config": {}, "RepoDigests": []}, "archive"),
+        ({}, ""),
+    ],
+)
+def test_an_image_says_where_it_came_from(image: dict[str, Any], source: str) -> None:
+    assert source_of(image) == source

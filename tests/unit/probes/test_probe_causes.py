@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from ansible.module_utils.probes.base import Kind
-from ansible.module_utils.probes.causes import likely_cause
+from ansible.module_utils.probes.causes import Cause, Strain, likely_cause
 from ansible.module_utils.probes.container import Container
 
 RUNNING = Container("x", "running", "healthy", 0, False, "", 0, "")
@@ -99,6 +99,57 @@ def test_the_kind_of_failure_identifies_the_cause(kind: Kind, cause: str) -> Non
 def test_refused_without_a_container_and_slow_start() -> None:
     assert "is not running" in likely_cause(Kind.REFUSED, "x", None, []).what
     assert "more slowly" in likely_cause(None, "x", replace(RUNNING, health="starting"), [], starting=True).what
+
+
+QUIET, BUSY = Strain(3.9, 2), Strain(40.2, 2)
+STARTING = replace(RUNNING, health="unhealthy")
+LATE = replace(STARTING, health_log=("exit code -1: Health check exceeded timeout (5s)", "exit code 1: not ready"))
+
+
+def under(strain: Strain, container: Container, kind: Kind | None = None, log: str = "loading") -> Cause:
+    return likely_cause(kind, "x", container, [log], strain=strain)
+
+
+@pytest.mark.parametrize(("container", "kind"), [(STARTING, None), (RUNNING, Kind.TIMEOUT), (STARTING, Kind.TIMEOUT)])
+def test_an_overloaded_machine_is_named_with_the_settings_that_help(container: Container, kind: Kind | None) -> None:
+    found = under(BUSY, container, kind)
+    assert found.what.startswith("the machine is overloaded, and the service may only be slow")
+    assert "the load average is 40.2 on 2 processors" in found.what
+    assert "core_ready_timeout_factor" in found.remedy
+    assert "core_probe_timeout_s" in found.remedy
+    assert "overloaded" not in under(QUIET, container, kind).what
+
+
+def test_a_health_check_that_times_out_while_the_service_is_at_work_is_a_sign_too() -> None:
+    found = under(replace(QUIET, log_age_s=4), LATE)
+    assert "1 of its last 2 health checks timed out while it was still writing to its log" in found.what
+    # Silent for a minute, or a check that fails in time: nothing speaks for a service that is only slow.
+    assert "overloaded" not in under(replace(QUIET, log_age_s=60), LATE).what
+    assert "overloaded" not in under(replace(QUIET, log_age_s=None), LATE).what
+    assert "overloaded" not in under(replace(QUIET, log_age_s=4), STARTING).what
+
+
+@pytest.mark.parametrize(
+    ("container", "kind", "log", "cause"),
+    [
+        (EXITED, None, "bye", "not known"),
+        (RUNNING, Kind.ANSWER, "ready", "not known"),
+        (RUNNING, Kind.MISMATCH, "ready", "older configuration"),
+        (STARTING, None, "No space left on device", "disk is full"),
+        (RUNNING, Kind.REFUSED, "ready", "not published"),
+    ],
+)
+def test_load_does_not_explain_what_has_another_cause(
+    container: Container, kind: Kind | None, log: str, cause: str
+) -> None:
+    assert cause in under(BUSY, container, kind, log).what
+
+
+def test_the_strain_is_that_of_this_machine() -> None:
+    found = Strain.now(2.5)
+    assert found.load >= 0
+    assert found.processors >= 1
+    assert found.log_age_s == 2.5
 
 
 @pytest.mark.parametrize(("kind", "cause"), [(Kind.REFUSED, "not published"), (Kind.TIMEOUT, "does not answer")])

@@ -14,8 +14,8 @@ from ansible.module_utils.probes.container import (
     Phase,
     classify,
     inspect,
-    last_lines,
     parse,
+    read_log,
     seconds_between,
 )
 from ansible.module_utils.probes.runner import wait_healthy
@@ -148,8 +148,12 @@ def test_both_streams_of_the_log_come_in_the_order_of_time() -> None:
     out = "2026-01-01T00:00:01.000000000Z first\n2026-01-01T00:00:03.000000000Z third\n"
     err = "2026-01-01T00:00:02.000000000Z second\n"
     docker = Docker(lambda command, **_: (0, out, err))
-    assert last_lines(docker, "valkey", 2) == ["second", "third"]
-    assert last_lines(docker, "valkey", 0) == []
+    log = read_log(docker, "valkey", 2)
+    assert log.lines == ("second", "third")
+    assert log.age_s is not None
+    assert log.age_s > 0
+    assert read_log(docker, "valkey", 0).lines == ()
+    assert read_log(docker, "valkey", 0).age_s is None
 
 
 def test_dockers_time_has_nanoseconds() -> None:

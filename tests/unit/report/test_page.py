@@ -12,7 +12,16 @@ from typing import Any
 import pytest
 import sample_documents
 from ansible.module_utils.report.document import complete
-from ansible.module_utils.report.page import ms, number, plural, reach, render, seconds
+from ansible.module_utils.report.page import (
+    ms,
+    number,
+    plural,
+    published,
+    reach,
+    render,
+    seconds,
+    without_indentation,
+)
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "roles/core/templates/report"
 LIMIT = 500 * 1000
@@ -184,3 +193,30 @@ def test_durations_for_people(value: float, text: str) -> None:
 def test_numbers_and_units_for_people() -> None:
     assert [number(value) for value in (0, 2.5, 12, 12295.4)] == ["0", "2.50", "12", "12,295"]
     assert [plural(unit) for unit in ("query", "batch", "row")] == ["queries", "batches", "rows"]
+
+
+def test_blanks_of_a_log_stay() -> None:
+    page_text = "<ul>\n    <li>a\n\n  </li>\n</ul>\n<pre tabindex=0>at x\n    at y</pre>\n  <p>"
+    assert without_indentation(page_text) == "<ul>\n<li>a\n</li>\n</ul>\n<pre tabindex=0>at x\n    at y</pre>\n<p>"
+
+
+def test_a_page_says_why_tests_were_left_out() -> None:
+    text = Page(page(sample_documents.failing(), "failing")).text
+    skipped = [test for test in sample_documents.failing()["tests"] if test["status"] == "skipped"]
+    assert skipped
+    assert re.search(rf"Left out, and why\s+{len(skipped)}\b", text)
+    for reason in {test["message"] for test in skipped}:
+        assert reason in text
+
+
+def test_published_ports_are_shown_with_their_answer() -> None:
+    document = complete(sample_documents.sample())
+    service = document["services"][0]
+    port = service["ports"][0]
+    row = {"source": "host", "target": service["name"], "port": port["container"], "expected": "open"}
+    document["reachability"] = [{**row, "actual": "closed", "latency_ms": 0.5}]
+    [found] = published(document)
+    assert (found["title"], found["is_open"]) == (service["title"], False)
+    assert found["port"] == f"{port['host_ip']}:{port['host']}"
+    document["reachability"] = []
+    assert published(document) == []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.restore.backups import Backup, Backups, Origin
 from ansible.module_utils.restore.points import RestorePoint, RestorePoints, Subject
 from ansible.module_utils.restore.record import Keep, Recorder
 from ansible.module_utils.shared.docker import Docker
@@ -15,6 +16,7 @@ from ansible.module_utils.shared.docker import Docker
 CONFIG = "config/infrastructure/valkey/valkey.conf"
 FRAGMENT = "infrastructure/docker/services/valkey.yml"
 SECRET = "valkey/password"
+PROJECT = "trade2026-core"
 IMAGE = "valkey/valkey:8.1.8-alpine"
 KEEP = Keep(10, 90)
 
@@ -45,9 +47,9 @@ class Engine:
                 tags.discard(words[3])
             self.images[found].add(words[3])
             return 0, "", ""
-        if words[:2] == ("container", "stop"):
+        if words[:2] in (("container", "stop"), ("container", "start")):
             assert self.container
-            self.container["State"]["Status"] = "exited"
+            self.container["State"]["Status"] = "exited" if words[1] == "stop" else "running"
             return 0, "", ""
         if words[0] == "logs":
             return 0, "2026-11-26T06:00:02Z Fatal config file error\n", ""
@@ -66,7 +68,7 @@ class Engine:
             "Id": "c1",
             "Image": image_id,
             "Created": "2026-11-26T06:00:00Z",
-            "Config": {"Image": IMAGE},
+            "Config": {"Image": IMAGE, "Labels": {"com.docker.compose.project": PROJECT}},
             "State": {"Status": "running", "StartedAt": "2026-11-26T06:00:01Z", "Health": {"Status": health}, **state},
         }
 
@@ -93,7 +95,7 @@ class Service:
         return Subject(
             service="valkey",
             role="valkey",
-            project="trade2026-core",
+            project=PROJECT,
             container="valkey",
             fragment=FRAGMENT,
             files=(CONFIG, FRAGMENT),
@@ -105,6 +107,18 @@ class Service:
     @property
     def points(self) -> RestorePoints:
         return RestorePoints(self.root, "valkey")
+
+    @property
+    def backups_dir(self) -> Path:
+        return self.root / ".trade2026/backups"
+
+    @property
+    def backups(self) -> Backups:
+        return Backups(self.backups_dir, PROJECT, "valkey")
+
+    def back_up(self, image_id: str = "sha256:old") -> Backup:
+        """A backup of the data that the service's version wrote."""
+        return self.backups.take(self.root, self.subject, Origin(IMAGE, image_id, self.version, "r1", "ada@desk"))
 
     @property
     def docker(self) -> Docker:

@@ -7,6 +7,8 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 FILTERS: dict[str, Any] = runpy.run_path(str(ROOT / "filter_plugins/core.py"))["FilterModule"]().filters()
 EVIDENCE = "Valkey failed verification: it restarts in a loop."
@@ -51,9 +53,10 @@ def point(number: int, **more: Any) -> dict[str, Any]:
 
 
 def test_the_list_names_damaged_points_and_interrupted_returns() -> None:
+    damaged = ["restore point 2 is damaged"]
     services = {
-        "valkey": {"points": [point(1)], "damaged": ["restore point 2 is damaged"], "interrupted": 1, "target": 1},
-        "nats": {"points": [], "damaged": [], "interrupted": 0, "target": 0},
+        "valkey": {"points": [point(1)], "damaged": damaged, "interrupted": 1, "target": 1, "backups": []},
+        "nats": {"points": [], "damaged": [], "interrupted": 0, "target": 0, "backups": []},
     }
     lines = FILTERS["core_restore_points"](services).splitlines()
     assert lines[1].split() == [
@@ -66,13 +69,48 @@ def test_the_list_names_damaged_points_and_interrupted_returns() -> None:
 
 
 def test_a_rollback_shows_its_targets_and_those_that_have_none() -> None:
-    services = {"valkey": {"points": [point(1)], "target": 1}, "nats": {"points": [], "target": 0}}
+    backup = {"number": 3, "taken_at": "2026-11-26T06:12:22Z"}
+    services: dict[str, Any] = {
+        "valkey": {"points": [point(1)], "target": 1, "target_backup": backup},
+        "nats": {"points": [], "target": 0, "target_backup": {}},
+    }
     lines = FILTERS["core_restore_targets"](services).splitlines()
     assert lines[1].split()[:3] == ["valkey", "1", "valkey:8"]
+    assert lines[1].endswith("data goes back to backup 3 of 2026-11-26T06:12:22Z")
     assert "no good restore point" in lines[2]
+
+
+@pytest.mark.parametrize(
+    ("damage", "verified", "hashes"), [("", False, "not verified"), ("", True, "verified"), ("bad", False, "damaged")]
+)
+def test_the_list_has_the_backups(damage: str, verified: bool, hashes: str) -> None:
+    backup = {
+        "number": 3,
+        "taken_at": "2026-11-26T06:12:22Z",
+        "who": "ada@vm",
+        "version": "8.1.8",
+        "size": "1.0 MiB in 4 files",
+        "archive_size": "300 B",
+        "archive": "/b/3/data.tar.gz",
+        "damage": damage,
+        "verified": verified,
+    }
+    services = {"valkey": {"points": [], "damaged": [], "interrupted": 0, "target": 0, "backups": [backup]}}
+    line = FILTERS["core_restore_points"](services).splitlines()[-1]
+    assert line.startswith("valkey   3       2026-11-26T06:12:22Z ada@vm  8.1.8    1.0 MiB in 4 files  300 B /b/3/")
+    assert line.endswith(f"  {hashes}")
+
+
+def test_a_return_of_data_says_from_when_it_is_and_where_the_other_data_is() -> None:
+    data = {"number": 3, "taken_at": "2026-11-26T06:12:22Z", "kept": ["/r/data/valkey.replaced-1"]}
+    text = FILTERS["core_rolled_back_message"]({**RESTORED, "data": data}, "it failed")
+    assert "Its data is that of backup 3 of 2026-11-26T06:12:22Z" in text
+    assert "the data that was there before: /r/data/valkey.replaced-1." in text
 
 
 def test_the_summary_says_which_restore_point_runs() -> None:
     planned = {"probes": [{"name": "valkey", "address": "127.0.0.1", "ports": {"client": 6379}}]}
-    text = FILTERS["core_summary"](planned, {}, {}, ["valkey"], {"valkey": 2})
-    assert "FAILED, back to restore point 2" in text
+    images = {"valkey": {"reference": "valkey/valkey:8", "version": "8", "source": "registry"}}
+    [row] = FILTERS["core_summary"](planned, {}, images, ["valkey"], {"valkey": 2}).splitlines()[1:]
+    assert row.split()[:3] == ["valkey", "valkey/valkey:8", "registry"]
+    assert "FAILED, back to restore point 2" in row

@@ -12,8 +12,9 @@ import core_restore
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deployment.journal import Journal, this_run
+from ansible.module_utils.restore.points import is_half_moved
 from ansible.module_utils.testing import patch_module_args
-from restore_case import CONFIG, FRAGMENT, Service
+from restore_case import CONFIG, FRAGMENT, PROJECT, Service
 
 Call = Callable[..., dict[str, Any]]
 FAILURE = "Valkey failed verification: it restarts in a loop. Likely cause: a. Do: b."
@@ -32,6 +33,8 @@ def restore(service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         arguments = {
             "root": str(service.root),
             "secrets_root": str(service.secrets),
+            "project": PROJECT,
+            "backups_dir": str(service.backups_dir),
             "state": state,
             "services": [
                 {"name": "valkey", "container": "valkey", "files": [CONFIG, FRAGMENT], "version": service.version}
@@ -66,6 +69,8 @@ def test_a_failed_change_is_returned_to_the_last_good_point_with_both_stories(se
     assert answer["restored"]
     assert answer["point"] == 1
     assert answer["done"] == [CONFIG, FRAGMENT]
+    # What runs now, for the summary: the image was loaded, as it has neither a label of ours nor a digest.
+    assert answer["image"]["source"] == "archive"
     assert "it restarts in a loop" in answer["evidence"]
     assert "Fatal config file error" in answer["evidence"]
     assert answer["probe"]["ready_timeout_s"] == 120
@@ -162,3 +167,153 @@ def test_a_rollback_by_hand_takes_the_lock_for_what_it_changes(service: Service,
     assert refused["locked"]["run"] == "r2"
     assert "another run is under way" in refused["locked"]["refusal"]
     assert Journal(service.root).finish("r2") == ["valkey: restore point 1 was planned and not done"]
+
+
+# The data goes back too.
+
+DUMP = "data/valkey/dump.rdb"
+WRITTEN_BY_THE_NEWER = "in the format of 9.1"
+
+
+@pytest.fixture
+def upgraded(service: Service) -> Service:
+    """Backed up at 8.1.8; then an upgrade to 9.1.0 wrote its own format and failed."""
+    service.write(DUMP, "in the format of 8.1")
+    service.prove()
+    service.back_up()
+    fail_after_a_change(service)
+    assert service.engine.container
+    service.engine.container["State"]["StartedAt"] = "2020-01-01T00:00:00Z"
+    service.write(DUMP, WRITTEN_BY_THE_NEWER)
+    return service
+
+
+def restored(restore: Call, service: Service, **changes: Any) -> dict[str, Any]:
+    newer = [{"name": "valkey", "container": "valkey", "files": [CONFIG, FRAGMENT], "version": "9.1.0"}]
+    return restore(services=newer, **changes)
+
+
+def test_after_a_failed_upgrade_the_data_of_the_backup_goes_back(upgraded: Service, restore: Call) -> None:
+    planned = restored(restore, upgraded, failure=FAILURE, backup=1, restore_data=True, check_mode=True)
+    assert planned["restored"]
+    assert upgraded.read(DUMP) == WRITTEN_BY_THE_NEWER
+    answer = restored(restore, upgraded, failure=FAILURE, backup=1, restore_data=True)
+    assert answer["restored"], answer
+    assert upgraded.read(DUMP) == "in the format of 8.1"
+    assert answer["data"]["number"] == 1
+    (kept,) = answer["data"]["kept"]
+    assert (Path(kept) / "dump.rdb").read_text() == WRITTEN_BY_THE_NEWER
+    assert answer["done"][0].startswith("data of backup 1 of ")
+    # Nothing wrote while the directories were renamed.
+    assert ("container", "stop", "valkey") in upgraded.engine.commands
+
+
+def test_without_the_sites_consent_the_service_is_stopped_and_the_command_is_named(
+    upgraded: Service, restore: Call
+) -> None:
+    answer = restored(restore, upgraded, failure=FAILURE, backup=1)
+    assert not answer["restored"]
+    assert upgraded.read(DUMP) == WRITTEN_BY_THE_NEWER
+    assert upgraded.engine.container
+    assert upgraded.engine.container["State"]["Status"] == "exited"
+    command = (
+        "playbooks/rollback.yml --limit valkey -e core_restore_point=1 -e core_backup=1 -e rollback_data_of=valkey"
+    )
+    assert command in answer["refusal"]
+
+
+def test_a_backup_that_the_plan_did_not_rely_on_is_not_used_by_itself(upgraded: Service, restore: Call) -> None:
+    answer = restored(restore, upgraded, failure=FAILURE, restore_data=True)
+    assert not answer["restored"]
+    assert "-e core_backup=1" in answer["refusal"]
+    assert upgraded.read(DUMP) == WRITTEN_BY_THE_NEWER
+
+
+def test_without_a_backup_everything_is_as_before(upgraded: Service, restore: Call) -> None:
+    upgraded.backups.archive(1).unlink()
+    answer = restored(restore, upgraded, failure=FAILURE, backup=1, restore_data=True)
+    assert not answer["restored"]
+    assert "restore a backup of the data and deploy the older version" in answer["refusal"]
+
+
+def test_data_that_the_older_version_reads_is_kept(upgraded: Service, restore: Call) -> None:
+    same = [{"name": "valkey", "container": "valkey", "files": [CONFIG, FRAGMENT], "version": "8.1.9"}]
+    answer = restore(services=same, failure=FAILURE, backup=1, restore_data=True)
+    assert answer["restored"]
+    assert answer["data"] == {}
+    assert upgraded.read(DUMP) == WRITTEN_BY_THE_NEWER
+
+
+def test_a_damaged_backup_is_named_and_nothing_is_put_back(upgraded: Service, restore: Call) -> None:
+    archive = upgraded.backups.archive(1)
+    archive.write_bytes(archive.read_bytes()[:-8] + b"damaged!")
+    answer = restored(restore, upgraded, failure=FAILURE, backup=1, restore_data=True)
+    assert answer["failed"]
+    assert "backup 1 of valkey is damaged and is not used" in answer["msg"]
+    assert upgraded.read(DUMP) == WRITTEN_BY_THE_NEWER
+    assert upgraded.read(CONFIG) == "maxmemory 2gb\n"
+    assert upgraded.points.rollback() == {}
+
+
+def test_by_hand_the_data_goes_back_with_consent_also_if_the_same_state_runs(service: Service, restore: Call) -> None:
+    service.write(DUMP, "backed up")
+    service.prove()
+    service.back_up()
+    service.write(DUMP, "written since")
+    assert not restore()["restored"]
+    shown = begin(restore, restore_data=True, check_mode=True)["services"]["valkey"]["target_backup"]
+    assert shown["number"] == 1
+    answer = restore(restore_data=True)
+    assert answer["restored"]
+    assert service.read(DUMP) == "backed up"
+    assert [Path(kept).joinpath("dump.rdb").read_text() for kept in answer["data"]["kept"]] == ["written since"]
+
+
+def test_by_hand_data_of_another_version_is_refused(service: Service, restore: Call) -> None:
+    service.write(DUMP, "backed up")
+    service.prove()
+    assert "There is no backup of version 8.1.8" in restore(restore_data=True)["refusal"]
+    service.version = "9.1.0"
+    service.back_up("sha256:new")
+    answer = restore(restore_data=True, backup=1)
+    assert "backup 1 of valkey is of version 9.1.0, and restore point 1 runs 8.1.8" in answer["msg"]
+    assert "There is no backup of version 8.1.8" in restore(restore_data=True)["refusal"]
+
+
+@pytest.mark.parametrize("moment", ["before the renames", "between them", "after them"])
+def test_a_return_of_data_that_was_killed_is_completed(
+    upgraded: Service, restore: Call, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    def killed(_moves: object) -> list[str]:
+        raise KeyboardInterrupt
+
+    real = core_restore.swap
+    monkeypatch.setattr(core_restore, "swap", killed)
+    with pytest.raises(KeyboardInterrupt):
+        restored(restore, upgraded, failure=FAILURE, backup=1, restore_data=True)
+    monkeypatch.setattr(core_restore, "swap", real)
+    (move,) = core_restore.Move.of(upgraded.points.rollback()["data"]["moves"])
+    if moment != "before the renames":
+        Path(move.live).rename(move.aside)
+    if moment == "after them":
+        Path(move.staged).rename(move.live)
+    assert is_half_moved(upgraded.points.rollback()) is (moment != "after them")
+    answer = restored(restore, upgraded, failure="It was interrupted.", complete=True)
+    assert answer["restored"], answer
+    assert upgraded.read(DUMP) == "in the format of 8.1"
+    assert (Path(move.aside) / "dump.rdb").read_text() == WRITTEN_BY_THE_NEWER
+    assert answer["data"]["kept"] == [move.aside]
+
+
+def test_the_list_verifies_the_backups(service: Service, restore: Call) -> None:
+    service.write(DUMP, "backed up")
+    service.prove()
+    service.back_up()
+    service.back_up()
+    archive = service.backups.archive(1)
+    archive.write_bytes(archive.read_bytes()[:-8] + b"damaged!")
+    rows = restore("listed")["services"]["valkey"]["backups"]
+    assert [row["damage"] for row in rows] == ["", ""]
+    found = restore("listed", verify_backups=True)["services"]["valkey"]
+    assert [row["verified"] for row in found["backups"]] == [False, True]
+    assert "backup 1 of valkey is damaged" in found["damaged"][0]

@@ -140,7 +140,15 @@ def test_an_interrupted_return_is_known_and_can_be_completed(service: Service) -
     point = service.prove()
     change(service)
     declared = fragment_digest(service.root, point.subject)
-    marker = {"point": 1, "run": "r1", "began": "now", "failure": "why", "declared": declared, "by_hand": False}
+    marker = {
+        "point": 1,
+        "run": "r1",
+        "began": "now",
+        "failure": "why",
+        "declared": declared,
+        "by_hand": False,
+        "data": {},
+    }
     service.points.begin_rollback(marker)
     # Killed after the first file.
     service.write(CONFIG, "maxmemory 1gb\n")

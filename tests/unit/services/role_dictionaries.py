@@ -7,6 +7,7 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.controller.templates import render
 from ansible.module_utils.services.record import Record, Site, build_record
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import filter_loader
@@ -32,6 +33,15 @@ def record(role: str, host: str = "", **site: Any) -> Record:
         Site.of(templar.template(variables["core_site"])),
         role,
     )
+
+
+def configuration(role: str, template: str, version: str, **site: Any) -> str:
+    """A configuration file of a role for a version of its image, on a site that sets `site` and nothing else."""
+    image = {"core_image": {"version": version}}
+    variables = {**_variables(role), "inventory_hostname": role, "hostvars": {}, **image, **site}
+    loader = DataLoader()
+    source = ROOT / "roles" / role / "templates/config" / template
+    return render(source, Templar(loader, variables=variables), loader, variables)
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.controller.variables import SWITCHES, Variable, read_variables
-from role_dictionaries import ROOT, SERVICES, record
+from role_dictionaries import ROOT, SERVICES, configuration, record
 
 PROFILES = ("fast", "balanced", "durable")
 
@@ -58,3 +58,24 @@ def test_durable_acknowledges_nothing_before_it_is_on_the_disk() -> None:
         "questdb_commit_mode": "sync",
         "clickhouse_fsync_after_insert": True,
     }
+
+
+FORCED = "<fsync_after_insert>1</fsync_after_insert>"
+
+
+@pytest.mark.parametrize(
+    ("profile", "version", "is_forced"),
+    [
+        ("durable", "24.9.3.128", True),
+        ("durable", "21.1.0", True),
+        # The release that Debian packages does not know it.
+        ("durable", "18.16.1", False),
+        ("balanced", "24.9.3.128", False),
+        ("fast", "24.9.3.128", False),
+    ],
+)
+def test_clickhouse_gets_its_setting_only_where_it_is_known(profile: str, version: str, is_forced: bool) -> None:
+    text = configuration("clickhouse", "server.xml.j2", version, core_durability=profile)
+    assert "<mark_cache_size>" in text
+    assert (FORCED in text) is is_forced
+    assert ("fsync" in text) is is_forced

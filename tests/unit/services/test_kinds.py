@@ -21,6 +21,7 @@ MEANING: dict[str, list[tuple[Any, Any]]] = {
     "any": [({"a": 1}, {"a": 1})],
     "text": [("a b", "a b"), ("", "")],
     "word": [("a b", "a b"), (True, "true"), (1024, "1024")],
+    "command": [(["systemctl", "restart", "docker"], ["systemctl", "restart", "docker"]), (["wait", 5], ["wait", "5"])],
     "hooks": [
         ({"on_failure": ["mail", 1], "after_deploy": "a.yml"}, {"on_failure": ["mail", "1"], "after_deploy": "a.yml"})
     ],
@@ -118,6 +119,7 @@ MEANING: dict[str, list[tuple[Any, Any]]] = {
 
 # Kind → values of the right type for a variable of the kind, mostly, that mean nothing.
 NONSENSE: dict[str, list[Any]] = {
+    "command": ["systemctl restart docker", [], [""], [["a"]], {}, 5],
     "hooks": ["notify", [], {"before": ["true"]}, {"before_deploy": []}, {"on_failure": "notify"}, {"on_failure": {}}],
     "boolean": ["perhaps", "", 2, [], {}],
     "port": [0, -1, 65536, "many", "", "80 80", 1.5, True, [], {}],

@@ -46,6 +46,7 @@ def stack(**variables: Any) -> Stack:
         "kinds": list(KINDS),
         "disruptive": False,
         "engine_restart": False,
+        "engine_command": ["systemctl", "restart", "docker"],
         "durability": "balanced",
         "records": 10,
         "budgets": {},

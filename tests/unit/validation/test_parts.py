@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -191,18 +192,40 @@ def test_only_what_exceeds_the_noise_of_enough_runs_is_a_finding(
     assert (performance.slower_than(p50, runs(*earlier), 100) is not None) is is_slower
 
 
+def reports(folder: Path, documents: dict[str, str]) -> Any:
+    """A stack with these reports: the name of a folder → the text of its report.json."""
+    for name, text in documents.items():
+        (folder / name).mkdir()
+        (folder / name / "report.json").write_text(text, encoding="utf-8")
+    return SimpleNamespace(settings=SimpleNamespace(reports=folder), shared={})
+
+
+def report(started: str, *services: str) -> str:
+    """The text of a report with a measurement of each of the services."""
+    row = {"operation": "publish", "throughput_per_s": 1, "p50_ms": 1, "p95_ms": 1, "p99_ms": 1}
+    rows = [{**row, "service": service} for service in services]
+    return json.dumps({"run": {"started": started}, "performance": rows})
+
+
+def started(stack: Any, service: str = "nats") -> list[str]:
+    return [one["started"] for one in performance.earlier_runs(stack, service, "publish")]
+
+
 def test_earlier_reports_are_read_oldest_first_and_broken_ones_left_out(tmp_path: Path) -> None:
-    row = {"service": "nats", "operation": "publish", "throughput_per_s": 1, "p50_ms": 1, "p95_ms": 1, "p99_ms": 1}
-    for name, text in {
-        "2": json.dumps({"run": {"started": "2"}, "performance": [row]}),
-        "1": json.dumps({"run": {"started": "1"}, "performance": [row]}),
-        "3": "{",
-    }.items():
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "report.json").write_text(text, encoding="utf-8")
+    stack = reports(tmp_path, {"2": report("2", "nats"), "1": report("1", "nats"), "3": "{"})
     (tmp_path / "latest").symlink_to(tmp_path / "2")
-    assert [one["started"] for one in performance.earlier_runs(tmp_path, "nats", "publish")] == ["1", "2"]
-    assert performance.earlier_runs(tmp_path / "none", "nats", "publish") == []
+    assert started(stack) == ["1", "2"]
+    assert started(reports(tmp_path / "none", {})) == []
+
+
+def test_runs_that_measured_nothing_take_the_place_of_none_that_did(tmp_path: Path) -> None:
+    measured = {f"{number:02}": report(f"{number:02}", "nats") for number in range(12)}
+    # Reports of core.yml, and of a validation that was limited to another service.
+    others = {f"{number:02}": report(f"{number:02}") for number in range(20, 29)}
+    last = {"40": report("40", "valkey")}
+    stack = reports(tmp_path, {**measured, **others, **last})
+    assert started(stack) == list(measured)[-performance.EARLIER :]
+    assert started(stack, "valkey") == ["40"]
 
 
 def test_an_unsigned_token_says_so() -> None:
