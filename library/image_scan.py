@@ -9,7 +9,7 @@ module: image_scan
 short_description: Scan images for known vulnerabilities
 version_added: "1.0.0"
 description:
-  - Has Grype compare the documents of M(image_sbom) with its database, in a container without a network, and writes a
+  - Has Grype compare the documents of C(image_sbom) with its database, in a container without a network, and writes a
     report for each image and a page with the counts by severity and the age of the database.
   - A report is kept while the document, the database and the version of Grype are the same.
   - Without a database, the page says that nothing was scanned, and reports of earlier scans are removed.
