@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A site of its own for faults that stop or damage a service."""
+"""A separate site for faults that stop or damage a service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from site_under_test import Site, docker, only_one
 
 SERVICES = ("nats", "valkey", "authn", "opa")
 FOLDER = Path("/var/tmp/trade2026-validation")
-# The one that follows from the site's number would be too high.
+# The offset that is derived from the site's number would be too high.
 PORT_OFFSET = 19650
 # Size of the file system that the data of Valkey is on, so that it can be filled.
 DISK = "48m"

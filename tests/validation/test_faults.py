@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Broken on purpose, one at a time: each fault is found by the right test, with a message that names the cause."""
+"""One deliberate fault at a time: each is found by the right test, with a message that names the cause."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ def edited(site: Site, service: str, file: Path, change: Callable[[str], str]) -
 
 
 def wait_running(site: Site, service: str) -> None:
-    """Until the service listens again; its health check may fail because of the fault."""
+    """Wait until the service listens again; its health check may fail because of the fault."""
     port = site.port({"valkey": 6379, "opa": 8181}[service])
     limit = time.monotonic() + 60
     while True:
-        # Docker's proxy accepts at once; a byte back, or the wait for one, means that the service is there.
+        # Docker's proxy accepts at once; only a reply, or a timeout of the read, shows that the service is listening.
         with socket.create_connection((HOST, port), 5) as stream:
             stream.settimeout(0.3)
             try:
@@ -178,7 +178,7 @@ def corrupted_file(site: Site) -> Iterator[None]:
     finally:
         docker("stop", name)
         for path in copy.rglob("*.aof"):
-            # Into the file that is there, so that it keeps its owner.
+            # Into the existing file, so that it keeps its owner.
             (data / path.relative_to(copy)).write_bytes(path.read_bytes())
         shutil.rmtree(copy)
         docker("start", name)
@@ -211,7 +211,7 @@ def full_volume(site: Site) -> Iterator[None]:
 
 
 def refusal(connection: Any) -> str:
-    """Why a write is refused; empty if it is not."""
+    """Why a write is refused; empty if it succeeds."""
     try:
         connection.set("fault", "x" * 8192)
     except valkey.ResponseError as error:
@@ -221,7 +221,7 @@ def refusal(connection: Any) -> str:
 
 @contextmanager
 def lost_record(site: Site) -> Iterator[None]:
-    """Somebody removes one record between its acknowledgement and the check, as a lost write would look."""
+    """Remove one record between its acknowledgement and the check, to simulate a lost write."""
     done = threading.Event()
 
     def remove() -> None:
@@ -253,7 +253,7 @@ def ignoring_connections(work: Callable[[], None]) -> Callable[[], None]:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is broken, the tests that look for it, the one that finds it, and what its message must name."""
+    """A fault, the tests that are run, the test that must find it, and what its message must name."""
 
     breaking: Callable[[Site], AbstractContextManager[None]]
     kinds: list[str]
