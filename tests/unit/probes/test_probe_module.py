@@ -188,7 +188,8 @@ def test_a_late_slice_names_the_whole_ready_timeout(docker: Path, probe: Answer,
     container(docker, resp[1], health="starting")
     answer = probe(slice_s=10, ready_timeout_s=60, spent_s=59.9)
     assert "is not healthy yet (starting) after 60 s" in answer["msg"]
-    assert 60 < answer["waited_s"] < 70
+    # Includes what the earlier slices took.
+    assert answer["waited_s"] > 60
 
 
 def test_a_slice_ends_with_what_is_waited_for(docker: Path, probe: Answer, resp: tuple[Resp, int]) -> None:
