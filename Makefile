@@ -134,7 +134,8 @@ integration: venv-test docker test-deps ## Run the integration tests on real con
 
 .PHONY: test-engines
 test-engines: venv-test docker test-deps ## Run a small site on the Docker engines of Debian 12, 13 and unstable (ARGS=)
-	pytest tests/integration/engines --every-engine -v --durations=10 $(ARGS)
+	pytest $(if $(filter tests/%,$(ARGS)),,tests/integration/engines tests/integration/images/test_bundle.py) --every-engine -v \
+	    --durations=10 $(ARGS)
 
 .PHONY: test-setup
 test-setup: venv-test docker ## Run `make core` on fresh systems (Debian 12 and 13, Ubuntu 24.04) as a user who is not root (ARGS=)

@@ -122,11 +122,13 @@ deployed:
   type: bool
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deployment.journal import FOLDER
+from ansible.module_utils.images.vulnerabilities import INDEX, NOT_SCANNED, in_one_line
 from ansible.module_utils.report import REPORTS
 from ansible.module_utils.report.machine import add_running_state
 from ansible.module_utils.report.store import Store, StoreError
@@ -136,6 +138,7 @@ from ansible.module_utils.shared.masking import Mask, mask_tree, secrets_below
 def completed(params: dict[str, Any], store: Store) -> dict[str, Any]:
     """The document with running state and history, without secrets."""
     document = add_running_state(params["document"], params["containers"])
+    document["machine"]["vulnerabilities"] = known_vulnerabilities(Path(params["root"], "docs/sbom") / INDEX)
     earlier = store.documents()
     document["history"] = [entry for _name, content in earlier for entry in content["history"]]
     for row in document.get("performance") or []:
@@ -151,6 +154,16 @@ def completed(params: dict[str, Any], store: Store) -> dict[str, Any]:
             test["log"] = mask("\n".join(test["log"])).splitlines()
     masked: dict[str, Any] = mask_tree(document, mask)
     return masked
+
+
+def known_vulnerabilities(index: Path) -> str:
+    """What the last run of playbooks/sbom.yml found, or that it scanned nothing."""
+    try:
+        return in_one_line(json.loads(index.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return NOT_SCANNED
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"not known: {index} is damaged; run playbooks/sbom.yml again"
 
 
 def previous(row: dict[str, Any], machine: str, earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:

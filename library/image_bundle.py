@@ -81,6 +81,7 @@ from ansible.module_utils.images.context import read_context
 from ansible.module_utils.images.lock import read_lock, read_verified
 from ansible.module_utils.images.plan import Archived, ImageError
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.fs import explain
 
 
 def entries(docker: Docker, params: dict[str, Any]) -> dict[str, Archived]:
@@ -174,7 +175,7 @@ def main() -> None:
     except (ImageError, DockerError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}; image_bundle_folder must be writable and have room")
+        module.fail_json(msg=f"{explain(error)} (image_bundle_folder is written there)")
     manifest = folder / MANIFEST
     module.exit_json(
         changed=changed,

@@ -88,7 +88,7 @@ from ansible.module_utils.images.plan import ImageError
 from ansible.module_utils.images.sbom import Input, Provenance, components, describes, inputs, report
 from ansible.module_utils.images.signature import signer_of
 from ansible.module_utils.shared.docker import Docker, DockerError
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import explain, write_file
 from ansible.module_utils.shared.ownership import Ownership
 
 PAGE = "README.md"
@@ -256,7 +256,7 @@ def main() -> None:
     except (ImageError, DockerError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}; the folder must be writable and have room")
+        module.fail_json(msg=explain(error))
     module.exit_json(changed=bool(stale) or changed, written=stale, components=counts)
 
 

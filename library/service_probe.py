@@ -221,6 +221,7 @@ from ansible.module_utils.probes.service import probe_service
 from ansible.module_utils.restore.points import RestoreError, Subject
 from ansible.module_utils.restore.record import Keep, Recorder
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.fs import explain
 
 SERVICE = {
     "name": {"type": "str", "required": True},
@@ -360,11 +361,11 @@ def main() -> None:
     try:
         record(module, answers)
     except (RestoreError, DockerError, OSError) as error:
-        failures.append(f"a restore point cannot be recorded: {error}")
+        failures.append(f"a restore point cannot be recorded: {explain(error)}")
     try:
         problems = note(module, answers)
     except (AuditError, JournalError, OSError) as error:
-        module.fail_json(msg=f"the journal cannot be written: {error}", services=answers, problems=[])
+        module.fail_json(msg=f"the journal cannot be written: {explain(error)}", services=answers, problems=[])
     if failures:
         module.fail_json(msg="\n".join(failures), services=answers, problems=problems)
     if problems:

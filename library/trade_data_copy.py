@@ -144,6 +144,7 @@ from ansible.module_utils.data_copy.in_use import Places, containers_using, proc
 from ansible.module_utils.data_copy.plan import DataSet, Plan, make_plan, space_problems
 from ansible.module_utils.data_copy.tree import DataCopyError
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.sizes import human
 
 
@@ -254,9 +255,7 @@ def main() -> None:
     except (DataCopyError, DockerError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(
-            msg=f"{error.filename}: {error.strerror}. Run as root; the next run continues where this one stopped."
-        )
+        module.fail_json(msg=f"{explain(error)}. The next run continues the copy where it stopped.")
     if "problems" in result:
         remedy = "Stop both platforms (`docker compose stop`) where they run, remove the other causes, and run again."
         message = "\n- ".join(["The data cannot be copied now:", *result["problems"]])

@@ -23,7 +23,7 @@ from typing import Any
 
 from ansible.module_utils.deployment import audit
 from ansible.module_utils.deployment.model import Operation, digest
-from ansible.module_utils.shared.fs import write_all
+from ansible.module_utils.shared.fs import explain, write_all
 
 FOLDER = Path(".trade2026")
 # What a user types to take over a lock that cannot be read.
@@ -288,7 +288,7 @@ class Journal:
             self._audit(self.progress(), "failed" if failed or problems else "ok", failed)
         except (OSError, audit.AuditError) as error:
             # The lock is released anyway: otherwise the next run would assume that this one is still under way.
-            problems.append(f"machine: the end of the run could not be recorded: {error}")
+            problems.append(f"machine: the end of the run could not be recorded: {explain(error, self.current)}")
         with contextlib.suppress(FileNotFoundError):
             self.current.replace(self.previous)
         self.lock.unlink()

@@ -20,6 +20,8 @@ from ansible.module_utils.shared.docker import Docker, Runner
 
 # Lines of a failed build's output that a message repeats.
 TAIL = 12
+# Docker colours the errors of a build step.
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # What a copy of migrated sources leaves out: caches that Python wrote, and wheels for another Python.
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "wheels", ".git")
 
@@ -69,6 +71,16 @@ def labels(title: str, version: str, source: str, built_from: str) -> dict[str, 
         SOURCE_LABEL: source,
         "com.trade2026.image.built-from": built_from,
     }
+
+
+def _remedy(output: str) -> str:
+    """What to do about a failed build, where its output tells."""
+    if "no space left on device" in output.lower():
+        return (
+            "\nDo: free some space on the disk with Docker's images (`docker info --format '{{.DockerRootDir}}'` names "
+            "the folder, `docker image prune` removes unused layers), then run again"
+        )
+    return ""
 
 
 def write_recipe(folder: Path, files: Mapping[str, str]) -> None:
@@ -163,10 +175,11 @@ class ImageBuilder:
         code, out, err = self._docker.attempt(*build.words(self._settings.network))
         build.log.write_text(out + err, encoding="utf-8")
         if code != 0:
-            said = "\n".join([line for line in (out + err).splitlines() if line.strip()][-TAIL:])
+            output = COLOURS.sub("", out + err)
+            said = "\n".join([line for line in output.splitlines() if line.strip()][-TAIL:])
             raise ImageError(
                 f"image {build.reference} could not be built. "
-                f"The whole output is in {build.log} on this machine; it ends with:\n{said}"
+                f"The whole output is in {build.log} on this machine; it ends with:\n{said}{_remedy(output)}"
             )
 
     def _present(self, reference: str) -> bool:

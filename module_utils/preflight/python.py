@@ -21,6 +21,7 @@ PACKAGES = {
     "requests": "requests",
     "valkey": "valkey",
     "yaml": "PyYAML",
+    "zstandard": "zstandard",
 }
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.report.document import history_entry
-from ansible.module_utils.shared.fs import sync
+from ansible.module_utils.shared.fs import explain, sync
 
 LATEST = "latest"
 PAGE, DATA, JUNIT = "report.html", "report.json", "junit.xml"
@@ -89,7 +89,7 @@ class Store:
             removed = self._prune(target, keep)
             sync(self.folder)
         except OSError as error:
-            raise StoreError(f"the report cannot be written to {self.folder}: {error.strerror or error}") from error
+            raise StoreError(f"the report cannot be written: {explain(error, self.folder)}") from error
         return Stored(target, latest, removed)
 
     def _free(self, started: str) -> Path:

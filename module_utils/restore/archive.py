@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The data directories of a service as one compressed tar archive: list, pack, read, unpack.
 
-The archive is an ordinary one, which `tar xzf` reads. The members' hashes, owners and modes are returned for a
+The archive is an ordinary one, which `tar --zstd -xf` reads. The members' hashes, owners and modes are returned for a
 manifest. An archive that does not match its manifest is not used. Extended attributes and ACLs are not kept.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import os
 import stat
 import tarfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,6 +87,17 @@ class Listing:
         return (seen for seen in self.entries.values() if stat.S_ISREG(seen.st_mode))
 
 
+def zstandard() -> Any:
+    """The package; raises RestoreError if it is missing."""
+    try:
+        import zstandard
+    except ImportError:
+        raise RestoreError(
+            "the Python package zstandard is missing; run `make setup`, or install requirements/run.txt there"
+        ) from None
+    return zstandard
+
+
 def outermost(directories: Iterable[str]) -> list[str]:
     """The directories without those that are below another one."""
     return [
@@ -121,9 +130,10 @@ def pack(root: Path, listing: Listing, stream: IO[bytes]) -> list[Member]:
     """Write the listed entries to the stream as an archive. Raises OSError for what cannot be read or written."""
     members: list[Member] = []
     first: dict[tuple[int, int], str] = {}
+    compressor = zstandard().ZstdCompressor(level=COMPRESSION, write_checksum=True)
     with (
-        gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=COMPRESSION, filename="", mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        compressor.stream_writer(stream, closefd=False) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT, bufsize=fs.BLOCK) as tar,
     ):
         for path, seen in listing.entries.items():
             inode = (seen.st_dev, seen.st_ino)
@@ -183,8 +193,8 @@ def contents(archive: Path, sha256: str, members: Sequence[Member]) -> Iterator[
     """
     with _explained(), archive.open("rb") as file:
         raw = _Hashed(file)
-        with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:  # type: ignore[call-overload]
-            with tarfile.open(fileobj=unpacked, mode="r|") as tar:
+        with zstandard().ZstdDecompressor().stream_reader(raw, closefd=False) as unpacked:
+            with tarfile.open(fileobj=unpacked, mode="r|", bufsize=fs.BLOCK) as tar:
                 for member in members:
                     header = tar.next()
                     if header is None:
@@ -205,7 +215,7 @@ def _explained() -> Iterator[None]:
     """Turn the errors of a damaged archive into a RestoreError."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+    except (zstandard().ZstdError, tarfile.TarError) as error:
         raise RestoreError(f"the archive cannot be read: {error}") from error
 
 

@@ -2,7 +2,7 @@
 """Backups: cold copies of a service's data directories, each with a manifest.
 
 BACKUPS/SERVICE/NUMBER/manifest.json   what the backup holds, with a hash of every file
-BACKUPS/SERVICE/NUMBER/data.tar.gz     the data directories
+BACKUPS/SERVICE/NUMBER/data.tar.zst    the data directories
 
 A backup is written to a temporary folder beside its final one and renamed, so that an incomplete one is never listed.
 """
@@ -30,7 +30,7 @@ from ansible.module_utils.shared.ownership import Ownership
 from ansible.module_utils.shared.sizes import human
 
 MANIFEST = "manifest.json"
-ARCHIVE = "data.tar.gz"
+ARCHIVE = "data.tar.zst"
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -77,8 +78,19 @@ def display_name(path: bytes) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def explain(error: OSError) -> str:
-    """A message that says what went wrong with a path, and what to do."""
+def explain(error: Exception, place: Path | str = "") -> str:
+    """A message that says what went wrong with a path, and what to do; `place` is for an error that names no path.
+
+    Any other error of this project is a message already.
+    """
+    if not isinstance(error, OSError):
+        return str(error)
+    number, what, where = error.errno or 0, error.strerror, error.filename or place
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        # Of a whole tree: (source, target, reason) of each file, of which only the text of the reason is left.
+        _source, where, what = error.args[0][0]
+        found = re.match(r"\[Errno (\d+)\] ([^:]+)", str(what))
+        number, what = (int(found[1]), found[2]) if found else (0, str(what))
     remedies = {
         errno.ENOSPC: "free some space there, then run again",
         errno.EDQUOT: "raise the quota or free some space there, then run again",
@@ -87,9 +99,8 @@ def explain(error: OSError) -> str:
         errno.EPERM: "make it accessible for the user that Ansible becomes (`lsattr` shows whether it is immutable)",
         errno.EIO: "the disk fails; look at the machine's kernel log",
     }
-    where = f"{error.filename}: " if error.filename else ""
-    what = error.strerror or type(error).__name__
-    return f"{where}{what}; {remedies.get(error.errno or 0, 'correct it, then run again')}"
+    remedy = remedies.get(number, "correct it, then run again")
+    return f"{where}: " * bool(where) + f"{what or str(error) or type(error).__name__}; {remedy}"
 
 
 # Walking.

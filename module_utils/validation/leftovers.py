@@ -41,6 +41,7 @@ def removed(_stack: Stack, service: Service) -> Passed:
         )
     if not names:
         return Passed("killed runs left nothing")
+    done = names[:MOST]
     more = f"; {len(names) - MOST} more are removed by the next runs" if len(names) > MOST else ""
-    shown = ", ".join(names[:5]) + (", …" if len(names[:MOST]) > 5 else "")
-    return Passed(f"{len(names[:MOST])} objects that killed runs left were removed: {shown}{more}")
+    shown = ", ".join(done[:5]) + (f" and {len(done) - 5} more" if len(done) > 5 else "")
+    return Passed(f"{len(done)} objects that killed runs left were removed: {shown}{more}", {"removed": len(done)})

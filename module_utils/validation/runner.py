@@ -67,9 +67,16 @@ def run_case(stack: Stack, case: Case) -> Result:
     except Exception as error:
         text = " ".join(str(error).split())
         failure = FailedError("; and ".join([f"{type(error).__name__}: {text}", *notes(error)]))
-        kind = NO_ANSWER if isinstance(error, OSError) else None
+        kind = kind_of(error)
     result = _result(case, status, started, begun, Passed(failure.message, failure.evidence))
     return explained(result, failure, kind, service)
+
+
+def kind_of(error: Exception) -> Kind | None:
+    """Why a client library raised an error of its own, as far as its type says."""
+    if isinstance(error, ConnectionRefusedError):
+        return Kind.REFUSED
+    return NO_ANSWER if isinstance(error, OSError) else None
 
 
 def cannot_answer(case: Case, service: Service) -> str:

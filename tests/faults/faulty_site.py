@@ -18,6 +18,8 @@ from typing import Any
 
 from site_under_test import PROJECT_ROOT, Run, Site, kill_with_children
 
+# Short, because a socket path below it must not exceed 107 bytes.
+BASE = Path("/var/tmp/trade2026-faults")
 ONLY = ("--limit", "valkey")
 CONFIG = "config/infrastructure/valkey/valkey.conf"
 FRAGMENT = "infrastructure/docker/services/valkey.yml"
@@ -47,7 +49,8 @@ class FaultyEngine:
     def create(self) -> None:
         """Start a new engine without images and containers."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        # It may be a file system of its own.
+        self.folder.mkdir(parents=True, exist_ok=True)
         # It holds the namespace while the engine is down.
         self._namespace = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
         own, new = Path("/proc/self/ns/net").readlink(), Path(f"/proc/{self._namespace.pid}/ns/net")

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +21,8 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.deployment.journal import this_run
 from ansible.module_utils.deployment.model import digest
-from faulty_site import CONFIG, CORE_FILE, FRAGMENT, LOCK, FaultySite, assert_refused, wait_until
-from site_under_test import kill_with_children, listing
+from faulty_site import BASE, CONFIG, CORE_FILE, FRAGMENT, LOCK, FaultyEngine, FaultySite, assert_refused, wait_until
+from site_under_test import PROJECT_ROOT, kill_with_children, listing
 
 quick = pytest.mark.quick
 
@@ -184,11 +185,57 @@ def test_a_disk_that_is_full_while_files_are_written(site: FaultySite, pages: in
         run = site.play(valkey_maxclients=4000 + pages)
     if run.code != 0:
         assert_refused(run, "No space left on device", "free some space")
-        assert site.started_at() == started
+        # With room for its files, the service is changed, and only the restore point or the report has no room.
+        assert site.started_at() == started or (pages > 4 and (site.root / CONFIG).read_bytes() != before[CONFIG])
     else:
         assert pages > 4
     site.converge()
     assert {file: (site.root / file).read_bytes() for file in before} == before
+
+
+TINY = """\
+ARG BASE_IMAGE
+FROM ${BASE_IMAGE}
+RUN dd if=/dev/zero of=/filling bs=1048576 count=48
+"""
+
+
+@pytest.fixture
+def small_engine(engine: FaultyEngine) -> Iterator[FaultyEngine]:
+    """An engine that has 32 MiB for its images."""
+    folder = BASE / "small"
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m,mode=755", "tmpfs", str(folder)], check=True)
+    small = FaultyEngine(folder)
+    try:
+        small.create()
+        yield small
+    finally:
+        small.remove()
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_is_full_while_an_image_is_built(small_engine: FaultyEngine, tmp_path: Path) -> None:
+    """The image of the recipe does not fit; with more room, the same run builds it."""
+    recipes = tmp_path / "recipes"
+    shutil.copytree(PROJECT_ROOT / "roles/image/files/packages", recipes)
+    (recipes / "valkey/Dockerfile").write_text(TINY, encoding="utf-8")
+    recipe = (recipes / "valkey/recipe.yml").read_text(encoding="utf-8")
+    (recipes / "valkey/recipe.yml").write_text(recipe.replace("from: debian13", "from: probe"), encoding="utf-8")
+    site = FaultySite(root=tmp_path / "root", number=1, variables={"image_recipe_folder": str(recipes)})
+    site.engine = small_engine
+    small_engine.load("localhost/trade2026/probe")
+    before = small_engine.docker("image", "ls", "--quiet")
+    run = site.play(playbook="playbooks/images.yml")
+    assert_refused(
+        run, "could not be built", "No space left on device", "free some space on the disk with Docker's images"
+    )
+    assert small_engine.docker("ps", "--all", "--quiet") == ""
+    assert small_engine.docker("image", "ls", "--quiet") == before
+    subprocess.run(["mount", "-o", "remount,size=256m", str(small_engine.folder)], check=True)
+    again = site.play(playbook="playbooks/images.yml")
+    assert again.code == 0, again.errors
+    assert "localhost/trade2026/valkey" in small_engine.docker("image", "ls", "--format", "{{.Repository}}")
 
 
 @quick

@@ -124,7 +124,7 @@ def test_data_goes_back_to_a_backup_and_what_was_there_is_kept(site: Site) -> No
     assert str(aside) in re.sub(r"\s+", "", run.output)
     listed = site.play(*folder, playbook="playbooks/restore_points.yml", core_verify_backups=True)
     assert listed.code == 0, listed.errors
-    assert re.search(rf"valkey +1 .* {backups}/1/data.tar.gz +verified$", listed.output, re.MULTILINE)
+    assert re.search(rf"valkey +1 .* {backups}/1/data.tar.zst +verified$", listed.output, re.MULTILINE)
     again = site.play(*folder)
     assert again.changed_hosts == set(), again.output
     assert site.started()["nats"] == others

@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from site_under_test import Site, docker
+from site_under_test import Site, docker, only_one
 
 SERVICES = ("nats", "valkey", "authn", "opa")
 FOLDER = Path("/var/tmp/trade2026-validation")
@@ -24,7 +24,14 @@ DISK = "48m"
 
 
 @pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
+def machine() -> Iterator[None]:
+    """A lock on the machine: a second run, from another clone, would remove the site of the first."""
+    with only_one(Path("/run/lock/trade2026-validation")):
+        yield
+
+
+@pytest.fixture(scope="session")
+def site(machine: None) -> Iterator[Site]:
     """Four services, Valkey with a password and its data on a small file system."""
     site = Site(FOLDER / "root", number=9, variables={"valkey_auth_enabled": True, "core_size": "small"})
     site.offset = PORT_OFFSET

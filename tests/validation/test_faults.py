@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import valkey
+from ansible.module_utils.probes.base import new_token
 from site_under_test import Site, docker, kill_with_children
 from validating import validate
 
@@ -320,7 +321,7 @@ def test_without_a_fault_nothing_is_found(site: Site) -> None:
     assert found.run.code == 0, found.run.errors
 
 
-def test_a_run_that_is_killed_leaves_nothing_that_fails_the_next(site: Site) -> None:
+def test_what_a_killed_run_left_does_not_fail_the_next_and_is_removed_a_day_later(site: Site) -> None:
     process = site.begin("--limit", "valkey", playbook="playbooks/validate.yml", core_validate_kinds=["performance"])
     limit = time.monotonic() + 60
     with client(site) as connection:
@@ -328,5 +329,18 @@ def test_a_run_that_is_killed_leaves_nothing_that_fails_the_next(site: Site) -> 
             assert time.monotonic() < limit
             time.sleep(0.05)
     kill_with_children(process)
-    found = validate(site, ["component"], "--limit", "valkey")
+    with client(site) as connection:
+        keys = [key.decode() for key in connection.scan_iter("trade2026-probe-*")]
+        assert keys
+        found = validate(site, ["component"], "--limit", "valkey")
+        assert found.failures == {}, found.failures
+        # Another run may still use them.
+        assert connection.exists(*keys) == len(keys)
+        # The time is in the name: as if the run had been killed two days ago.
+        old = [f"trade2026-probe-{new_token(time.time() - 48 * 3600)}-{number}" for number, _key in enumerate(keys)]
+        for key, name in zip(keys, old, strict=True):
+            connection.rename(key, name)
+        found = validate(site, ["component"], "--limit", "valkey")
+        assert connection.exists(*old) == 0
     assert found.failures == {}, found.failures
+    assert found.tests["component.valkey.leftovers"]["evidence"] == {"removed": len(keys)}

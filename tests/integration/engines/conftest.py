@@ -7,13 +7,12 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from image_tools import Registry, recipe_images
-from second_engine import SecondEngine, unpack
+from second_engine import RELEASES, Release, SecondEngine
 from site_under_test import Site, only_one
 
 # Short, because a socket path below it must not exceed 107 bytes.
@@ -23,33 +22,7 @@ SERVICES = ("nats", "valkey", "opa")
 LIMIT = f"--limit={','.join(SERVICES)}"
 
 
-@dataclass(frozen=True)
-class Release:
-    """An engine and a Compose, by the Debian release that has them, and how the engine stores images.
-
-    engine, compose: how the versions begin. newest_collection: with the newest community.docker in place of
-    the one that requirements.yml names.
-    """
-
-    engine_from: str
-    engine: str
-    compose_from: str
-    compose: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    newest_collection: bool = False
-
-
-CONTAINERD = {"features": {"containerd-snapshotter": True}}
 NEWEST = ["sid-containerd"]
-RELEASES = {
-    "bookworm": Release("bookworm", "20.10.", "trixie", "2.26."),
-    "trixie": Release("trixie", "26.1.", "trixie", "2.26."),
-    "trixie-containerd": Release("trixie", "26.1.", "trixie", "2.26.", CONTAINERD),
-    # Debian's unstable release has the newest versions.
-    "sid": Release("sid", "", "sid", ""),
-    "sid-containerd": Release("sid", "", "sid", "", CONTAINERD),
-    "sid-containerd-newest-collection": Release("sid", "", "sid", "", CONTAINERD, newest_collection=True),
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +71,7 @@ def newest_collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def target(request: pytest.FixtureRequest, official: dict[str, tuple[str, str]]) -> Iterator[Target]:
     """The engine with the images that a site builds from, and nothing deployed."""
     release = RELEASES[request.param]
-    engine = SecondEngine(BASE / "engine", unpack(release.engine_from), unpack(release.compose_from), release.settings)
+    engine = release.install(BASE / "engine")
     engine.start()
     try:
         engine.copy(*(reference for _name, reference in official.values()))

@@ -33,8 +33,9 @@ RECIPES: dict[str, dict[str, Any]] = {
 class Engine:
     """A fake engine that records the tags and arguments of builds."""
 
-    def __init__(self, fails: str = "") -> None:
+    def __init__(self, fails: str = "", says: str = "the compiler says why\n") -> None:
         self.fails = fails
+        self.says = says
         self.built: list[str] = []
         self.words: list[list[str]] = []
         self.contexts: list[dict[str, int]] = []
@@ -53,7 +54,7 @@ class Engine:
         )
         tag = words[words.index("--tag") + 1]
         if self.fails and self.fails in tag:
-            return 1, "Step 1/2\n", "the compiler says why\n"
+            return 1, "Step 1/2\n", self.says
         self.built.append(tag)
         return 0, "Successfully built\n", ""
 
@@ -94,6 +95,13 @@ def test_a_failed_build_names_the_log_and_ends_with_its_output(tmp_path: Path) -
         builder(Engine(fails="left"), tmp_path).ensure_recipe("left")
     assert "Step 1/2" in (tmp_path / "cache/log/left.log").read_text()
     assert list((tmp_path / "cache/build").iterdir()) == []
+
+
+def test_a_full_disk_is_named_with_what_to_do_and_without_colours(tmp_path: Path) -> None:
+    engine = Engine("left", "\x1b[91mdd: error writing '/x': No space left on device\n\x1b[0mRemoving container\n")
+    with pytest.raises(ImageError, match=r"No space left on device\n(.|\n)*Do: free some space on the disk") as error:
+        builder(engine, tmp_path).ensure_recipe("left")
+    assert "\x1b" not in str(error.value)
 
 
 def test_what_a_killed_run_left_is_not_used(tmp_path: Path) -> None:

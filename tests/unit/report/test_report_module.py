@@ -66,7 +66,34 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def parameters(root: Path, document: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"document": document, "secrets_root": str(root / "secrets"), "containers": {}, **more}
+    return {"document": document, "root": str(root), "secrets_root": str(root / "secrets"), "containers": {}, **more}
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        (None, "Not scanned: no database."),
+        ("{}", "not known: "),
+        (
+            json.dumps(
+                {
+                    "scanned": "2026-11-26T12:00:00+00:00",
+                    "built": "2026-11-20T06:00:00+00:00",
+                    "schema": "v6.1.9",
+                    "counts": {"Critical": 1, "High": 0, "Medium": 0, "Low": 2, "Negligible": 0, "Unknown": 0},
+                }
+            ),
+            "1 critical, 2 low at the scan on 2026-11-26 12:00 UTC, with a database 6 days old, out of date.",
+        ),
+    ],
+)
+def test_known_vulnerabilities_are_those_of_the_last_scan(tmp_path: Path, index: str | None, expected: str) -> None:
+    if index:
+        (tmp_path / "docs/sbom").mkdir(parents=True)
+        (tmp_path / "docs/sbom/vulnerabilities.json").write_text(index)
+    found = completed(parameters(tmp_path, sample_documents.smallest()), Store(tmp_path))
+    assert found["machine"]["vulnerabilities"].startswith(expected)
 
 
 @pytest.mark.usefixtures("engine")

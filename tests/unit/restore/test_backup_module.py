@@ -118,13 +118,13 @@ def test_the_service_is_started_again_if_the_copy_fails(
         assert status(service) == "exited"
         if failure == "interruption":
             core_backup.interrupted(15, None)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/backups/data.tar.gz")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/backups/data.tar.zst")
 
     monkeypatch.setattr(backups.archive, "pack", fail)
     if failure == "disk":
         answer = call(run="r1")
         assert answer["failed"]
-        assert "/backups/data.tar.gz: No space left on device; free some space there" in answer["msg"]
+        assert "/backups/data.tar.zst: No space left on device; free some space there" in answer["msg"]
         assert answer["started"]
     else:
         with pytest.raises(json.JSONDecodeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import io
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+import zstandard
 from ansible.module_utils.restore import archive, backups
 from ansible.module_utils.restore.backups import Backup, refuse_folder, why_not_fresh
 from ansible.module_utils.restore.data import Move, stage, swap
@@ -105,7 +107,9 @@ def test_the_manifest_lists_every_file_and_the_user_and_is_readable_by_root_only
 
 def test_the_archive_is_an_ordinary_one(service: Service) -> None:
     service.back_up()
-    with tarfile.open(service.backups.archive(1)) as tar:
+    packed = service.backups.archive(1).read_bytes()
+    unpacked = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed)).read()
+    with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
         assert f"{DATA}/dump.rdb" in tar.getnames()
 
 
@@ -219,7 +223,7 @@ def test_a_mount_in_the_data_is_refused_before_anything_is_unpacked(
 
 
 def truncate(place: Path) -> None:
-    os.truncate(place / "data.tar.gz", 100)
+    os.truncate(place / "data.tar.zst", 100)
 
 
 def truncate_and_record(place: Path) -> None:
@@ -229,9 +233,9 @@ def truncate_and_record(place: Path) -> None:
 
 
 def alter(place: Path) -> None:
-    data = bytearray((place / "data.tar.gz").read_bytes())
+    data = bytearray((place / "data.tar.zst").read_bytes())
     data[len(data) // 2] ^= 0x40
-    (place / "data.tar.gz").write_bytes(data)
+    (place / "data.tar.zst").write_bytes(data)
 
 
 def another_archive(place: Path) -> None:
@@ -252,7 +256,7 @@ def cut_the_manifest(place: Path) -> None:
 
 
 def remove_the_archive(place: Path) -> None:
-    (place / "data.tar.gz").unlink()
+    (place / "data.tar.zst").unlink()
 
 
 def remove_the_manifest(place: Path) -> None:
@@ -379,7 +383,7 @@ def test_a_partial_backup_of_a_killed_run_is_never_listed(service: Service) -> N
     service.back_up()
     half = service.backups.folder / ".2.abcd"
     half.mkdir()
-    (half / "data.tar.gz").write_text("half")
+    (half / "data.tar.zst").write_text("half")
     assert service.backups.numbers() == [1]
     assert service.back_up().number == 2
     assert not half.exists()

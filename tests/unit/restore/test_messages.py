@@ -91,7 +91,7 @@ def test_the_list_has_the_backups(damage: str, verified: bool, hashes: str) -> N
         "version": "8.1.8",
         "size": "1.0 MiB in 4 files",
         "archive_size": "300 B",
-        "archive": "/b/3/data.tar.gz",
+        "archive": "/b/3/data.tar.zst",
         "damage": damage,
         "verified": verified,
     }

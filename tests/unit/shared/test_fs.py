@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,22 @@ def test_holes_are_recognized_by_their_position(tmp_path: Path) -> None:
 )
 def test_a_display_name(name: bytes, text: str) -> None:
     assert fs.display_name(name) == text
+
+
+NO_SPACE = "No space left on device; free some space there, then run again"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a/file"), f"/a/file: {NO_SPACE}"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), f"/place: {NO_SPACE}"),
+        (shutil.Error([("/from", "/to", "[Errno 28] No space left on device: '/to'")]), f"/to: {NO_SPACE}"),
+        (shutil.Error([("/from", "/to", "not a file")]), "/to: not a file; correct it, then run again"),
+        (shutil.Error("one text"), "/place: one text; correct it, then run again"),
+        (OSError(), "/place: OSError; correct it, then run again"),
+        (ValueError("a text for people"), "a text for people"),
+    ],
+)
+def test_an_error_says_where_what_and_what_to_do(error: Exception, text: str) -> None:
+    assert fs.explain(error, "/place") == text

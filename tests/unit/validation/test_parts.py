@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.validation import document, host, kernel, namespace, performance, refusals
-from ansible.module_utils.validation.bridge import ProbeError
+from ansible.module_utils.validation.bridge import Kind, ProbeError
 from ansible.module_utils.validation.model import Case, FailedError, Passed, SkippedError
 from ansible.module_utils.validation.records import checksum, compare
-from ansible.module_utils.validation.runner import run_case
+from ansible.module_utils.validation.runner import kind_of, run_case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -271,6 +271,18 @@ def test_every_end_of_a_test_is_a_result() -> None:
     assert outcome(raising(ValueError("odd")))["message"] == "ValueError: odd"
     slow = outcome(lambda _stack, _service: threading.Event().wait(5))
     assert (slow["status"], slow["message"]) == ("failed", "no answer within 0.2 s")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ConnectionRefusedError(111, "refused"), Kind.REFUSED),
+        (TimeoutError("timed out"), Kind.TIMEOUT),
+        (ValueError("odd"), None),
+    ],
+)
+def test_a_refused_connection_is_not_taken_for_a_slow_service(error: Exception, kind: Kind | None) -> None:
+    assert kind_of(error) is kind
 
 
 def test_a_failed_test_is_reported_in_one_line() -> None:

@@ -231,6 +231,7 @@ def test_only_what_is_older_than_a_run_is_removed(
     first = leftovers.removed(stack, stack.services["nats"])
     assert first.message.startswith("2 objects that killed runs left were removed")
     assert first.message.endswith("1 more are removed by the next runs")
+    assert first.evidence == {"removed": 2}
     assert names["third"] in memory
     leftovers.removed(stack, stack.services["nats"])
     assert set(memory) == {names["running"], names["now"], "trade2026-probe-notes", "orders"}
