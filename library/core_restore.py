@@ -21,14 +21,6 @@ description:
     in any case without O(failure). The backup is unpacked and compared with its hashes beside the data directory before
     anything is changed. The present data is renamed, and never deleted.
 options:
-  root:
-    description: Folder of the deployment.
-    type: path
-    required: true
-  secrets_root:
-    description: Folder of the secrets.
-    type: path
-    required: true
   state:
     description: What to do.
     type: str
@@ -99,10 +91,6 @@ options:
   begin:
     description: The run that takes the lock with O(state=begun), as the action plugin passes it.
     type: dict
-  take_over:
-    description: The run that holds the lock and is known to have ended.
-    type: str
-    default: ""
 attributes:
   check_mode:
     description: Decides in the same way, and changes nothing.
@@ -110,6 +98,10 @@ attributes:
   diff_mode:
     description: Names the files that are put back, and shows no text, because they hold secrets.
     support: none
+extends_documentation_fragment:
+  - deployment
+  - deployment.secrets
+  - deployment.lock
 author: [Trade2026 founders (@trade2026)]
 """
 
