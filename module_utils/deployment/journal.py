@@ -342,11 +342,11 @@ class Journal:
     def _take(self, owner: Owner) -> bool:
         """Create the lock with its content in one step, so that a killed run leaves a whole lock or none."""
         new = self.folder / f"lock.new-{owner.run}"
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(owner)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
         try:
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(owner)) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
             os.link(new, self.lock)
         except (FileExistsError, FileNotFoundError):
             # The winner of two at once also removes what the loser wrote.

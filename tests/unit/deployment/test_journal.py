@@ -191,6 +191,16 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
     assert journal.owner() is None
 
 
+def test_a_full_disk_leaves_no_half_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        begun(tmp_path)
+    assert list((tmp_path / ".trade2026/journal").iterdir()) == []
+
+
 def test_a_run_that_lost_its_lock_is_stopped(tmp_path: Path) -> None:
     journal = begun(tmp_path, "first")
     journal.require("first")
