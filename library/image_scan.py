@@ -9,8 +9,8 @@ module: image_scan
 short_description: Scan images for known vulnerabilities
 version_added: "1.0.0"
 description:
-  - Has Grype compare the documents of M(image_sbom) with its database, in a container without a network, and writes a
-    report for each image and a page with the counts by severity and the age of the database.
+  - Grype compares the documents of C(image_sbom) with its database, in a container without a network. The module writes
+    a report for each image, and a page with the counts by severity and the age of the database.
   - A report is kept while the document, the database and the version of Grype are the same.
   - Without a database, the page says that nothing was scanned, and reports of earlier scans are removed.
 options:
@@ -25,7 +25,7 @@ options:
     default: {}
   database:
     description:
-      - The database; a file on the machine as C(grype db import) takes it, or the URL of a mirror's C(latest.json).
+      - The database; a file on the machine that C(grype db import) accepts, or the URL of a mirror's C(latest.json).
       - Empty means that there is none.
     type: str
     default: ''
@@ -41,9 +41,8 @@ attributes:
   check_mode:
     description: Reports the images that would be scanned with the database that the machine has.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -64,7 +63,7 @@ scanned:
   type: list
   elements: str
 lines:
-  description: The age of the database and what is known about each image, for people.
+  description: The age of the database and a line with the known vulnerabilities of each image.
   returned: success
   type: list
   elements: str
@@ -82,21 +81,21 @@ from ansible.module_utils.core.atomic import make_directories
 from ansible.module_utils.images.archive import seal
 from ansible.module_utils.images.plan import ImageError
 from ansible.module_utils.images.vulnerabilities import (
+    INDEX,
     NOT_SCANNED,
     Database,
     Vulnerability,
+    counts,
     page,
     report_name,
     summary,
     vulnerabilities,
 )
 from ansible.module_utils.shared.docker import Docker, DockerError
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import explain, write_file
 from ansible.module_utils.shared.ownership import Ownership
 
 PAGE = "VULNERABILITIES.md"
-# What was scanned with what: decides whether a report is current.
-INDEX = "vulnerabilities.json"
 IMPORTED = "imported"
 READABLE = Ownership(mode=0o644)
 SETTINGS = {
@@ -124,7 +123,7 @@ class Scanner:
         return self._docker.call(
             *(*command, "--security-opt=no-new-privileges", "--tmpfs=/tmp", *environment),
             *(f"--volume={mount}" for mount in mounts),
-            *(self._params["tool"]["reference"], "--quiet", *words),
+            *(self._params["tool"]["reference"], *words),
         )
 
     def ensure_database(self) -> bool:
@@ -133,6 +132,8 @@ class Scanner:
         make_directories(self._cache)
         if "://" in source:
             before = self._state()
+            # What was imported from a file is replaced.
+            (self._cache / IMPORTED).unlink(missing_ok=True)
             trust = "/etc/ssl/certs:/etc/ssl/certs:ro"
             self.grype("db", "update", mounts=(make, trust), network="host", GRYPE_DB_UPDATE_URL=source)
             return self._state() != before
@@ -217,22 +218,25 @@ class Scanner:
             database = Database(database.built, database.schema, datetime.fromisoformat(before["scanned"]))
         images = {name: entry for name, entry in before.get("images", {}).items() if self._report(name).is_file()}
         images |= {name: self.subject(name, mark(database)) for name in self._params["services"]}
-        content = {"scanned": database.scanned.isoformat(), "images": dict(sorted(images.items()))}
+        results = self.results(database, images)
+        content = {
+            "scanned": database.scanned.isoformat(),
+            "built": database.built.isoformat(),
+            "schema": database.schema,
+            "counts": counts(one for found in results.values() for one in found),
+            "images": dict(sorted(images.items())),
+        }
         changed = self._replace(INDEX, json.dumps(content, indent=2) + "\n")
-        return self._replace(PAGE, page(database, self.results(database), self.outdated(database))) or changed
+        outdated = [name for name in images if name not in results]
+        return self._replace(PAGE, page(database, results, outdated)) or changed
 
-    def results(self, database: Database) -> dict[str, tuple[Vulnerability, ...]]:
-        """Service → what is known about its image, by this database."""
-        images = self.index()["images"]
+    def results(self, database: Database, images: Mapping[str, Any]) -> dict[str, tuple[Vulnerability, ...]]:
+        """Service → what is known about its image, by this database. A limited run leaves the reports of others."""
         return {
             name: vulnerabilities(json.loads(self._report(name).read_text(encoding="utf-8")))
             for name, entry in images.items()
             if entry["database"] == mark(database)
         }
-
-    def outdated(self, database: Database) -> list[str]:
-        """Services whose report is by another database: a run may be limited to some."""
-        return [name for name, entry in self.index()["images"].items() if entry["database"] != mark(database)]
 
     def nothing(self, check: bool) -> bool:
         """Say that nothing was scanned, and remove older reports; true if that changed something."""
@@ -278,7 +282,10 @@ def run(scanner: Scanner, params: Mapping[str, Any], check: bool) -> dict[str, A
     changed = scanner.finish(database, stale) or changed
     now = datetime.now(UTC)
     lines = [f"database of {database.built:%Y-%m-%d %H:%M} UTC, {database.age(now)}"]
-    lines += [f"{service}: {summary(found)}" for service, found in sorted(scanner.results(database).items())]
+    lines += [
+        f"{service}: {summary(found)}"
+        for service, found in sorted(scanner.results(database, scanner.index()["images"]).items())
+    ]
     return {"changed": changed or bool(stale), "scanned": stale, "lines": lines}
 
 
@@ -300,7 +307,7 @@ def main() -> None:
     except (ImageError, DockerError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}; the folder must be writable and have room")
+        module.fail_json(msg=explain(error))
     module.exit_json(**result)
 
 

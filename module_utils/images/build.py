@@ -22,7 +22,7 @@ from ansible.module_utils.shared.docker import Docker, Runner
 TAIL = 12
 # Docker colours the errors of a build step.
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-# What a copy of migrated sources leaves out: traces of running Python, and wheels of another Python.
+# What a copy of migrated sources leaves out: caches that Python wrote, and wheels for another Python.
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "wheels", ".git")
 
 
@@ -31,7 +31,7 @@ class Settings:
     """How images are built.
 
     root: folder that build contexts are relative to. cache: downloads, logs and build folders. network: of the build
-    steps. mirror, security_mirror: Debian's, empty for those of the machine's own apt.
+    steps. mirror, security_mirror: Debian mirrors, empty for those of the machine's own apt.
     """
 
     root: Path
@@ -84,7 +84,7 @@ def _remedy(output: str) -> str:
 
 
 def write_recipe(folder: Path, files: Mapping[str, str]) -> None:
-    """Write a recipe's files. Modes follow from the content: a controller's drive may not keep them."""
+    """Write a recipe's files. Modes are derived from the content, because a controller's drive may not store them."""
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def write_recipe(folder: Path, files: Mapping[str, str]) -> None:
 
 
 class ImageBuilder:
-    """Builds images on this machine, each once, whatever runs beside it."""
+    """Builds images on this machine, each only once, even if other processes need it too."""
 
     def __init__(self, run: Runner, settings: Settings, recipes: Mapping[str, Mapping[str, Any]]) -> None:
         self._run = run
@@ -105,7 +105,7 @@ class ImageBuilder:
             (settings.cache / folder).mkdir(parents=True, exist_ok=True)
 
     def ensure_recipe(self, name: str) -> list[str]:
-        """Build a recipe's image and those that it is built on where they are missing; return what was built."""
+        """Build a recipe's image and its base images if they are missing; return what was built."""
         recipe = self._recipes[name]
         # Recipes that share a base run in parallel: the first builds the base, the others wait and reuse it.
         with self._only_one(name):
@@ -131,7 +131,7 @@ class ImageBuilder:
             return [*built, name]
 
     def ensure_application(self, choice: Choice, title: str) -> bool:
-        """Build the image of migrated sources where it is missing, on a base that is there; True when it was built."""
+        """Build the image of migrated sources if it is missing, on a base that exists; True if it was built."""
         with self._only_one(choice.service):
             if self._present(choice.reference):
                 return False
@@ -195,7 +195,7 @@ class ImageBuilder:
         return Fetch(self._run, recipe, folder, settings.cache, self._mirrors, settings.retries, settings.delay_s)
 
     def _mirrors(self) -> Mirrors:
-        """What the site says, else what the machine's own apt uses."""
+        """The mirrors that the site sets, else those that the machine's own apt uses."""
         own = find_mirrors(self._run)
         return Mirrors(self._settings.mirror or own.main, self._settings.security_mirror or own.security)
 

@@ -12,6 +12,8 @@ from typing import Any
 SEVERITIES = ("Critical", "High", "Medium", "Low", "Negligible", "Unknown")
 # Those that the page lists one by one.
 LISTED = SEVERITIES[:2]
+# What was scanned with what, and the counts; in the folder of the documents.
+INDEX = "vulnerabilities.json"
 NOT_SCANNED = "Not scanned: no database."
 # An older database is out of date for Grype, which then refuses to scan. Here it scans, and the page says so.
 MAX_AGE = timedelta(days=5)
@@ -109,6 +111,14 @@ def page(
     ]
     table = ["| vulnerability | severity | service | package | version | fixed in |", "|---|---|---|---|---|---|"]
     return "\n".join([*lines, *([*table, *rows] if rows else ["None known."])]) + "\n"
+
+
+def in_one_line(index: Mapping[str, Any]) -> str:
+    """What the last scan found, for the report of a run. `index` is what image_scan stored."""
+    scanned, built = (datetime.fromisoformat(index[key]) for key in ("scanned", "built"))
+    parts = [f"{index['counts'][severity]} {severity.lower()}" for severity in SEVERITIES if index["counts"][severity]]
+    age = Database(built, index["schema"], scanned).age(scanned)
+    return f"{', '.join(parts) or 'none known'} at the scan on {scanned:%Y-%m-%d %H:%M} UTC, with a database {age}."
 
 
 def report_name(service: str) -> str:

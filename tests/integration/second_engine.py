@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second Docker engine beside the machine's own: other programs, its own images, networks and containers.
+"""A second Docker engine next to the machine's own, with other programs and its own images, networks and containers.
 
-It runs in namespaces of its own, so that its bridges, firewall rules, mounts and processes end with it, even if the
+It runs in separate namespaces, so that its bridges, firewall rules, mounts and processes end with it, even if the
 tests are killed. Nothing in its network namespace reaches another machine.
 """
 
@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +73,12 @@ class SecondEngine:
 
     @property
     def enter(self) -> tuple[str, ...]:
-        """In front of a command: runs it in the engine's network namespace, where the published ports are."""
+        """Prefix of a command that runs in the engine's network namespace, where the published ports are."""
         assert self._process
         return ("nsenter", f"--net=/proc/{self._process.pid}/ns/net")
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start it, and wait until it answers."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self._install_client()
@@ -145,3 +146,35 @@ class SecondEngine:
     def images(self) -> set[str]:
         """Tags of all its images."""
         return set(self.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split())
+
+
+@dataclass(frozen=True)
+class Release:
+    """An engine and a Compose, by the Debian release that has them, and how the engine stores images.
+
+    engine, compose: how the versions begin. newest_collection: with the newest community.docker in place of
+    the one that requirements.yml names.
+    """
+
+    engine_from: str
+    engine: str
+    compose_from: str
+    compose: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    newest_collection: bool = False
+
+    def install(self, folder: Path) -> SecondEngine:
+        """This engine, not started yet. The folder's path must be short."""
+        return SecondEngine(folder, unpack(self.engine_from), unpack(self.compose_from), self.settings)
+
+
+CONTAINERD = {"features": {"containerd-snapshotter": True}}
+RELEASES = {
+    "bookworm": Release("bookworm", "20.10.", "trixie", "2.26."),
+    "trixie": Release("trixie", "26.1.", "trixie", "2.26."),
+    "trixie-containerd": Release("trixie", "26.1.", "trixie", "2.26.", CONTAINERD),
+    # Debian's unstable release has the newest versions, whatever they are.
+    "sid": Release("sid", "", "sid", ""),
+    "sid-containerd": Release("sid", "", "sid", "", CONTAINERD),
+    "sid-containerd-newest-collection": Release("sid", "", "sid", "", CONTAINERD, newest_collection=True),
+}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which upgrades can be taken back: each finding of module_utils/restore/classes.py that names an experiment, repeated.
+"""Which upgrades can be rolled back: repeat each experiment that module_utils/restore/classes.py names.
 
 The main job deploys the older release, clients store data, a backup is taken, the main job upgrades (its validate
-command and probes prove our configuration for the newer release), clients store more, and the main job goes back. Where
-the older release cannot read the data, the service is returned to the backup.
+command and probes verify the configuration for the newer release), clients store more, and the main job goes back.
+Where the older release cannot read the data, the service is returned to the backup.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from .stored_later import LATER, read_later, store_later
 EXPERIMENTS = [finding for finding in FINDINGS if finding.experiment and finding.service != "clickhouse"]
 PORTS = {"nats": 4222, "valkey": 6379, "questdb": 8812, "seaweedfs": 8333, "opensearch": 9200}
 PASSWORDS = {"questdb": "questdb/password", "seaweedfs": "seaweedfs/s3_secret"}
-# Newer release → what the older one says about its data.
+# Newer release → the older one's error about its data.
 REFUSALS = {
     Release("valkey", "9.1.2"): "Bad file format",
     Release("opensearch", "2.19.6"): "cannot downgrade a node",
     Release("opensearch", "3.9.0"): "indexCreatedVersionMajor is in the future",
 }
-# What a log says about a setting that a release no longer wants.
+# What a log says about a setting that a release no longer supports.
 UNWANTED = re.compile(
     r"deprecat|obsolete|no longer supported|unknown (option|setting|field)|unrecogni[sz]ed", re.IGNORECASE
 )
@@ -40,7 +40,7 @@ PATIENCE = {"core_ready_timeout_factor": 3, "core_probe_timeout_s": 30}
 
 
 def deploy(site: Site, release: Release, accept: bool = False) -> Run:
-    """Run the main job with a release of one service, which stays even if it fails; accept: whatever the table says."""
+    """Run the main job with a release of one service, without rollback; accept: whatever the table says."""
     variables = {"core_auto_rollback": False, "core_accept_no_rollback": [release.service] if accept else []}
     return site.play("--limit", release.service, **PATIENCE, **variables, **release.variables(BASE / "recipes"))
 
@@ -51,7 +51,7 @@ def endpoint(site: Site, service: str) -> Endpoint:
 
 
 def complaints(site: Site, service: str) -> list[str]:
-    """Lines of the service's log about settings that it no longer wants. Rows in docs/images.md."""
+    """Lines of the service's log about settings that it no longer supports; docs/images.md lists them."""
     return [line for line in docker_log(f"{site.prefix}{service}").splitlines() if UNWANTED.search(line)]
 
 
@@ -66,7 +66,7 @@ def everything_is_read(site: Site, service: str) -> bool:
 
 
 @pytest.mark.parametrize("finding", EXPERIMENTS, ids=lambda finding: "-".join((finding.service, *finding.experiment)))
-def test_the_way_back_is_as_the_table_says(site: Site, finding: Finding) -> None:
+def test_the_way_back_matches_the_table(site: Site, finding: Finding) -> None:
     service = finding.service
     older, newer = (Release(service, version) for version in finding.experiment)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Docker engines of Debian's releases, each with a site of three services on it."""
+"""The Docker engines of Debian's releases, each with a site of three services."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import shutil
 import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from image_tools import Registry, recipe_images
-from second_engine import SecondEngine, unpack
+from second_engine import RELEASES, Release, SecondEngine
 from site_under_test import Site, only_one
 
 # Short, because a socket path below it must not exceed 107 bytes.
@@ -23,38 +22,12 @@ SERVICES = ("nats", "valkey", "opa")
 LIMIT = f"--limit={','.join(SERVICES)}"
 
 
-@dataclass(frozen=True)
-class Release:
-    """An engine and a Compose, by the Debian release that has them, and how the engine stores images.
-
-    engine, compose: how the versions begin. newest_collection: with the newest community.docker in place of
-    the one that requirements.yml names.
-    """
-
-    engine_from: str
-    engine: str
-    compose_from: str
-    compose: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    newest_collection: bool = False
-
-
-CONTAINERD = {"features": {"containerd-snapshotter": True}}
 NEWEST = ["sid-containerd"]
-RELEASES = {
-    "bookworm": Release("bookworm", "20.10.", "trixie", "2.26."),
-    "trixie": Release("trixie", "26.1.", "trixie", "2.26."),
-    "trixie-containerd": Release("trixie", "26.1.", "trixie", "2.26.", CONTAINERD),
-    # Debian's unstable release has the newest versions, whatever they are.
-    "sid": Release("sid", "", "sid", ""),
-    "sid-containerd": Release("sid", "", "sid", "", CONTAINERD),
-    "sid-containerd-newest-collection": Release("sid", "", "sid", "", CONTAINERD, newest_collection=True),
-}
 
 
 @dataclass(frozen=True)
 class Target:
-    """A site on a second engine. official: of each recipe's image, its official name and the image built here."""
+    """A site on a second engine. official: recipe → its official name and the image built here."""
 
     release: Release
     engine: SecondEngine
@@ -70,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def machine() -> Iterator[None]:
-    """A lock of its own: nothing here is shared with the other integration tests."""
+    """A separate lock: nothing is shared with the other integration tests."""
     with only_one(Path("/run/lock/trade2026-engines")):
         yield
 
@@ -98,7 +71,7 @@ def newest_collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def target(request: pytest.FixtureRequest, official: dict[str, tuple[str, str]]) -> Iterator[Target]:
     """The engine with the images that a site builds from, and nothing deployed."""
     release = RELEASES[request.param]
-    engine = SecondEngine(BASE / "engine", unpack(release.engine_from), unpack(release.compose_from), release.settings)
+    engine = release.install(BASE / "engine")
     engine.start()
     try:
         engine.copy(*(reference for _name, reference in official.values()))
@@ -115,7 +88,7 @@ def target(request: pytest.FixtureRequest, official: dict[str, tuple[str, str]])
 
 @pytest.fixture
 def registry(target: Target, tmp_path: Path) -> Iterator[Registry]:
-    """A registry beside the engine, with an image under each official name."""
+    """A registry next to the engine, with an image under each official name."""
     server = Registry(tmp_path, target.engine.enter)
     server.start()
     for name, reference in target.official.values():

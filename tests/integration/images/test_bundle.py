@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from second_engine import SecondEngine
+from second_engine import RELEASES, SecondEngine
 from site_under_test import Run, Site
 
 BASE = Path("/var/tmp/trade2026-test-bundle")
-# A service and an application: the image of the one is named by its recipe, that of the other by its migrated sources.
+# A service and an application: the tag of the first depends on its recipe, that of the second on its migrated sources.
 SERVICES = ("valkey", "opa")
 LIMIT = f"--limit={','.join(SERVICES)}"
+# The engine's programs: those of this machine, or of a release in RELEASES.
+MACHINE = "machine"
+OTHER_ENGINES = ["trixie", "trixie-containerd", "sid", "sid-containerd"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Bundle:
         return dict(json.loads((self.folder / "bundle.json").read_text()))
 
     def variables(self, **changes: Any) -> dict[str, Any]:
-        """What a site without a network sets."""
+        """The variables of a site without a network."""
         sha256 = hashlib.sha256((self.folder / "bundle.json").read_bytes()).hexdigest()
         return {
             **self.site.extra_vars,
@@ -47,7 +50,7 @@ class Bundle:
 
 @pytest.fixture(scope="module")
 def bundle() -> Iterator[Bundle]:
-    """Deployed on the machine's own engine, written, and taken away from it."""
+    """The site is deployed on the machine's own engine, the bundle is written, and the images are removed."""
     site = Site(root=BASE / "root", number=6)
     site.remove()
     deployed = site.play(LIMIT)
@@ -63,12 +66,20 @@ def bundle() -> Iterator[Bundle]:
     site.remove()
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine" in metafunc.fixturenames:
+        others = OTHER_ENGINES if metafunc.config.getoption("--every-engine") else []
+        metafunc.parametrize("engine", [MACHINE, *others], indirect=True, scope="module")
+
+
 @pytest.fixture(scope="module")
-def engine() -> Iterator[SecondEngine]:
-    engine = SecondEngine(BASE / "engine")
+def engine(request: pytest.FixtureRequest, bundle: Bundle) -> Iterator[SecondEngine]:
+    folder = BASE / "engine"
+    engine = SecondEngine(folder) if request.param == MACHINE else RELEASES[request.param].install(folder)
     engine.start()
     yield engine
     engine.stop()
+    bundle.site.remove()
 
 
 def deploy(bundle: Bundle, engine: SecondEngine, **changes: Any) -> Run:

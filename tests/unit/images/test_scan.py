@@ -40,7 +40,7 @@ class Engine:
         self.commands: list[list[str]] = []
 
     def run(self, words: list[str], **_: Any) -> tuple[int, str, str]:
-        command = words[words.index("--quiet") + 1 :]
+        command = words[words.index(TOOL["reference"]) + 1 :]
         self.commands.append(command)
         if command[:2] == ["db", "status"]:
             status = {"schemaVersion": "v6.1.9", "built": self.built, "valid": self.valid, "error": "no database"}
@@ -166,6 +166,18 @@ def test_a_mirror_is_asked_for_a_newer_database(machine: Machine) -> None:
     assert machine.run(database=address)["scanned"] == ["nats", "valkey"]
     assert ["db", "update"] in machine.engine.commands
     assert not machine.run(database=address)["changed"]
+
+
+def test_a_file_is_imported_again_after_a_mirror_was_asked(machine: Machine) -> None:
+    for database in (str(machine.archive), "https://mirror.example.org/latest.json", str(machine.archive)):
+        machine.run(database=database)
+    assert [
+        command[1] for command in machine.engine.commands if command[:2] in (["db", "import"], ["db", "update"])
+    ] == [
+        "import",
+        "update",
+        "import",
+    ]
 
 
 def test_without_a_database_nothing_is_scanned_and_it_says_so(machine: Machine) -> None:

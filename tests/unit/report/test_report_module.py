@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module core_report: what it adds, what it hides, and what it writes."""
+"""The module core_report: what it adds, masks and writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Engine:
-    """Answers as the Docker SDK does."""
+    """Replaces the Docker SDK's client."""
 
     def networks(self) -> list[dict[str, Any]]:
         return [
@@ -66,7 +66,34 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def parameters(root: Path, document: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"document": document, "secrets_root": str(root / "secrets"), "containers": {}, **more}
+    return {"document": document, "root": str(root), "secrets_root": str(root / "secrets"), "containers": {}, **more}
+
+
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("index", "expected"),
+    [
+        (None, "Not scanned: no database."),
+        ("{}", "not known: "),
+        (
+            json.dumps(
+                {
+                    "scanned": "2026-11-26T12:00:00+00:00",
+                    "built": "2026-11-20T06:00:00+00:00",
+                    "schema": "v6.1.9",
+                    "counts": {"Critical": 1, "High": 0, "Medium": 0, "Low": 2, "Negligible": 0, "Unknown": 0},
+                }
+            ),
+            "1 critical, 2 low at the scan on 2026-11-26 12:00 UTC, with a database 6 days old, out of date.",
+        ),
+    ],
+)
+def test_known_vulnerabilities_are_those_of_the_last_scan(tmp_path: Path, index: str | None, expected: str) -> None:
+    if index:
+        (tmp_path / "docs/sbom").mkdir(parents=True)
+        (tmp_path / "docs/sbom/vulnerabilities.json").write_text(index)
+    found = completed(parameters(tmp_path, sample_documents.smallest()), Store(tmp_path))
+    assert found["machine"]["vulnerabilities"].startswith(expected)
 
 
 @pytest.mark.usefixtures("engine")
@@ -103,7 +130,7 @@ def test_an_engine_that_does_not_answer_leaves_the_state_out(tmp_path: Path, mon
 def test_no_secret_is_in_any_file_of_a_report(tmp_path: Path) -> None:
     folder = tmp_path / "secrets/valkey"
     folder.mkdir(parents=True)
-    # A password, a value in JSON, one that is found by its name alone, and one in a block of several lines.
+    # A password, a value in JSON, one that is only found by its name, and one in a block of several lines.
     planted = [secrets.token_urlsafe(24) for _count in range(4)]
     (folder / "password").write_text(planted[0] + "\n", encoding="utf-8")
     (folder / "clients").write_text(json.dumps({"app": planted[1]}), encoding="utf-8")
@@ -153,7 +180,7 @@ def test_another_machine_is_not_compared_with() -> None:
 
 
 def run_module(capsys: pytest.CaptureFixture[str], **params: Any) -> dict[str, Any]:
-    """The module's answer to the parameters."""
+    """The module's result for the parameters."""
     with patch_module_args(params), pytest.raises(SystemExit):
         core_report.main()
     answer: dict[str, Any] = json.loads(capsys.readouterr().out)
