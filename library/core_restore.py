@@ -180,7 +180,7 @@ from ansible.module_utils.images.plan import source_of
 from ansible.module_utils.restore.backups import Backup, Backups
 from ansible.module_utils.restore.data import Move, stage, swap
 from ansible.module_utils.restore.listing import Listing
-from ansible.module_utils.restore.points import RestoreError, RestorePoint, RestorePoints, now
+from ansible.module_utils.restore.points import RestoreError, RestorePoint, RestorePoints, is_half_moved, now
 from ansible.module_utils.restore.rollback import (
     Failed,
     Refusal,
@@ -254,6 +254,13 @@ class Restoring:
             return answer
         # The data that a killed run was putting back for this point.
         data = self.left.get("data") or {} if point and self.left.get("point") == point.number else {}
+        if is_half_moved(self.left) and not data:
+            raise RestoreError(
+                f"a return of {self.service['name']} to restore point {self.left['point']} and to the data of backup "
+                f"{self.left['data']['number']} was interrupted while the data was renamed. Complete it first: "
+                f"ansible-playbook playbooks/rollback.yml --limit {self.service['name']} "
+                f"-e core_restore_point={self.left['point']}"
+            )
         backup = self._backup(point) if point and not data else None
         refusal = None if point and data else self._refuse(point, backup, by_hand)
         if refusal or point is None:
