@@ -18,13 +18,13 @@ TEXTBOOK ?=
 # The services' files belong to the services' users, so the playbooks run as root: through sudo if make does not.
 BECOME := $(if $(filter 0,$(shell id -u)),,--become)
 
-# Each linter is a target of its own.
+# Each linter has its own target.
 LINTERS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-docker lint-secrets lint-commits
 # Only the local inventory needs Docker here. The machines of other sites are checked by the preflight checks.
 LOCAL_DOCKER := $(if $(filter inventory/local inventory/local/,$(INVENTORY)),docker)
 
 PYTHON_SCRIPTS := $(shell grep -l "^.!.*python3$$" scripts/*)
-PYTHON_SOURCES := library module_utils action_plugins filter_plugins tests benchmarks $(PYTHON_SCRIPTS)
+PYTHON_SOURCES := library module_utils action_plugins filter_plugins doc_fragments tests benchmarks $(PYTHON_SCRIPTS)
 AUTHN := examples/trade2025/trading/apps/authn
 
 ##@ Use
@@ -37,7 +37,7 @@ core: venv $(LOCAL_DOCKER) ## Run the main job: migrate, deploy and verify the c
 	ansible-playbook -i $(INVENTORY) $(BECOME) core.yml $(if $(PLAN),-e core_plan_to_apply=$(abspath $(PLAN))) $(ARGS)
 
 .PHONY: plan
-plan: venv $(LOCAL_DOCKER) ## Show what `make core` would change, and save it where PLAN=FILE says (INVENTORY=, PLAN=, ARGS=)
+plan: venv $(LOCAL_DOCKER) ## Show what `make core` would change; PLAN=FILE saves the plan to a file (INVENTORY=, PLAN=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/plan.yml $(if $(PLAN),-e core_plan_to_save=$(abspath $(PLAN))) $(ARGS)
 
 .PHONY: drift
@@ -69,12 +69,12 @@ purge: venv ## Show what a purge removes; ARGS="-e purge_of=PROJECT" removes it,
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/purge.yml $(ARGS)
 
 .PHONY: journal
-journal: venv ## Show and verify the audit log: who ran what, when, with which result (INVENTORY=, ARGS=)
+journal: venv ## Show and verify the audit log: who ran what and when, and the result (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/journal.yml $(ARGS)
 
 # KINDS=network,component limits the kinds; DISRUPTIVE=1 also restarts, kills and removes the containers.
 .PHONY: validate
-validate: venv ## Test the running services in five kinds, and write a report (INVENTORY=, KINDS=, DISRUPTIVE=1, ARGS=)
+validate: venv ## Run five kinds of tests against the running services, and write a report (INVENTORY=, KINDS=, DISRUPTIVE=1, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/validate.yml $(if $(KINDS),-e '{"core_validate_kinds": [$(KINDS)]}') \
 	    $(if $(filter 1,$(DISRUPTIVE)),-e core_validate_disruptive=true) $(ARGS)
 
@@ -89,7 +89,7 @@ docker: ## Install and start Docker and Compose v2 if they are missing
 
 ##@ Test
 
-# The integration tests wait for containers a third of the time; the other tests run in those gaps, one part after another.
+# The integration tests wait for containers a third of the time; the other tests run in these gaps, one after the other.
 .PHONY: test
 test: venv-test docker test-deps ## Run every test: the fast ones, the main job on real containers, each role by itself
 	@code=0; \
@@ -142,19 +142,19 @@ test-setup: venv-test docker ## Run `make core` on fresh systems (Debian 12 and 
 	pytest tests/systems -v --durations=10 $(ARGS)
 
 .PHONY: drill
-drill: venv-test docker test-deps ## Let each service fail in five ways and see that it is back by itself (ARGS=)
+drill: venv-test docker test-deps ## Let each service fail in five ways and check that it returns to its old version by itself (ARGS=)
 	DRILL=all pytest tests/integration/test_rollback.py -v -s $(ARGS)
 
 .PHONY: test-faults
-test-faults: venv-test docker ## Cause faults on an engine of its own: kill -9, full disks, damaged files (ARGS="-m quick": a part)
+test-faults: venv-test docker ## Cause faults on a separate engine: kill -9, full disks, damaged files (ARGS="-m quick": a part)
 	pytest $(if $(filter tests/%,$(ARGS)),,tests/faults) -v --durations=10 $(ARGS)
 
 .PHONY: test-validation
-test-validation: venv-test docker ## Break services on purpose, one fault at a time, and see that make validate finds each (ARGS=)
+test-validation: venv-test docker ## Break services on purpose, one fault at a time, and check that make validate finds each (ARGS=)
 	pytest tests/validation -v --durations=10 $(ARGS)
 
 .PHONY: test-official
-test-official: venv-test docker test-deps ## Try our configuration and data on the versions that sites run and upgrade to: an hour (ARGS=)
+test-official: venv-test docker test-deps ## Test the configuration and data with the versions that sites run and upgrade to: an hour (ARGS=)
 	pytest tests/official -v --durations=10 $(ARGS)
 
 .PHONY: molecule
@@ -166,13 +166,13 @@ bench-migrate: venv-test ## Measure the migration of a source tree (ARGS=)
 	python benchmarks/migrate/bench.py $(ARGS)
 
 .PHONY: bench
-bench: venv-test ## Measure runs of core.yml, and draw them; TEXTBOOK=PROGRAM measures another playbook beside it (ARGS=)
+bench: venv-test ## Measure runs of core.yml, and plot them; TEXTBOOK=PROGRAM also measures another playbook (ARGS=)
 	python benchmarks/converge/bench.py --compose /srv/trade2026/infrastructure/docker/docker-compose.core.yml --changes \
 	    $(if $(TEXTBOOK),--textbook $(TEXTBOOK)) $(ARGS)
 	python benchmarks/converge/plot.py
 
 .PHONY: bench-scale
-bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 small services, and draw it (ARGS=)
+bench-scale: venv-test ## Measure a run with nothing to do for 8, 16, 32 and 64 small services, and plot it (ARGS=)
 	python benchmarks/converge/scale.py $(ARGS)
 	python benchmarks/converge/plot.py
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Show what is backed up, then let the module `core_backup` back up one service after the other, and probe each.
+"""Show what is backed up, then call the module `core_backup` for one service after the other, and probe each.
 
-A module cannot speak before it ends, so each service is a call of its own with a line of its own.
+A module has no output before it ends. With one call per service, the result of each is shown at once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ActionModule(ServicesAction):
         before = self.call("core_backup", args, task_vars)
         show_operations(before["operations"], "  Nothing to do: none of the services has data.")
         for name, reason in before["left_out"].items():
-            display.display(f"  {name} is left out: {reason}.")
+            display.display(f"  {name} is skipped: {reason}.")
         if before["problems"]:
             raise AnsibleActionFail("\n".join([*before["problems"], "Nothing was backed up, and nothing was stopped."]))
         if self._task.check_mode or not before["operations"]:
@@ -57,19 +57,19 @@ class ActionModule(ServicesAction):
             if failure:
                 failed[name] = failure
                 break
-        # A service after the one that failed was not touched.
-        open_ones = names[names.index(next(iter(failed))) :] if failed else []
-        ended = {"root": args["root"], "end_run": begin["run"], "failed": open_ones}
+        # The services after the one that failed were not touched.
+        not_done = names[names.index(next(iter(failed))) :] if failed else []
+        ended = {"root": args["root"], "end_run": begin["run"], "failed": not_done}
         self.call("core_journal", ended, task_vars)
         if failed:
-            rest = f"\nNot backed up either: {', '.join(open_ones[1:])}." if open_ones[1:] else ""
+            rest = f"\nNot backed up either: {', '.join(not_done[1:])}." if not_done[1:] else ""
             raise AnsibleActionFail("\n".join(f"{name}: {why}" for name, why in failed.items()) + rest)
         return {**result, "changed": True, "operations": begun["operations"], "backups": taken}
 
     def _back_up(
         self, name: str, arguments: Mapping[str, Any], secrets_root: str, task_vars: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
-        """Back up one service and probe it; returns why that failed, and the backup."""
+        """Back up one service and probe it; returns the reason for a failure, and the backup."""
         answer = self._execute_module("core_backup", dict(arguments), task_vars=task_vars)
         failure = str(answer.get("msg") or answer.get("exception") or "") if answer.get("failed") else ""
         backup = dict(answer.get("backup") or {})
@@ -81,7 +81,7 @@ class ActionModule(ServicesAction):
                 f"(archive {backup['archive_size']}){stopped}" + (f"; removed: backup {pruned}" if pruned else "")
             )
             for skipped in backup["skipped"]:
-                display.display(f"  {name}: {skipped} holds no data (a socket, pipe or device), and was left out")
+                display.display(f"  {name}: {skipped} holds no data (a socket, pipe or device), and was skipped")
         if answer.get("started"):
             probing = {"services": [answer["probe"]], "secrets_root": secrets_root, "patient": True}
             probed = self._execute_module("service_probe", probing, task_vars=task_vars)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Describe services without a look at any machine: their dictionaries, templated, with no secret in them."""
+"""Describe services without inspecting any machine: their templated dictionaries, without secrets."""
 
 from __future__ import annotations
 

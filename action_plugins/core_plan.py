@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Describe the services, render their templates, and let one module process look at the machine and plan.
+"""Describe the services, render their templates, and let one module process inspect the machine and plan.
 
-The plan is shown while it is fresh: a task of its own for that would cost a worker process.
+The plugin shows the plan itself, because a separate task for that would cost a worker process.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ansible.module_utils.services.kinds import plain
 FRAGMENTS = "@@fragments@@"
 
 
-# What the module answers and the later phases use.
+# Results of the module that the later phases use.
 ANSWERS = (
     "plan",
     "text",
@@ -112,7 +112,7 @@ class ActionModule(ServicesAction):
         )
         self._show(result, plan.text, bool(args.get("show", True)))
         if answer["preflight_failures"] and args.get("enforce", True):
-            # The message has every failed check; Ansible would print the passed ones above it.
+            # The message has every failed check; Ansible would also print the passed ones, above it.
             return {"failed": True, "changed": False, "msg": str(answer["preflight_failures"])}
         return result
 
@@ -135,7 +135,7 @@ class ActionModule(ServicesAction):
         wanted["probe"] = plain(args["probe_image"])
         planned = self.call("image_plan", {**plain(args["images"]), "wanted": wanted}, task_vars)
         if any(row["action"] == "migrate" for row in args.get("other") or []):
-            # What is built from migrated sources follows from files that this run will write.
+            # The tag of an image that is built from migrated sources depends on files that this run will write.
             for image in planned["images"].values():
                 if image["kind"] == "build":
                     image.update(present=False, follows_from_sources=True)
@@ -147,7 +147,7 @@ class ActionModule(ServicesAction):
         return services, {"wanted": wanted, "plan": {key: planned[key] for key in keys}}
 
     def _service(self, service: described.Service, describer: described.Describer) -> dict[str, Any]:
-        """A service as the module takes it."""
+        """A service as the module expects it."""
         record = service.record
         return dict(
             plain(
@@ -185,7 +185,7 @@ class ActionModule(ServicesAction):
     def _saved(
         self, file: str, machine: Mapping[str, Any], names: list[str], task_vars: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """This machine's part of a saved plan; raises AnsibleActionFail when the plan is not for this run."""
+        """This machine's part of a saved plan; raises AnsibleActionFail if the plan is not for this run."""
         if not file:
             return {}
         try:
@@ -214,7 +214,7 @@ class ActionModule(ServicesAction):
 
 
 def _image(found: Mapping[str, Any]) -> dict[str, Any]:
-    """What templates and the plan see of an image."""
+    """The properties of an image that templates and the plan use."""
     keys = ("reference", "id", "source", "version", "kind", "built_from", "difference", "unverified")
     image = {key: str(found.get(key) or "") for key in keys}
     known = not found.get("follows_from_sources") and not image["reference"].endswith(":not-built-yet")

@@ -91,7 +91,7 @@ class ActionModule(ServicesAction):
 
 
 def _service(record: Mapping[str, Any], planned: Mapping[str, Any], root: Path) -> dict[str, Any]:
-    """What the module needs of a service, from its record and the plan; all paths are relative to the root."""
+    """What the module needs to know about a service, from its record and the plan; paths are relative to the root."""
     files = [_below(file["dest"], root) for file in record["files"]]
     if record["name"] in planned["disabled"]:
         # The files of a service that is switched off are not compared.
@@ -114,7 +114,7 @@ def _below(path: str, root: Path) -> str:
 
 
 def _edited(operations: list[dict[str, Any]]) -> list[str]:
-    """Files that are there and differ from the declared text."""
+    """Files that exist and differ from the declared text."""
     return [
         str(row["what"]).removeprefix("file ")
         for row in operations
@@ -130,7 +130,7 @@ def refusal(project: str, names: list[str], wrong: list[str]) -> str:
     others = (
         ""
         if "purge_data_of" in names
-        else (f"\nThe data and the secrets go only if you add: -e purge_data_of={shlex.quote(project)}")
+        else (f"\nData and secrets are removed only if you add: -e purge_data_of={shlex.quote(project)}")
     )
     return (
         f"Nothing was removed.{mistakes} This removes: {removed}. If that is what you want, run:\n"

@@ -53,9 +53,11 @@ class ActionModule(ServicesAction):
             return {**result, "changed": False, "path": self._unchanged(args["core_run"])}
         document, containers = self._document(given[0], args, task_vars)
         where = {key: args[key] for key in ("root", "secrets_root", "folder", "forbid_inside") if args.get(key)}
-        looked = self._look({**where, "document": document, "containers": containers}, given == ["stopped"], task_vars)
+        completed = self._complete(
+            {**where, "document": document, "containers": containers}, given == ["stopped"], task_vars
+        )
         try:
-            document = complete(looked["document"])
+            document = complete(completed["document"])
         except DocumentError as error:
             raise AnsibleActionFail(str(error)) from None
         files = {
@@ -63,7 +65,7 @@ class ActionModule(ServicesAction):
             DATA: json.dumps(document, indent=1, ensure_ascii=False) + "\n",
             JUNIT: junit.render(document),
         }
-        stored = self._store(files, document, looked["deployed"], int(args.get("keep", 20)), where, task_vars)
+        stored = self._store(files, document, completed["deployed"], int(args.get("keep", 20)), where, task_vars)
         result.update(changed=True, verdict=document["verdict"], **stored)
         display.display(f"  Report: {stored['path']}")
         if given == ["stopped"]:
@@ -72,7 +74,7 @@ class ActionModule(ServicesAction):
         return result
 
     def _unchanged(self, facts: Mapping[str, Any]) -> str:
-        """The path of the last report, which still says what runs."""
+        """The path of the last report, which still describes what runs."""
         latest = str(facts["planned"].get("latest_report") or "")
         if latest:
             display.display(f"  Report: {latest} (nothing has changed since)")
@@ -127,7 +129,7 @@ class ActionModule(ServicesAction):
         return run
 
     def _migration(self, facts: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """What the choices follow from; the names of the old services are a variable of the role trade2025."""
+        """What the choices are derived from; the names of the old services are a variable of the role trade2025."""
         migration = dict(facts.get("migration") or {})
         if migration and "names" not in migration:
             describer = self.describer(task_vars)
@@ -135,8 +137,8 @@ class ActionModule(ServicesAction):
             migration["names"] = plain(describer.value(variables, "trade2025_service_names"))
         return migration
 
-    def _look(self, arguments: dict[str, Any], stopped: bool, task_vars: dict[str, Any]) -> dict[str, Any]:
-        """The document with what the machine knows, masked; of a run that stopped, as it is if the machine fails."""
+    def _complete(self, arguments: dict[str, Any], stopped: bool, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The document completed on the machine and masked; after a stopped run, unchanged if the machine fails."""
         try:
             if "root" in arguments:
                 return self.call("core_report", arguments, task_vars)
@@ -159,7 +161,7 @@ class ActionModule(ServicesAction):
             answer = self.call("core_report", {**where, "files": files, "started": started, "keep": keep}, task_vars)
             return {key: answer[key] for key in ("path", "latest", "removed")}
         try:
-            # A name that was never checked must not lead out of the folder.
+            # The name has not been validated; it must not lead out of the folder.
             name = re.sub(r"[^A-Za-z0-9_-]", "-", document["run"]["project"])
             stored = Store(state_folder() / name).write(files, started, keep)
         except StoreError as error:
@@ -176,7 +178,7 @@ def _is_unchanged(facts: Mapping[str, Any]) -> bool:
 
 
 def process_start(pid: int, proc: Path = Path("/proc")) -> datetime | None:
-    """When a process started; None where the system does not say."""
+    """When a process started; None if the system does not report it."""
     try:
         fields = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         lines = (proc / "stat").read_text(encoding="ascii").splitlines()
@@ -187,7 +189,7 @@ def process_start(pid: int, proc: Path = Path("/proc")) -> datetime | None:
 
 
 def state_folder() -> Path:
-    """Where reports stay that have no deployment to lie in."""
+    """The folder on the controller for reports of runs without a deployment."""
     home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
     return home / "trade2026/reports"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the module `core_restore`; a rollback by hand takes the lock of the machine in the name of this run."""
+"""Run the module `core_restore`; a rollback by hand takes the lock of the machine for this run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible.module_utils.services.kinds import plain
 
 
 class ActionModule(ServicesAction):
-    """As the module, with `begin` and `take_over` from the controller."""
+    """The module's arguments; `begin` and `take_over` are added on the controller."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)

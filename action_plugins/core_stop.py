@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Let the module `core_stop` stop services, under the lock, and show what that interrupts."""
+"""Let the module `core_stop` stop services while it holds the lock, and show what that interrupts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ActionModule(ServicesAction):
         arguments["services"] = self.names(arguments["services"])
         consent = str(arguments.pop("take_over", ""))
         if arguments.get("run"):
-            # A run that deploys as well holds the lock, and has shown its plan.
+            # A run that also deploys holds the lock already and has shown its plan.
             result.update(self.call("core_stop", arguments, task_vars))
             return result
         before = self.call("core_stop", arguments, task_vars)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the module `core_validate` in slices, show progress between them, and assemble the result document.
 
-A module cannot speak before it ends, and all tests take minutes.
+A module returns nothing before it ends, and all tests together take minutes.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from ansible.module_utils.validation import document
 from ansible.module_utils.validation.model import now
 
 SLICE_S = 10.0
-# Of the progress line: seconds between two updates, and columns.
+# The progress line: seconds between two updates, and its width.
 REFRESH_S = 0.5
 WIDTH = 79
-# Used by this plugin and not by the module.
+# Arguments of this plugin that the module does not have.
 OWN = ("planned", "run", "migration", "collection")
 
 
 class ActionModule(ServicesAction):
-    """`core_validate: {planned, run, migration, ...}`; what is not its own is passed to the module."""
+    """`core_validate: {planned, run, migration, ...}`; other arguments are passed to the module."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -111,13 +111,13 @@ class ActionModule(ServicesAction):
         for test in answer["tests"]:
             if test["status"] in ("failed", "error"):
                 display.display(f"  {test['status'].upper()}  {document.failure_text(test)}")
-        left_out = {test["message"]: test["id"] for test in reversed(answer["tests"]) if test["status"] == "skipped"}
-        for reason, test_id in reversed(left_out.items()):
-            display.display(f"  left out  {test_id}: {reason}")
+        skipped = {test["message"]: test["id"] for test in reversed(answer["tests"]) if test["status"] == "skipped"}
+        for reason, test_id in reversed(skipped.items()):
+            display.display(f"  skipped  {test_id}: {reason}")
 
 
 class Progress:
-    """A line on the terminal with the running test and its time; nothing with a pipe, with CI set, or from afar."""
+    """A line on the terminal with the running test and its time; none without a terminal, with CI set, or over ssh."""
 
     def __init__(self, is_local: bool, begun: float) -> None:
         self._begun = begun
@@ -152,7 +152,7 @@ class Progress:
 
 
 def on_terminal() -> bool:
-    """Whether the run writes to a terminal. A worker's own output is detached, so its parent's is looked at."""
+    """Whether the run writes to a terminal. A worker's own output is detached, so its parent's is checked."""
     try:
         target = str(Path(f"/proc/{run_pid()}/fd/1").readlink())
     except OSError:
@@ -161,7 +161,7 @@ def on_terminal() -> bool:
 
 
 def services_of(planned: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The services as the module takes them."""
+    """The services as the module expects them."""
     probing = {entry["name"]: entry for entry in planned["probes"]}
     return [
         {"record": record, "probing": probing[name], "image": planned["images"][name]}

@@ -19,7 +19,7 @@ from ansible.module_utils.controller.templates import rendered
 
 
 class ActionModule(ActionBase):
-    """Turns `files[].template` into `files[].content`; everything else passes unchanged."""
+    """Turns `files[].template` into `files[].content`; all other arguments are passed unchanged."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)

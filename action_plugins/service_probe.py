@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the module `service_probe` in slices and show between them what is not healthy yet.
 
-A module cannot speak before it ends, and a service may take minutes to start. In a run with nothing to do there is one
+A module returns nothing before it ends, and a service may take minutes to start. A run with nothing to do needs one
 slice.
 """
 
@@ -26,7 +26,7 @@ display = Display()
 
 
 class ActionModule(ActionBase):
-    """Calls the module until every service has answered; each call asks those that have not."""
+    """Calls the module until every service has a result; each call probes those that have none."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -38,7 +38,7 @@ class ActionModule(ActionBase):
         while True:
             spent = time.monotonic() - begun
             args["services"] = [{**service, "spent_s": spent} for service in waiting.values()]
-            # Those that failed in an earlier slice are not asked again, and the journal has to know of them.
+            # Services that failed in an earlier slice are not probed again, but the journal needs their names.
             failed = [name for name, answer in answers.items() if answer.get("failed")]
             answer: dict[str, Any] = self._execute_module(
                 "service_probe",

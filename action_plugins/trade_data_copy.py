@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run the module `trade_data_copy` in slices and show between them how far it is.
+"""Run the module `trade_data_copy` in slices and show its progress between them.
 
-A module cannot speak before it ends, and copying data may take hours.
+A module returns nothing before it ends, and copying data may take hours.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ display = Display()
 
 
 class ActionModule(ActionBase):
-    """Calls the module until it is finished; every call goes on where the last one stopped."""
+    """Calls the module until it has finished; each call continues where the last one stopped."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
                 module_name="trade_data_copy", module_args=args, task_vars=task_vars
             )
             for row in answer.get("sets", []):
-                # A set that an earlier slice finished is current in the later ones: what was done counts.
+                # A set that an earlier slice finished is `current` in the later ones; report what was done.
                 if row["state"] == "copied":
                     copied[row["service"]] = row
             if answer.get("failed") or answer.get("finished", True):

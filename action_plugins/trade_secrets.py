@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Hand the declared secrets of the services to the module `trade_secrets`.
 
-A site's own values are read here, in the one task that needs them: they are in no fact and in no task's arguments.
+A site's own values are read here, in the only task that needs them, so that no fact and no playbook task has them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ansible.module_utils.services.kinds import plain
 
 
 class ActionModule(ServicesAction):
-    """`trade_secrets: {services, root}`; with `secrets` the module's own arguments pass unchanged."""
+    """`trade_secrets: {services, root}`; with `secrets`, the arguments are passed to the module unchanged."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Check what a site sets against what the roles take, before anything runs, and report all mistakes in one list.
+"""Check the variables of a site against those of the roles, before anything runs, and report all errors in one list.
 
 Runs on the controller and starts no module process. The functions are in module_utils/controller/validation.py.
 """
@@ -23,7 +23,7 @@ from ansible.module_utils.controller.validation import Role
 
 
 class Templated(Mapping[str, Any]):
-    """Variables that are resolved when they are read, as `hostvars` does it."""
+    """Variables that are resolved when they are read, like those in `hostvars`."""
 
     def __init__(self, templar: Any, variables: Mapping[str, Any]) -> None:
         self._templar = templar
@@ -43,7 +43,7 @@ class Templated(Mapping[str, Any]):
 
 
 class ActionModule(ActionBase):
-    """`validate_variables: {roles_path, hosts, removed}`; without `hosts`, what the task itself sees is checked."""
+    """`validate_variables: {roles_path, hosts, removed}`; without `hosts`, the task's own variables are checked."""
 
     _requires_connection = False
 
@@ -55,7 +55,7 @@ class ActionModule(ActionBase):
         removed = dict(self._task.args.get("removed") or {})
         by_host: dict[str, Mapping[str, Any]]
         if self._task.args.get("hosts") is None:
-            # Inside of a role the variables that roles set for themselves are visible too. They are not the site's.
+            # Inside a role, the variables that roles set themselves are visible too. They are not the site's.
             by_host = {str(task_vars["inventory_hostname"]): Templated(self._templar, task_vars)}
             own = validation.names_of_roles(folders)
         else:

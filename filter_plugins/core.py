@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Filters of the role `core`: views of the plan, and small derivations that Jinja says less clearly."""
+"""Filters of the role `core`: views of the plan, and small derivations that would be less clear in Jinja."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ansible.module_utils.deployment.plan import needs_recreate
 
 # Matches no host; an empty pattern would be an error.
 NOBODY = "core_services:!core_services"
-# Operations that the files of a service are about, not its container.
+# Operations that concern the files of a service, not its container.
 ON_FILES = ("file ", "directory ", "owner of ", "owners below ")
 
 Operations = Sequence[Mapping[str, Any]]
 
 
 def core_same_machine(hosts: Iterable[str], machine: str, hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Those services that run on the machine, in the order of the inventory."""
+    """The services that run on the machine, in the order of the inventory."""
     return [host for host in hosts if hostvars[host]["docker_host"] == machine]
 
 
 def core_primaries(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """For each machine its first service, which does what is done once for the machine."""
+    """The first service of each machine, whose host does the work that is done once per machine."""
     first: dict[str, str] = {}
     for host in hosts:
         first.setdefault(str(hostvars[host]["docker_host"]), host)
@@ -42,7 +42,7 @@ def core_networks(networks: Mapping[str, Mapping[str, str]]) -> list[dict[str, s
 
 
 def core_names(operations: Operations, kind: str) -> list[str]:
-    """What the operations of a kind are about: `network` → the names in `network NAME`."""
+    """The names that operations of a kind concern: `network` → every NAME of `network NAME`."""
     prefix = f"{kind} "
     return [str(row["what"]).removeprefix(prefix) for row in operations if str(row["what"]).startswith(prefix)]
 
@@ -56,7 +56,7 @@ def core_operation_line(operation: Mapping[str, Any]) -> str:
 
 
 def core_container_commands(operations: Operations, container: str) -> list[list[str]]:
-    """Commands for what Compose does not do: remove a duplicate container, unpause a paused one."""
+    """Docker commands for what Compose does not do: remove a duplicate container, unpause a paused one."""
     commands = []
     for row in operations:
         if row["action"] == "remove":
@@ -76,12 +76,12 @@ def core_container_operations(operations: Operations) -> list[dict[str, str]]:
 
 
 def core_needs_recreate(operations: Operations) -> bool:
-    """Whether the container must be created again even where Compose sees the same definition."""
+    """Whether the container must be created again even if Compose sees the same definition."""
     return needs_recreate(tuple(Operation(**row) for row in operations))
 
 
 def core_hosts_to_deploy(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The services with operations. Where a play is only read (--syntax-check, --list-hosts) all of them."""
+    """The services with operations; all services if the play is only parsed (--syntax-check, --list-hosts)."""
     if not hostvars:
         return ["core_services"]
     planned = _plans(hostvars)
@@ -96,7 +96,7 @@ def _deploys(planned: Mapping[str, Any], service: str) -> bool:
 
 
 def core_failure_message(result: Mapping[str, Any]) -> str:
-    """Why a task failed. For a task with a loop, only the results of its items contain the error."""
+    """Why a task failed. If the task has a loop, only the results of its items contain the error."""
     failed = [row for row in result.get("results") or [result] if row.get("failed")]
     return str(failed[0].get("msg") if failed else "") or "see the failed task above"
 
@@ -107,7 +107,7 @@ def core_stopped(planned: Mapping[str, Any]) -> list[str]:
 
 
 def core_failed_hosts(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The services whose deployment or probes failed; all of them when nothing was planned."""
+    """The services whose deployment or probes failed; all of them if nothing was planned."""
     if not _plans(hostvars):
         return ["core_services"]
     return [host for host in hostvars if "core_failure" in hostvars[host]] or [NOBODY]
@@ -152,12 +152,12 @@ def core_summary(
         )
     rows += [(name, "-", "-", "-", "off", "-", "-") for name in planned.get("disabled") or []]
     differ = [f"{name}: {image['difference']}" for name, image in images.items() if (image or {}).get("difference")]
-    note = ["", "Not the declared version (docs/images.md says what that means):", *differ] if differ else []
+    note = ["", "Not the declared version (see docs/images.md):", *differ] if differ else []
     return "\n".join([table(rows), *note])
 
 
 def core_rolled_back_message(restored: Mapping[str, Any], failure: str) -> str:
-    """Why the change failed, and what runs now; after a rollback by hand why there was none."""
+    """Why the change failed, and what runs now; or why a rollback by hand was refused."""
     if not failure:
         return str(restored["refusal"])
     if restored["refusal"]:
@@ -171,14 +171,12 @@ def core_rolled_back_message(restored: Mapping[str, Any], failure: str) -> str:
 
 
 def core_data_returned(restored: Mapping[str, Any]) -> str:
-    """From when the data is, and where the data is that was there before; empty if the data was not touched."""
+    """The backup that the data comes from, and where the previous data is; empty if the data was not touched."""
     data = restored.get("data") or {}
     if not data:
         return ""
-    kept = ", ".join(data["kept"]) or "nowhere: there was none"
-    return (
-        f" Its data is that of backup {data['number']} of {data['taken_at']}; the data that was there before: {kept}."
-    )
+    kept = ", ".join(data["kept"]) or "none"
+    return f" Its data is that of backup {data['number']} of {data['taken_at']}. The previous data: {kept}."
 
 
 def core_rollback_failed(error: str, restored: Mapping[str, Any], failure: str) -> str:
@@ -209,7 +207,7 @@ def core_drift_report(plans: Iterable[Mapping[str, Any]]) -> dict[str, list[dict
 
 
 def core_drift_table(report: Mapping[str, Iterable[Mapping[str, str]]]) -> str:
-    """The drift report for people."""
+    """The drift report as a table."""
     rows = [("SERVICE", "WHAT", "CURRENT", "DECLARED")]
     for service, differences in report.items():
         found = [(service, row["what"], row["current"] or "-", row["desired"] or "-") for row in differences]
@@ -243,7 +241,7 @@ def core_hook_plan(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def core_hook_result(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What has become of each service of the run, for a hook."""
+    """The result of each service of the run, for a hook."""
     services: dict[str, dict[str, Any]] = {}
     for planned in _plans(hostvars):
         for name in planned["by_service"]:
@@ -257,7 +255,7 @@ def core_hook_result(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any
 
 
 def core_hooks_after(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The hooks to run at the end of a run, by what has become of it."""
+    """The hooks to run at the end of a run, by its result."""
     failed = core_hook_result(hostvars)["result"] == "failed"
     rolled_back = any("core_rolled_back" in hostvars[host] for host in hostvars)
     events = {"after_deploy": not failed, "after_rollback": rolled_back, "on_failure": failed}
@@ -265,12 +263,12 @@ def core_hooks_after(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def core_first(hostvars: Mapping[str, Mapping[str, Any]], name: str) -> Any:
-    """The value of a variable that one of the hosts has."""
+    """The value of a variable from the first host that has it."""
     return next(hostvars[host][name] for host in hostvars if name in hostvars[host])
 
 
 def core_audit_table(audit: Mapping[str, Any], count: int) -> str:
-    """The last runs of an audit log, for people."""
+    """The last runs of an audit log as a table."""
     rows = [("RUN", "SINCE", "BY", "ACTION", "RESULT", "OPERATIONS", "SECONDS", "PLAN")]
     for line in audit["lines"][-count:] if count > 0 else []:
         done = sum(1 for row in line["operations"] if row["done"])
@@ -332,7 +330,7 @@ def core_containers(services: Iterable[str], prefix: str) -> list[dict[str, str]
 
 
 def core_restore_points(services: Mapping[str, Mapping[str, Any]]) -> str:
-    """The restore points for people."""
+    """The restore points as a table."""
     rows = [("SERVICE", "NUMBER", "RECORDED", "STATUS", "IMAGE", "CHANGED", "A RETURN TO IT CHANGES")]
     notes = []
     for name, found in services.items():
@@ -361,7 +359,7 @@ def core_restore_points(services: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def core_backups(services: Mapping[str, Mapping[str, Any]]) -> str:
-    """The backups for people."""
+    """The backups as a table."""
     rows = [("SERVICE", "BACKUP", "TAKEN", "VERSION", "DATA", "ARCHIVE", "HASHES")]
     rows += [
         (
@@ -380,7 +378,7 @@ def core_backups(services: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def core_restore_targets(services: Mapping[str, Mapping[str, Any]]) -> str:
-    """For people: which restore point each service is returned to, and what that changes."""
+    """The restore point that each service is returned to, and what that changes, as a table."""
     rows = [("SERVICE", "RESTORE POINT", "IMAGE", "CHANGES")]
     for name, found in services.items():
         chosen = [point for point in found["points"] if point["number"] == found["target"]]
@@ -401,7 +399,7 @@ def core_returned(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]
 def core_unfinished(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], planned: Mapping[str, Any]
 ) -> list[str]:
-    """The services that failed, or that a batch that stopped before them left as they were."""
+    """The services that failed, or that were not deployed because an earlier batch stopped the run."""
     return [
         host
         for host in core_with_operations(hosts, planned)
@@ -412,7 +410,7 @@ def core_unfinished(
 def core_probed_services(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], rest: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Service → how its probes went, from its own deployment or from the look at all that were not deployed."""
+    """Service → result of its probes, from its deployment or from the verification of the other services."""
     found = dict(rest.get("services") or {})
     for host in hosts:
         probed = hostvars[host].get("core_probed") or {}
@@ -428,7 +426,7 @@ def core_images(
 
 
 def core_migration_operations(migration: Mapping[str, Any], dest: str) -> list[dict[str, Any]]:
-    """The migration of the applications as an operation of the machine; none where it has nothing to do."""
+    """The migration of the applications as an operation of the machine; none if there is nothing to migrate."""
     written = int(migration["files_copied"]) + int(migration["files_rewritten"])
     rest = int(migration["files_touched"]) + int(migration["pruned_total"]) + int(migration["links_written"])
     if not written + rest + int(migration["directories_created"]):
@@ -448,7 +446,7 @@ def core_migration_operations(migration: Mapping[str, Any], dest: str) -> list[d
 def core_finished(
     operations: Operations, networks: Mapping[str, Any], secrets: Mapping[str, Any], migration: Mapping[str, Any]
 ) -> list[dict[str, str]]:
-    """The machine's operations that modules of others report as done."""
+    """The machine's operations that are recorded for modules that do not write to the journal."""
     done = [f"network {row['network']['name']}" for row in networks.get("results", []) if row.get("changed")]
     done += [f"secret {path}" for key in ("created", "replaced", "reowned") for path in secrets.get(key) or []]
     if migration.get("changed"):
@@ -457,7 +455,7 @@ def core_finished(
 
 
 class FilterModule:
-    """What Ansible loads."""
+    """The filters, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {name: value for name, value in globals().items() if name.startswith("core_")}

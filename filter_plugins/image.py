@@ -16,7 +16,7 @@ def image_result(planned: Mapping[str, Any], ensured: Mapping[str, Any] | None =
 
 
 def image_progress(planned: Mapping[str, Any], name: str) -> str:
-    """A missing image for people: `image 3 of 9: valkey 8.1.1 (Debian trixie valkey-server 8.1.1), after debian13`."""
+    """A missing image, as text: `image 3 of 9: valkey 8.1.1 (Debian trixie valkey-server 8.1.1), after debian13`."""
     before = [recipe for recipe in planned["needs"] if recipe != name]
     after = f", after {', '.join(before)}" if before else ""
     text = f"{planned.get('progress', 'image')}: {name}"
@@ -44,7 +44,7 @@ def image_missing(images: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def image_audit_service(service: Mapping[str, Any], reference: str) -> dict[str, Any]:
-    """What `image_audit` needs of a service dictionary."""
+    """The parts of a service dictionary that `image_audit` needs."""
     mounts = [volume["target"] for volume in service.get("volumes", [])]
     return {
         "reference": reference,
@@ -57,7 +57,7 @@ def image_audit_service(service: Mapping[str, Any], reference: str) -> dict[str,
 def image_audited(
     services: Mapping[str, Mapping[str, Any]], results: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """What `image_audit` needs of those services whose image is there."""
+    """The arguments of `image_audit` for the services whose image is on the machine."""
     return {
         name: image_audit_service(service, str(results[name]["reference"]))
         for name, service in services.items()
@@ -66,7 +66,7 @@ def image_audited(
 
 
 def image_known(wanted: Mapping[str, Any], planned: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Wanted images without those of applications whose sources were not migrated yet."""
+    """The declared images, except those of applications whose sources have not been migrated yet."""
     return {
         name: image
         for name, image in wanted.items()
@@ -84,7 +84,7 @@ def image_findings(findings: Mapping[str, list[Mapping[str, str]]]) -> list[str]
 
 
 class FilterModule:
-    """What Ansible loads."""
+    """The filters, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {

@@ -17,7 +17,7 @@ from ansible.module_utils.services import kinds, record, schema
 
 
 def service_definition(definition: Mapping[str, Any], role: str) -> dict[str, Any]:
-    """The service dictionary with its defaults; fails with every fault."""
+    """The service dictionary with its defaults; fails with all errors in it."""
     try:
         return schema.parse(definition, f"{role}_service")
     except schema.SchemaError as error:
@@ -25,7 +25,7 @@ def service_definition(definition: Mapping[str, Any], role: str) -> dict[str, An
 
 
 def service_record(definition: Mapping[str, Any], name: str, site: Mapping[str, Any], role: str) -> dict[str, Any]:
-    """The record of a service as a mapping; fails with every fault of its dictionary."""
+    """The record of a service as a mapping; fails with all errors in its dictionary."""
     try:
         return record.build_record(name, definition, record.Site.of(site), role).to_dict()
     except schema.SchemaError as error:
@@ -33,7 +33,7 @@ def service_record(definition: Mapping[str, Any], name: str, site: Mapping[str, 
 
 
 def service_probes(probes: Sequence[Mapping[str, Any]], image_version: str) -> list[dict[str, Any]]:
-    """The probes with the version of the image that runs."""
+    """The probes with the version of the image filled in."""
     return record.probes_for(probes, str(image_version))
 
 
@@ -51,7 +51,7 @@ def service_bytes(value: Any, kind: str) -> int:
 
 
 class FilterModule:
-    """What Ansible loads."""
+    """The filters, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {

@@ -15,7 +15,7 @@ _UTILITIES = str(Path(__file__).resolve().parent.parent / "module_utils")
 
 
 class FilterModule:
-    """What Ansible loads."""
+    """The filters, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         # Ansible itself finds the project's module_utils only when it packs a module.

@@ -11,9 +11,9 @@ from typing import Any
 
 
 def trade2026_directory(path: str) -> dict[str, str]:
-    """A directory of the tree as `managed_files` takes it.
+    """A directory of the tree as `managed_files` expects it.
 
-    A service's data directory belongs to its user, which the service's own role sets: here it is only made.
+    A service's data directory belongs to its user, which the service's own role sets; here it is only created.
     """
     return {"path": path}
 
@@ -25,7 +25,7 @@ def trade2026_data_folders(path_map: Sequence[Mapping[str, str]], root_in_files:
 
 
 def trade2026_collection_version(name: str) -> str:
-    """The version of an installed collection; empty where it is not installed or does not say."""
+    """The version of an installed collection; empty if it is not installed or has no version."""
     try:
         package = importlib.import_module(f"ansible_collections.{name}")
     except ImportError:
@@ -36,7 +36,7 @@ def trade2026_collection_version(name: str) -> str:
 
 
 class FilterModule:
-    """What Ansible loads."""
+    """The filters, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         return {

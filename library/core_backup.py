@@ -9,15 +9,16 @@ module: core_backup
 short_description: Back up the data directories of services while their containers are stopped
 version_added: 1.1.0
 description:
-  - Without O(run), nothing is changed. The module says what would be backed up, how many bytes that is, and what
+  - Without O(run), nothing is backed up. The module returns what would be backed up, how many bytes that is, and what
     prevents it. With O(begin) it also takes the lock of the machine.
   - With O(run), the data of one service is backed up. Its container is stopped, the data is packed and hashed, and the
-    container is started again, also if the copy fails. A container that was stopped stays so. The caller probes the
-    service afterwards.
+    container is started again, even if the copy fails. A container that was already stopped stays stopped. The caller
+    probes the service afterwards.
   - A backup is an ordinary compressed tar archive with a manifest, below O(backups_dir). It is written under a
     temporary name, synced and renamed. Owners, modes, times, symlinks and hard links are kept; extended attributes,
     ACLs, sockets, pipes and devices are not.
-  - The action plugin of the same name describes the services, shows what is done, and backs up one after the other.
+  - The action plugin of the same name describes the services, shows what is done, and backs up the services one after
+    the other.
 options:
   root:
     description: Folder of the deployment.
@@ -33,7 +34,8 @@ options:
     required: true
   services:
     description:
-      - What restore points hold of the services, as C(core_plan) returns it in C(restorable). With O(run), exactly one.
+      - The parts of the services that restore points hold, as C(core_plan) returns them in C(restorable). With O(run),
+        exactly one service.
     type: list
     elements: dict
     required: true
@@ -43,7 +45,7 @@ options:
     elements: path
     default: []
   keep:
-    description: Intact backups that are kept of each service. The newest one always is.
+    description: How many intact backups of each service are kept. The newest one is always kept.
     type: int
     default: 3
   begin:
@@ -59,7 +61,7 @@ options:
     default: ""
 attributes:
   check_mode:
-    description: Says what would be backed up, and how much data there is.
+    description: Returns what would be backed up, and how much data there is.
     support: full
   diff_mode:
     description: Changes nothing that could be shown.
@@ -115,7 +117,7 @@ interrupted_s:
   returned: with O(run)
   type: float
 probe:
-  description: The probes that the state that runs has passed before, as the module C(service_probe) takes them.
+  description: The probes that the running state has passed before, as the module C(service_probe) expects them.
   returned: with O(run)
   type: dict
 """
@@ -154,16 +156,19 @@ class BackingUp:
         self.containers = self.docker.inspect("container", *(subject.container for subject in self.subjects))
 
     def container(self, subject: Subject) -> dict[str, Any]:
-        """What the engine says of the service's container; empty for none. Raises RestoreError for a stranger's."""
+        """The service's container as the engine reports it; empty if there is none.
+
+        Raises RestoreError if the container belongs to another project.
+        """
         found = self.containers.get(subject.container) or {}
         project = ((found.get("Config") or {}).get("Labels") or {}).get(PROJECT_LABEL)
         if found and project != self.params["project"]:
             raise RestoreError(
-                f"container {subject.container} belongs to {project or 'somebody else'}, not to this site"
+                f"container {subject.container} belongs to {project or 'no Compose project'}, not to this site"
             )
         return found
 
-    def look(self) -> dict[str, Any]:
+    def plan(self) -> dict[str, Any]:
         """What would be backed up, and what prevents it."""
         operations: list[Operation] = []
         left_out: dict[str, str] = {}
@@ -209,7 +214,7 @@ class BackingUp:
         }
 
     def take(self, journal: Journal) -> dict[str, Any]:
-        """Back up the data of the one service, and start its container again whatever happens."""
+        """Back up the data of one service, and start its container again whatever happens."""
         (subject,) = self.subjects
         backups = Backups(self.folder, self.params["project"], subject.service)
         container = self.container(subject)
@@ -217,7 +222,7 @@ class BackingUp:
         answer: dict[str, Any] = {"backup": {}, "pruned": [], "started": False, "interrupted_s": 0.0, "probe": {}}
         answer["probe"] = self._probe(subject, str(container.get("Image", "")))
         journal.require(self.params["run"])
-        # Before the service is stopped, and again when it has written its last data.
+        # Checked before the service is stopped, and again by `take`, when the service has written its last data.
         backups.require_space(archive.scan(self.root, subject.data))
         failure = ""
         began = time.monotonic()
@@ -232,7 +237,7 @@ class BackingUp:
             failure = explain(error)
         finally:
             if active:
-                # Also after an interruption, which goes on as an exception.
+                # Also after an interruption, which is an exception here.
                 start_failure = self._start(subject)
         answer["interrupted_s"] = round(time.monotonic() - began, 1) if active else 0.0
         answer["started"] = active
@@ -262,7 +267,7 @@ class BackingUp:
         return Origin(image, image_id, version, owner["run"], owner["who"])
 
     def _probe(self, subject: Subject, image_id: str) -> dict[str, Any]:
-        """The probes of what runs, which may differ from what is declared."""
+        """The probes of the running state, which may differ from the declared state."""
         good = RestorePoints(self.root, subject.service).newest("good")
         probe = dict(good.probe) if good and good.image.id == image_id else health_alone(subject)
         return {**probe, "ready_timeout_s": subject.ready_timeout_s}
@@ -278,12 +283,12 @@ class BackingUp:
 
 
 def interrupted(_number: int, _frame: Any) -> None:
-    """Turn the end of a connection into an exception, so that the container is started again."""
+    """Raise an exception if the connection ends, so that the container is started again."""
     raise SystemExit(1)
 
 
 def main() -> None:
-    """Look, or back up one service."""
+    """Plan the backups, or back up one service."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},
@@ -307,7 +312,7 @@ def main() -> None:
             answer = BackingUp(module).take(journal)
         else:
             locked = locked_by(journal, params["begin"], params["take_over"])
-            answer = {"locked": locked} if locked else BackingUp(module).look()
+            answer = {"locked": locked} if locked else BackingUp(module).plan()
             if params["begin"] and not locked and answer["operations"] and not answer["problems"]:
                 operations = [Operation(**row) for row in answer["operations"]]
                 journal.begin(read_owner(params["begin"]), operations, params["take_over"], action="backup")

@@ -10,13 +10,9 @@ short_description: Run a container that reads and writes a directory on a networ
 version_added: 1.0.0
 description:
   - The integration test of directories and networks from the source text. The container runs as the directory's owner,
-    without capabilities, removes what it wrote, and is removed itself. A killed run leaves it with a label, by which
-    the next run finds and removes it.
+    without capabilities, removes what it wrote, and is removed itself. If the run is killed, the next one finds the
+    container by its label and removes it.
 options:
-  root:
-    description: Folder of the deployment.
-    type: path
-    required: true
   directory:
     description: Directory below O(root) that the container must read and write.
     type: str
@@ -37,9 +33,9 @@ attributes:
   check_mode:
     description: Starts no container.
     support: full
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
+extends_documentation_fragment:
+  - deployment
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -74,7 +70,7 @@ exit $code
 
 
 def main() -> None:
-    """Run the container, and say what it could not do."""
+    """Run the container, and report what it could not do."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},
@@ -89,7 +85,7 @@ def main() -> None:
     directory = Path(params["root"]) / params["directory"]
     what = f"a container on {params['network']} reads and writes {directory}"
     if module.check_mode:
-        module.exit_json(changed=False, message=f"left to the real run: {what}")
+        module.exit_json(changed=False, message=f"checked only outside check mode: {what}")
     try:
         owner = directory.stat()
         code, out, err = Docker(module.run_command).attempt(
@@ -104,7 +100,7 @@ def main() -> None:
     if code != 0:
         said = (err or out).strip() or f"exit code {code}"
         module.fail_json(
-            msg=f"a container on {params['network']} cannot read and write {directory}: {said}. Do: see that the "
+            msg=f"a container on {params['network']} cannot read and write {directory}: {said}. Do: make sure that the "
             "directory may be shared with containers (Docker Desktop: file sharing; SELinux: its label)"
         )
     module.exit_json(changed=False, message=what)

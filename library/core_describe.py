@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: core_describe
-short_description: Describe services from their roles and the site, without a look at a machine
+short_description: Describe services from their roles and the site, without inspecting a machine
 version_added: 1.0.0
 description:
-  - Merges the defaults and vars of a service's role with what the inventory and the command line say, and builds the
-    record of the service. Starts no process on any machine.
+  - Merges the defaults and vars of a service's role with the variables of the inventory and the command line, and
+    builds the record of the service. Starts no process on any machine.
   - No secret is part of the result. Values that depend on the image's version are empty.
 options:
   services:
@@ -18,13 +18,9 @@ options:
     type: list
     elements: str
     required: true
-attributes:
-  check_mode:
-    description: Changes nothing in either mode.
-    support: full
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
+extends_documentation_fragment:
+  - attributes.read_only
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 

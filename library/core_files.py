@@ -10,7 +10,7 @@ short_description: Render the files of one service, and write those that the pla
 version_added: 1.0.0
 description:
   - Renders the templates of the service's role and its Compose fragment on the controller, and calls C(managed_files),
-    which runs the validate command first and writes on the machine. Its results are those of C(managed_files).
+    which runs the validate command first and writes on the machine. The results are those of C(managed_files).
 options:
   service:
     description: Name of the service.
@@ -24,25 +24,13 @@ options:
     description: The image that the service will run, with C(reference) and C(version).
     type: dict
     required: true
-  root:
-    description: Folder of the deployment.
-    type: path
-    required: true
-  secrets_root:
-    description: Folder of the secrets.
-    type: path
-    required: true
   owners:
     description: Data directories below which every entry is given to the service's user.
     type: list
     elements: str
     default: []
-  run:
-    description: The run whose journal notes what was done; empty for none.
-    type: str
-    default: ""
   expected:
-    description: What the plan lists. Anything else that would have to be done is an error, and nothing is changed.
+    description: The operations in the plan. If any other is needed, the module fails and changes nothing.
     type: list
     elements: str
 attributes:
@@ -52,6 +40,10 @@ attributes:
   diff_mode:
     description: Shows the files, with placeholders where the secrets are.
     support: full
+extends_documentation_fragment:
+  - deployment
+  - deployment.secrets
+  - deployment.journal
 author: [Trade2026 founders (@trade2026)]
 """
 

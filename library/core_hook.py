@@ -28,7 +28,7 @@ options:
     type: dict
     required: true
   result:
-    description: What has become of each service; empty before the deployment.
+    description: The result of each service; empty before the deployment.
     type: dict
     required: true
   timeout_s:
@@ -39,9 +39,8 @@ attributes:
   check_mode:
     description: Runs nothing.
     support: full
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
+extends_documentation_fragment:
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 

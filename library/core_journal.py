@@ -14,10 +14,6 @@ description:
   - Every line that was altered, removed or cut off is named.
   - With O(end_run) it writes the line of a run that fails before its last step, and releases the run's lock.
 options:
-  root:
-    description: Folder of the deployment.
-    type: path
-    required: true
   end_run:
     description: The run to end as failed; empty to only read.
     type: str
@@ -31,9 +27,9 @@ attributes:
   check_mode:
     description: Only reads.
     support: full
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
+extends_documentation_fragment:
+  - deployment
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -51,7 +47,7 @@ lines:
   type: list
   elements: dict
 problems:
-  description: What is wrong with the log; empty for one that verifies.
+  description: What is wrong with the log; empty if all lines are intact.
   returned: always
   type: list
   elements: str
@@ -61,7 +57,7 @@ notes:
   type: list
   elements: str
 under_way:
-  description: The run that holds the lock, and how far it is; empty for none.
+  description: The run that holds the lock, and its progress; empty for none.
   returned: always
   type: str
 """
@@ -75,7 +71,7 @@ from ansible.module_utils.shared.fs import explain
 
 
 def under_way(journal: Journal) -> str:
-    """The run that holds the lock, for people."""
+    """The run that holds the lock, as text."""
     try:
         owner = journal.owner()
     except JournalError as error:
@@ -84,7 +80,7 @@ def under_way(journal: Journal) -> str:
 
 
 def main() -> None:
-    """Read, verify, answer."""
+    """Read and verify the log, return it."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},

@@ -1,17 +1,18 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Look at a machine once, run the preflight checks, and say what has to be done there."""
+"""Inspect a machine once, run the preflight checks, and plan."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: core_plan
-short_description: Look at a machine once, run the preflight checks, and plan what has to be done there
+short_description: Inspect a machine once, run the preflight checks, and plan
 version_added: 1.0.0
 description:
-  - Looks at files, owners, secrets, networks, images, containers, ports, memory, disk and kernel settings, in one
-    module process, through the Docker SDK for Python. The inspection changes nothing.
-  - The preflight checks judge what was seen, and a pure function turns it into the plan, an ordered list of operations.
+  - Inspects files, owners, secrets, networks, images, containers, ports, memory, disk and kernel settings in one
+    module process. The Docker engine is queried through the Docker SDK for Python. The inspection changes nothing.
+  - The preflight checks evaluate the observed state, and a pure function derives the plan, an ordered list of
+    operations.
   - The action plugin of the same name describes the services and renders their templates on the controller first.
 options:
   machine:
@@ -41,32 +42,30 @@ options:
     type: dict
     required: true
   other:
-    description: Operations that other phases of the run plan themselves, as the migration of the applications.
+    description: Operations that other phases of the run plan themselves, such as the migration of the applications.
     type: list
     elements: dict
     default: []
   begin:
-    description: The run that takes the lock when there is something to do. Without it nothing is locked.
+    description: The run that takes the lock if there is something to do. Without it nothing is locked.
     type: dict
   disabled:
     description: Services that the site switches off, each with C(name) and C(container). Their containers are stopped.
     type: list
     elements: dict
     default: []
-  take_over:
-    description: The run that holds the lock and is known to have ended, or C(damaged-lock) for a lock that names none.
-    type: str
-    default: ""
   expected:
-    description: The operations of a saved plan with its fingerprint. What was seen since must be the same.
+    description: The operations of a saved plan with its fingerprint. The observed state must still match it.
     type: dict
 attributes:
   check_mode:
-    description: Looks and plans in the same way, and takes no lock.
+    description: Inspects and plans in the same way, but takes no lock.
     support: full
   diff_mode:
     description: The differences are part of the plan.
     support: none
+extends_documentation_fragment:
+  - deployment.lock
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -89,16 +88,16 @@ text:
   returned: success
   type: str
 fingerprint:
-  description: Service to part to a hash that changes when that part moves.
+  description: Service to part to a hash that changes when that part changes.
   returned: success
   type: dict
 preflight_checks:
-  description: Every preflight check with its result, and its remedy where it failed.
+  description: Every preflight check with its result, and the remedy if it failed.
   returned: always
   type: list
   elements: dict
 preflight_failures:
-  description: The failures of the preflight checks as one text; empty when all passed.
+  description: The failures of the preflight checks as one text; empty if all passed.
   returned: success
   type: str
 fragments:
@@ -115,11 +114,11 @@ rollbacks:
   returned: success
   type: dict
 backups:
-  description: Service to the number of the backup that its change of version can be taken back with.
+  description: Service to the number of the backup that is used if its change of version has to be rolled back.
   returned: success
   type: dict
 locked:
-  description: Who holds the lock of the machine; empty when nobody does.
+  description: Who holds the lock of the machine; empty if nobody does.
   returned: success
   type: dict
 uptime:
@@ -183,7 +182,7 @@ FRAGMENTS = "@@fragments@@"
 
 
 class Inspection:
-    """The observation of one machine, and everything that is concluded from it."""
+    """The observation of one machine, and everything that is derived from it."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self.params = params
@@ -211,7 +210,7 @@ class Inspection:
         self.helpers: list[tuple[str, str]] = []
 
     def run(self) -> None:
-        """Inspect the machine; the command-line processes run in parallel with the questions to the engine."""
+        """Inspect the machine; command-line processes run in parallel with the queries to the engine."""
         version = start(VERSION_COMMAND)
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
         secrets = observe_secrets(self.secrets_root, declared, self.params["salt"])
@@ -268,7 +267,7 @@ class Inspection:
             self.compose_error = error
 
     def _document(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        """A file of the machine; one that includes the fragments names all that there will be."""
+        """A file of the machine; one that includes the fragments names all that will exist."""
         folder = self.root / self.machine["services_dir"]
         names = {path.stem for path in folder.glob("[!.]*.yml")} | {service["name"] for service in self.services}
         names -= set(self.machine.get("disabled") or [])
@@ -288,7 +287,7 @@ class Inspection:
         ]
 
     def _definition(self) -> str:
-        """All fragments as one Compose definition; a JSON text is a YAML text."""
+        """All fragments as one Compose definition, in JSON, which is valid YAML."""
         import json
 
         import yaml
@@ -321,7 +320,7 @@ class Inspection:
             self.docker_error = str(error)
 
     def desired(self) -> DesiredMachine:
-        """What the rendered definitions ask for."""
+        """The desired state according to the rendered definitions."""
         return DesiredMachine(
             self.machine["project"], self.networks, tuple(self._desired_service(service) for service in self.services)
         )
@@ -353,7 +352,7 @@ class Inspection:
         )
 
     def containers_of(self, service: Mapping[str, Any]) -> tuple[ObservedContainer, ...]:
-        """Every container of the service by its label, and the one that has its container's name."""
+        """Every container with the service's label, and the one with its container's name."""
         return tuple(
             container
             for container in self.seen_engine.containers
@@ -372,7 +371,7 @@ class Inspection:
         return found == hashlib.sha256(text.encode()).hexdigest()
 
     def _version_that_runs(self, service: Mapping[str, Any]) -> str:
-        """From the restore points, which know the version of their image; else from the image's tag."""
+        """From the restore points, which record the version of their image; else from the image's tag."""
         for container in self.containers_of(service):
             point = RestorePoints(self.root, service["name"]).newest()
             if point is not None and point.image.id == container.image_id:
@@ -394,7 +393,7 @@ class Inspection:
         return ObservedBackup(found.number, found.text, stale)
 
     def relied_on(self, desired: DesiredMachine, observed: Observed) -> dict[str, int]:
-        """Service → the backup that its change of version can be taken back with."""
+        """Service → the backup that is used if its change of version has to be rolled back."""
         found = {}
         for service in desired.services:
             have = observed.services[service.name]
@@ -403,7 +402,7 @@ class Inspection:
         return found
 
     def observed(self) -> Observed:
-        """The observation as the plan takes it."""
+        """The observation in the form that the plan needs."""
         services = {}
         for service in self.services:
             files = self.files[service["name"]]
@@ -438,7 +437,7 @@ class Inspection:
         )
 
     def fingerprint(self) -> dict[str, dict[str, str]]:
-        """Service → part → a hash that changes when that part moves."""
+        """Service → part → a hash that changes when that part changes."""
         found = {
             "machine": {
                 "variables": digest([self.machine, self.params["preflight"]]),
@@ -472,7 +471,7 @@ class Inspection:
         return found
 
     def preflight_checks(self, desired: DesiredMachine, observed: Observed) -> list[Result]:
-        """The preflight checks on what was seen."""
+        """The results of the preflight checks."""
         limits = self.params["preflight"]
         ensure = self.machine["foundation"] == "ensure"
         services = [
@@ -550,24 +549,24 @@ def latest_report(root: Path) -> str:
 
 
 def begin(module: AnsibleModule, inspection: Inspection, planned: Plan, before: str) -> None:
-    """Take the lock for what was planned; refuse when another run finished since the inspection began."""
+    """Take the lock for the plan; refuse if another run has finished since the inspection began."""
     journal = Journal(inspection.root)
     unknown = [service["name"] for service in inspection.services if not service["image"]["known"]]
     journal.begin(read_owner(module.params["begin"]), planned.operations, module.params["take_over"], unknown)
-    # What a killed run staged for a validate command.
+    # Remove what a killed run staged for a validate command.
     shutil.rmtree(inspection.root / STAGING, ignore_errors=True)
     if journal.finished_run() != before:
         journal.release(module.params["begin"]["run"])
-        raise JournalError("another run finished while this one looked at the machine; run again")
+        raise JournalError("another run finished while this one inspected the machine; run again")
 
 
 def main() -> None:
-    """Inspect, check, plan; take the lock when asked to and there is something to do."""
+    """Inspect, check and plan; take the lock if `begin` is given and there is something to do."""
     module = AnsibleModule(
         argument_spec={
             "machine": {"type": "dict", "required": True},
             "services": {"type": "list", "elements": "dict", "required": True},
-            # Names alone; what is derived from values is in `digests`.
+            # Only names; what is derived from values is in `digests`.
             "secrets": {"type": "list", "elements": "dict", "default": [], "no_log": False},
             "digests": {"type": "dict", "default": {}, "no_log": True},
             "salt": {"type": "str", "default": "", "no_log": True},
@@ -610,7 +609,7 @@ def main() -> None:
         if params["expected"]:
             check_machine(params["expected"], {**planned.to_dict(), "fingerprint": answer["fingerprint"]})
         if params["take_over"] and params["begin"] and not planned.operations:
-            # Nothing is left of what the dead run had to do; its lock goes.
+            # Nothing is left to do of the run that was killed, so its lock is removed.
             journal.begin(read_owner(params["begin"]), (), params["take_over"])
             journal.release(params["begin"]["run"])
         if params["begin"] and planned.operations and not answer["preflight_failures"] and not module.check_mode:

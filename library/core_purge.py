@@ -9,22 +9,14 @@ module: core_purge
 short_description: Remove containers, networks and configuration that a deployment created, and data if asked to
 version_added: 1.1.0
 description:
-  - Removes the containers of the project's services, then the networks that the project created and nobody else uses,
-    then the files that the project wrote. Data and secrets are removed only with O(data).
+  - Removes the containers of the project's services, then the networks that the project created and no other
+    container uses, then the files that the project wrote. Data and secrets are removed only with O(data).
   - A configuration file that was edited by hand is copied to C(.trade2026/replaced) first. Files that the project did
     not write stay, and so do the directories that hold them, the images, and the audit log.
   - A directory that is a symlink, that has another file system mounted in it, or that is not below O(root) or
     O(secrets_root), is left as it is and named. O(forbidden) is never touched.
-  - The action plugin of the same name describes the services, asks for consent and shows what goes.
+  - The action plugin of the same name describes the services, requires the consent and shows what is removed.
 options:
-  root:
-    description: Folder of the deployment.
-    type: path
-    required: true
-  secrets_root:
-    description: Folder of the secrets.
-    type: path
-    required: true
   project:
     description: Compose project. Containers and networks of another project are not touched.
     type: str
@@ -41,8 +33,8 @@ options:
     default: []
   machine:
     description:
-      - What belongs to the machine as a whole and goes with its last service, as C(files), C(edited), C(directories)
-        and C(applications).
+      - What belongs to the machine as a whole and is removed with its last service, as C(files), C(edited),
+        C(directories) and C(applications).
     type: dict
     default: {}
   forbidden:
@@ -61,17 +53,15 @@ options:
   begin:
     description: The run that takes the lock, as the action plugin passes it. Without it nothing is removed.
     type: dict
-  take_over:
-    description: The run that holds the lock and is known to have ended, or C(damaged-lock) for a lock that names none.
-    type: str
-    default: ""
 attributes:
   check_mode:
-    description: Says what would be removed, and how much data there is.
+    description: Reports what would be removed, and how much data there is.
     support: full
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
+extends_documentation_fragment:
+  - deployment
+  - deployment.secrets
+  - deployment.lock
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -102,7 +92,7 @@ data:
   returned: success
   type: dict
 kept:
-  description: What is left as it is, with the reason.
+  description: What is kept, with the reason.
   returned: success
   type: dict
 copies:
@@ -126,23 +116,23 @@ from ansible.module_utils.deployment.purge import Purge, PurgeError
 from ansible.module_utils.shared.fs import explain
 
 
-def carry_out(module: AnsibleModule, purge: Purge, journal: Journal) -> list[str]:
-    """Remove what was planned, under the lock; returns the errors."""
+def apply(module: AnsibleModule, purge: Purge, journal: Journal) -> list[str]:
+    """Remove what was planned, while holding the lock; return the errors."""
     params = module.params
     run = params["begin"]["run"]
     journal.begin(read_owner(params["begin"]), purge.operations, params["take_over"], action="purge")
     try:
-        for service, what in purge.carry_out():
+        for service, what in purge.apply():
             journal.done(run, [(service, what)])
     except OSError as error:
         purge.errors.append(explain(error))
-    # The audit log stays, whatever else goes.
+    # The audit log always stays.
     failed = {service for service, _what in journal.progress().open}
     return [*purge.errors, *journal.finish(run, failed)]
 
 
 def main() -> None:
-    """Look, then remove."""
+    """Plan, then remove."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},
@@ -169,9 +159,9 @@ def main() -> None:
         if locked:
             module.exit_json(changed=False, operations=[], data={}, kept={}, copies=[], locked=locked)
         purge = Purge(params, engine.connect())
-        purge.look()
+        purge.plan()
         if acts and purge.operations:
-            errors = carry_out(module, purge, journal)
+            errors = apply(module, purge, journal)
     except (JournalError, PurgeError, engine.EngineError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Complete the result document of a run with what only the machine knows, and store the report there."""
+"""Complete the result document of a run on the machine, and store the report there."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ module: core_report
 short_description: Write the report of a run as a page, JSON and JUnit XML
 version_added: 1.0.0
 description:
-  - Makes C(report.html), C(report.json) and C(junit.xml) from the result document of a run, which
-    C(docs/report.schema.json) describes, in a folder of their own. C(latest) is a symlink to the newest one, or a copy
+  - Writes C(report.html), C(report.json) and C(junit.xml) to a new folder, from the result document of a run, which
+    C(docs/report.schema.json) describes. C(latest) is a symlink to the newest one, or a copy
     on a file system without symlinks.
   - The action plugin of the same name calls this module twice and renders the report on the controller in between. The
-    first call adds what only the machine knows (containers, networks, versions, earlier runs) and masks every secret.
+    first call adds facts of the machine (containers, networks, versions, earlier runs) and masks every secret.
     The second one writes the files.
   - A run without operations in which every probe passed writes no report. The path of the last one is shown.
   - The report of a run that stopped before a deployment existed is written on the controller, to
@@ -24,10 +24,10 @@ options:
     type: dict
   core_run:
     description:
-      - What a run of core.yml knows at its end, from which the action plugin makes the document. C(planned) is the
-        result of C(core_plan), C(probed) is service to result of C(service_probe), C(images) service to image,
-        C(failures) service to message, C(undone) the services that were left as they were, C(migration) what the
-        configuration choices follow from.
+      - What is known at the end of a run of core.yml, from which the action plugin builds the document. C(planned) is
+        the result of C(core_plan), C(probed) is service to result of C(service_probe), C(images) service to image,
+        C(failures) service to message, C(undone) the services that were not deployed, C(migration) what the
+        configuration choices are derived from.
     type: dict
   stopped:
     description: >-
@@ -53,7 +53,7 @@ options:
     type: dict
     default: {}
   forbid_inside:
-    description: Folders in which nothing may be written.
+    description: Folders that O(root) must not be in.
     type: list
     elements: path
     default: []
@@ -70,7 +70,7 @@ options:
     description: Name to text of the files to store; set by the action plugin.
     type: dict
   started:
-    description: When the run began, which names the folder; set by the action plugin.
+    description: When the run began, which is the name of the folder; set by the action plugin.
     type: str
 attributes:
   check_mode:
@@ -78,7 +78,7 @@ attributes:
     details: A dry run writes no report. The task is skipped.
     support: partial
   diff_mode:
-    description: A report is new in each run.
+    description: Every report is a new file.
     support: none
 requirements:
   - vl-convert-python, jinja2 and junitparser on the controller
@@ -113,11 +113,11 @@ verdict:
   returned: when a report was written
   type: dict
 document:
-  description: The document with what the machine knows, masked. Of the first call.
+  description: The completed and masked document, from the first call.
   returned: when the action plugin asks for it
   type: dict
 deployed:
-  description: Whether the machine has a deployment that the report can be stored in. Of the first call.
+  description: Whether the machine has a deployment that the report can be stored in, from the first call.
   returned: when the action plugin asks for it
   type: bool
 """
@@ -167,7 +167,7 @@ def known_vulnerabilities(index: Path) -> str:
 
 
 def previous(row: dict[str, Any], machine: str, earlier: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same measurement in earlier runs on this machine, oldest first."""
+    """The history of earlier runs on this machine, oldest first."""
     keys = ("throughput_per_s", "p50_ms", "p95_ms", "p99_ms")
     return [
         {"started": content["run"]["started"], **{key: old[key] for key in keys if key in old}}

@@ -9,14 +9,14 @@ module: core_restore
 short_description: List the restore points and backups of services, and return a service to one
 version_added: 1.0.0
 description:
-  - Restore points are recorded by C(managed_files) before a change and by C(service_probe) when a service is proved,
-    below C(.trade2026/restore_points) of O(root). Every one is verified when it is read; a damaged one is named and not
-    used.
+  - Restore points are recorded by C(managed_files) before a change and by C(service_probe) after verification,
+    below C(.trade2026/restore_points) of O(root). Every one is verified when it is read; a damaged one is reported and
+    not used.
   - With O(state=listed) nothing is changed. With O(state=begun) the lock of the machine is taken for the rollback of
     O(services), and nothing else is changed. With O(state=restored) the files, the secrets and the image of one
     service are put back; the caller then runs Compose and probes the service.
-  - After a failed change (O(failure)), a service that cannot be taken back is stopped, unless it never had another
-    state than the failed one.
+  - After a failed change (O(failure)), a service that cannot be rolled back is stopped, unless there was no
+    other state before the failed one.
   - With O(restore_data), the data goes back too if the version of the restore point cannot read the present data, and
     in any case without O(failure). The backup is unpacked and compared with its hashes beside the data directory before
     anything is changed. The present data is renamed, and never deleted.
@@ -49,17 +49,17 @@ options:
         type: str
         required: true
       files:
-        description: Files that are declared now. Those that the restore point lacks are moved away.
+        description: Files that are declared now. Those that the restore point does not have are moved away.
         type: list
         elements: str
         default: []
       version:
         description:
-          - Version of the image that is to be left. If it is empty, the restore points tell it by the image's id.
+          - Version of the image that is replaced. If it is empty, it is looked up in the restore points by image id.
         type: str
         default: ""
   project:
-    description: Compose project, whose backups are used.
+    description: Compose project. Only its backups are used.
     type: str
     required: true
   backups_dir:
@@ -72,12 +72,12 @@ options:
     default: 0
   backup:
     description:
-      - Number of the backup whose data goes back. V(0) is the newest one of the restore point's version; after a failed
-        change it is none, because only a backup that the plan relied on is used then.
+      - Number of the backup whose data goes back. V(0) is the newest one of the restore point's version. After a failed
+        change V(0) means none, because then only a backup that the plan relied on is used.
     type: int
     default: 0
   restore_data:
-    description: Consent to return the data to a backup, by which what was written since is no longer in use.
+    description: Consent to return the data to a backup. What was written since that backup is then no longer in use.
     type: bool
     default: false
   verify_backups:
@@ -85,11 +85,11 @@ options:
     type: bool
     default: false
   failure:
-    description: Why the state that is to be left failed. Empty for a rollback by hand.
+    description: Why the current state failed. Empty for a rollback by hand.
     type: str
     default: ""
   complete:
-    description: Complete the rollback that an interrupted run left, to the restore point that it had chosen.
+    description: Complete the rollback that an interrupted run left unfinished, to the restore point that it had chosen.
     type: bool
     default: false
   run:
@@ -100,7 +100,7 @@ options:
     description: The run that takes the lock with O(state=begun), as the action plugin passes it.
     type: dict
   take_over:
-    description: The run that holds the lock, when its process is known to have ended.
+    description: The run that holds the lock and is known to have ended.
     type: str
     default: ""
 attributes:
@@ -127,12 +127,12 @@ EXAMPLES = r"""
 RETURN = r"""
 services:
   description:
-    - Service to its restore points, its backups, the damaged ones of both, the point and the backup that a rollback
-      would take, and what it means.
+    - Service to its restore points, its backups, the damaged ones of both, and the point and the backup that a rollback
+      would use.
   returned: with O(state=listed) and O(state=begun)
   type: dict
 locked:
-  description: Who holds the lock of the machine; empty when nobody does.
+  description: Who holds the lock of the machine; empty if nobody does.
   returned: with O(state=begun)
   type: dict
 restored:
@@ -144,11 +144,11 @@ point:
   returned: with O(state=restored)
   type: int
 probe:
-  description: The probes that the restore point passed, as the module C(service_probe) takes them.
+  description: The probes that the restore point passed, as the module C(service_probe) expects them.
   returned: with O(state=restored)
   type: dict
 subject:
-  description: The service's parts that the restore point holds, as the module C(service_probe) takes them.
+  description: The service's parts that the restore point holds, as the module C(service_probe) expects them.
   returned: with O(state=restored)
   type: dict
 image:
@@ -156,17 +156,17 @@ image:
   returned: with O(state=restored)
   type: dict
 refusal:
-  description: Why the service is not taken back; empty if it is.
+  description: Why the service is not rolled back; empty if it is.
   returned: with O(state=restored)
   type: str
 evidence:
-  description: Why the state that was left failed, with the likely cause and the last log lines.
+  description: Why the replaced state failed, with the likely cause and the last log lines.
   returned: with O(state=restored)
   type: str
 data:
   description:
-    - The backup whose data is in use now, with C(number), C(taken_at), and C(kept), where the data is that was there
-      before. Empty if the data was not touched.
+    - The backup whose data is in use now, with C(number), C(taken_at), and C(kept), the paths of the previous data.
+      Empty if the data was not touched.
   returned: with O(state=restored)
   type: dict
 done:
@@ -253,14 +253,14 @@ class Restoring:
             and unchanged(self.root, self.secrets_root, point, self.container)
         ):
             answer["refusal"] = (
-                f"What is declared is what restore point {point.number}, the last good one, holds. There is nothing to "
+                f"The declared state equals restore point {point.number}, the last good one. There is nothing to "
                 "return to, and the service is left as it is."
             )
             return answer
         by_hand = not self.failure
         if point and by_hand and not self.restore_data and runs(self.root, self.secrets_root, point, self.container):
             return answer
-        # Data that a killed run was putting back, to this point.
+        # The data that a killed run was putting back for this point.
         data = self.left.get("data") or {} if point and self.left.get("point") == point.number else {}
         backup = self._backup(point) if point and not data else None
         refusal = None if point and data else self._refuse(point, backup, by_hand)
@@ -286,14 +286,14 @@ class Restoring:
         if data:
             answer["data"] = self._swap(data)
             rollback.done.append(
-                f"data of backup {data['number']} of {data['taken_at']} (the data that was there: "
+                f"data of backup {data['number']} of {data['taken_at']} (previous data: "
                 f"{', '.join(answer['data']['kept']) or 'none'})"
             )
         rollback.carry_out(self.service["files"])
         return {**answer, "restored": True, "changed": True, "done": rollback.done}
 
     def _left(self) -> dict[str, Any]:
-        """The rollback that a killed run left. By hand, one that cannot be read is done from the beginning."""
+        """The rollback that a killed run left unfinished. If it cannot be read, a rollback by hand starts anew."""
         if self.completes:
             return self.points.rollback()
         with contextlib.suppress(RestoreError):
@@ -301,7 +301,7 @@ class Restoring:
         return {}
 
     def _backup(self, point: RestorePoint) -> Backup | None:
-        """The backup whose data the point's version reads; raises RestoreError if one named by hand cannot be used."""
+        """A backup that the point's version can read; raises RestoreError if the one named by hand cannot be used."""
         number: int = self.module.params["backup"]
         version, image_id = point.subject.version, point.image.id
         if number:
@@ -311,7 +311,7 @@ class Restoring:
                     return found
                 raise RestoreError(
                     f"backup {number} of {self.service['name']} is of version {found.version or 'unknown'}, and "
-                    f"restore point {point.number} runs {version or 'unknown'}; name another of them"
+                    f"restore point {point.number} runs {version or 'unknown'}; name another backup or restore point"
                 )
             except RestoreError:
                 if not self.failure:
@@ -319,7 +319,7 @@ class Restoring:
         return self.backups.newest_of(version, image_id)
 
     def _refuse(self, point: RestorePoint | None, backup: Backup | None, by_hand: bool) -> Refusal | None:
-        """Why the service does not go back, or None: with its data kept or, with consent, with that of a backup."""
+        """Why the service is not rolled back, or None. With consent, the data of a backup may be used."""
         if point and self.restore_data and by_hand and not backup:
             return Refusal(
                 f"There is no backup of version {point.subject.version or 'unknown'} of {self.service['name']}, which "
@@ -348,7 +348,7 @@ class Restoring:
         return {"number": data["number"], "taken_at": data["taken_at"], "kept": kept}
 
     def _healthy_before(self) -> RestorePoint | None:
-        """Without a good restore point: the state before this run's change, if its container was healthy."""
+        """The state before this run's change, if its container was healthy; used if there is no good restore point."""
         newest = self.points.newest()
         return newest if newest and newest.probe and newest.run and newest.run == self.module.params["run"] else None
 
@@ -363,7 +363,7 @@ class Restoring:
         return evidence(self.docker, self.name, self.points, self.secrets_root, self.failure)
 
     def _stop(self, wanted: bool) -> bool:
-        """Stop a container that failed and cannot be taken back; it would restart for ever."""
+        """Stop a container that failed and cannot be rolled back; otherwise it would restart for ever."""
         if not wanted or not self.failure or not self.container:
             return False
         if not self.module.check_mode:
@@ -394,7 +394,7 @@ def begin(module: AnsibleModule, listing: Listing) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do what `state` says."""
+    """List, begin or restore, depending on `state`."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},

@@ -9,7 +9,7 @@ module: core_save_plan
 short_description: Save the plans of all machines in one file on the controller
 version_added: 1.0.0
 description:
-  - Writes what C(core_plan) returned for each machine, with the date of expiry, the project's version and a checksum.
+  - Writes what C(core_plan) returned for each machine, with the expiry time, the project's version and a checksum.
     C(docs/plan.schema.json) describes the file. No secret is in it.
 options:
   dest:
@@ -17,7 +17,7 @@ options:
     type: path
     required: true
   hours:
-    description: For how long the plan may be applied.
+    description: Hours for which the plan may be applied.
     type: float
     default: 24
   services:
@@ -31,11 +31,10 @@ options:
     required: true
 attributes:
   check_mode:
-    description: Writes the file in either mode, for a plan is itself a dry run.
+    description: Writes the file in check mode too, because a plan is itself a dry run.
     support: full
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
+extends_documentation_fragment:
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 

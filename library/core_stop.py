@@ -1,16 +1,16 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stop the containers of services, and keep everything."""
+"""Stop the containers of services without removing anything."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: core_stop
-short_description: Stop the containers of services, each with its own grace time
+short_description: Stop the containers of services, each with its own grace period
 version_added: 1.1.0
 description:
-  - Stops the running containers of the project's services and says whose open connections that interrupts. Containers,
-    networks, configuration, data and secrets stay; C(core.yml) starts the services again.
+  - Stops the running containers of the project's services and reports whose open connections that interrupts.
+    Containers, networks, configuration, data and secrets stay; C(core.yml) starts the services again.
   - The action plugin of the same name takes over the lock of a run that has ended, and shows the operations.
 options:
   root:
@@ -27,7 +27,7 @@ options:
     elements: str
     required: true
   batch:
-    description: How many are stopped at once, as a play's C(serial).
+    description: How many are stopped at once, in the format of a play's C(serial).
     type: str
     default: 100%
   run:
@@ -37,17 +37,13 @@ options:
   begin:
     description: The run that takes the lock, as the action plugin passes it. Without it and O(run) nothing is stopped.
     type: dict
-  take_over:
-    description: The run that holds the lock and is known to have ended, or C(damaged-lock) for a lock that names none.
-    type: str
-    default: ""
 attributes:
   check_mode:
-    description: Says what would be stopped, and what that would interrupt.
+    description: Reports what would be stopped, and what that would interrupt.
     support: full
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
+extends_documentation_fragment:
+  - deployment.lock
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -83,14 +79,14 @@ from ansible.module_utils.shared.fs import explain
 
 
 def batch_size(batch: str, count: int) -> int:
-    """How many services one batch has, as Ansible counts `serial`."""
+    """The number of services in a batch, computed like Ansible's `serial`."""
     share = batch.strip().removesuffix("%")
     size = int(float(share) * count / 100) if batch.strip().endswith("%") else int(share)
     return max(1, size)
 
 
 def stop(journal: Journal, run: str, client: Any, containers: list[ObservedContainer], size: int) -> dict[str, str]:
-    """Stop batch after batch, and no further after a failure; returns service → error."""
+    """Stop one batch after the other until one fails; return service → error."""
     names = [container.labels[SERVICE_LABEL] for container in containers]
     for batch in teardown.in_batches(list(dict.fromkeys(names)), size):
         journal.require(run)
@@ -104,7 +100,7 @@ def stop(journal: Journal, run: str, client: Any, containers: list[ObservedConta
 
 
 def main() -> None:
-    """Look, then stop."""
+    """Plan, then stop."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},

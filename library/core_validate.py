@@ -11,17 +11,13 @@ version_added: 1.1.0
 description:
   - Runs tests of five kinds against deployed services and returns their results as docs/report.schema.json describes
     them. A failed test is a result; the module fails only if tests cannot be run at all.
-  - Tests that write use names of their own (C(trade2026-probe-) and random letters) and remove what they create.
+  - Tests that write use unique names (C(trade2026-probe-) and random letters) and remove what they create.
   - The action plugin of this name takes C(planned) and calls the module in slices, so that it can show progress.
 options:
   services:
-    description: The services, each with C(record), C(probing) (as C(service_probe) takes it) and C(image).
+    description: The services, each with C(record), C(probing) (as C(service_probe) expects it) and C(image).
     type: list
     elements: dict
-    required: true
-  root:
-    description: Folder of the deployment.
-    type: path
     required: true
   secrets_root:
     description: Folder of the secrets. Every secret in it is masked in what the module returns.
@@ -79,7 +75,7 @@ options:
     type: dict
     default: {}
   noise_percent:
-    description: Percentage by which a median may exceed that of earlier runs.
+    description: Percentage by which a median may exceed that of earlier runs before it is a finding.
     type: float
     default: 100
   reports:
@@ -96,9 +92,9 @@ attributes:
   check_mode:
     description: Runs no test.
     support: none
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
+extends_documentation_fragment:
+  - deployment
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -148,7 +144,7 @@ from ansible.module_utils.validation.stack import Stack, build_stack
 def run_slice(
     stack: Stack, groups: list[Group], slice_s: float, progress: Path | None
 ) -> tuple[list[Result], list[Group]]:
-    """The results, and the groups that are left when the time is over or the next one interrupts services."""
+    """The results, and the groups that are left when the time is up or the next one interrupts services."""
     begun = time.monotonic()
     results: list[Result] = []
     for place, group in enumerate(groups):
@@ -174,7 +170,7 @@ def pending(groups: list[Group]) -> list[dict[str, Any]]:
 
 
 def masked(answer: dict[str, Any], secrets_root: Path) -> dict[str, Any]:
-    """The answer with every secret hidden. Log lines are withheld if a secret cannot be read, and so not found."""
+    """The result with every secret masked. Log lines are withheld if a secret cannot be read and so cannot be found."""
     known, unreadable = secrets_below(secrets_root)
     for test in answer["tests"] if unreadable else []:
         if test.get("log"):

@@ -1,16 +1,16 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compare the images of services with what their roles assume of them."""
+"""Compare the images of services with what their roles assume about them."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image_audit
-short_description: Compare images with what the roles assume of them
+short_description: Compare images with what the roles assume about them
 version_added: "1.0.0"
 description:
-  - Looks at an image's configuration and at its file system, which a container that is created, read and removed shows.
-    Nothing of the image is started.
+  - Reads an image's configuration and its file system. For the latter a container is created, exported and removed
+    without being started.
 options:
   services:
     description: >-
@@ -24,11 +24,10 @@ options:
     required: true
 attributes:
   check_mode:
-    description: The same in check mode; the container that is read is removed at once.
+    description: Works in the same way in check mode; the container is removed at once.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -62,7 +61,7 @@ from ansible.module_utils.shared.docker import Docker, DockerError
 
 
 def contract(name: str, values: Mapping[str, Any]) -> Contract:
-    """The contract of a service; ImageError names a key that is not one."""
+    """The contract of a service; ImageError names unknown keys."""
     unknown = sorted(set(values) - set(Contract.__dataclass_fields__))
     if unknown:
         raise ImageError(
@@ -73,7 +72,7 @@ def contract(name: str, values: Mapping[str, Any]) -> Contract:
 
 
 def service(values: Mapping[str, Any]) -> Service:
-    """What the container of a service adds."""
+    """What the service's definition adds to the image."""
     user = values["user"]
     return Service(int(user["uid"]), int(user["gid"]), tuple(values["mounts"]), str(values["stop_signal"]))
 

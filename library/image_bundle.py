@@ -21,24 +21,16 @@ options:
     type: dict
     required: true
   wanted:
-    description: Service name to its image, as C(wanted) of C(image_plan) has it.
+    description: Service name to its image, as for C(wanted) of C(image_plan).
     type: dict
-    required: true
-  lock:
-    description: File with the digests of official images.
-    type: path
-    required: true
-  root:
-    description: Folder that build contexts are relative to.
-    type: path
     required: true
 attributes:
   check_mode:
-    description: Says whether it would write.
+    description: Reports whether it would write.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - image
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -89,10 +81,11 @@ from ansible.module_utils.images.context import read_context
 from ansible.module_utils.images.lock import read_lock, read_verified
 from ansible.module_utils.images.plan import Archived, ImageError
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.fs import explain
 
 
 def entries(docker: Docker, params: dict[str, Any]) -> dict[str, Archived]:
-    """What a bundle says of each image."""
+    """The entry of each image in the bundle."""
     images, wanted, lock = params["images"], params["wanted"], read_lock(Path(params["lock"]))
     verified = read_verified(Path(params["lock"]))
     found = docker.inspect("image", *sorted({image["reference"] for image in images.values()}))
@@ -182,7 +175,7 @@ def main() -> None:
     except (ImageError, DockerError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}; image_bundle_folder must be writable and have room")
+        module.fail_json(msg=f"{explain(error)} (image_bundle_folder is written there)")
     manifest = folder / MANIFEST
     module.exit_json(
         changed=changed,

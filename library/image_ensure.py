@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ensure that the image of one service is on the machine."""
+"""Ensure the image of one service is on the machine."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ description:
   - Pulls an official image, by tag the first time, when its digest goes into the lock file; from then on by that
     digest. A tag that was moved to another image is refused, and so is an image that is not signed as O(signatures)
     demands.
-  - Builds an image from packages, and those that it is built on, or from migrated sources on a base from the same
+  - Builds an image and its base images from packages, or builds it from migrated sources on a base image from the same
     source.
   - Loads an image from a bundle, after every file of it was verified.
-  - Tags of built images name their content, so an image that is there is never built again. Runs side by side build
-    nothing twice.
+  - Tags of built images name their content, so an existing image is never built again. Parallel runs build nothing
+    twice.
 options:
   name:
     description: The service.
     type: str
     required: true
   title:
-    description: The service's name for people; goes into a label of an image built from migrated sources.
+    description: Display name of the service, for a label of an image built from migrated sources.
     type: str
   image:
-    description: Its image, as C(wanted) of C(image_plan) has it.
+    description: Its image, as for C(wanted) of C(image_plan).
     type: dict
     required: true
   source:
@@ -35,30 +35,7 @@ options:
     choices: [registry, packages, archive]
     required: true
   recipes:
-    description: Recipe name to what the lookup C(image_recipes) says of it; C(files) of those that must be built.
-    type: dict
-    default: {}
-  prefix:
-    description: Registry or mirror in front of official names.
-    type: str
-    default: ""
-  lock:
-    description: File with the digests of official images.
-    type: path
-    required: true
-  root:
-    description: Folder that build contexts are relative to.
-    type: path
-    required: true
-  archive:
-    description: Folder of a bundle, for O(source=archive).
-    type: path
-  archive_sha256:
-    description: SHA-256 of its bundle.json. Empty is not compared.
-    type: str
-    default: ""
-  signatures:
-    description: Image name to who must have signed it, as the variable C(image_signatures) has it.
+    description: Recipe name to its data from the lookup C(image_recipes), with C(files) for those that must be built.
     type: dict
     default: {}
   cosign:
@@ -74,15 +51,15 @@ options:
     type: str
     default: host
   debian_mirror:
-    description: Debian mirror. Empty is the one of the machine's own apt.
+    description: Debian mirror. If empty, that of the machine's own apt is used.
     type: str
     default: ""
   debian_security_mirror:
-    description: Debian's security mirror, likewise.
+    description: Debian's security mirror. If empty, that of the machine's own apt is used.
     type: str
     default: ""
   retries:
-    description: How often a download is tried that may succeed the next time.
+    description: How often a download is tried if the failure may be temporary.
     type: int
     default: 3
   delay_s:
@@ -91,16 +68,19 @@ options:
     default: 5
 attributes:
   check_mode:
-    description: Says whether it would pull or build; asks no registry, writes nothing.
+    description: Reports whether it would pull or build; contacts no registry and writes nothing.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - image
+  - image.prefix
+  - image.archive
+  - image.signatures
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
 EXAMPLES = r"""
-- name: Ensure Valkey's image is there
+- name: Ensure Valkey's image is present
   image_ensure:
     name: valkey
     image: {official: "valkey/valkey:8.1.8-alpine", recipe: valkey}
@@ -169,7 +149,7 @@ class Ensure:
         return choose(wanted, self._params["source"], state)[0], state
 
     def predict(self) -> dict[str, Any]:
-        """The module's result, without touching anything."""
+        """The module's result, without changing anything."""
         choice, state = self.choose()
         described = describe(choice, state, find_images(self._docker, [choice], state))
         return {
@@ -189,7 +169,7 @@ class Ensure:
             return {**self.predict(), "changed": changed}
         changed = self.ensure_base(choice.base)
         if choice.kind == "build":
-            # With the base there, the reference is known.
+            # The reference is known once the base is present.
             choice, _state = self.choose()
             if not choice.context_hash:
                 raise ImageError(
@@ -201,7 +181,7 @@ class Ensure:
         return {**self.predict(), "changed": changed}
 
     def load(self) -> bool:
-        """Load the bundle, once for all services that ask for it in parallel; True when it was loaded by this one."""
+        """Load the bundle, once for all services that need it in parallel; True if this call loaded it."""
         folder, lock = Path(self._params["archive"]), Path(self._params["lock"])
         cache = Path(self._params["cache"], "lock")
         cache.mkdir(parents=True, exist_ok=True)
@@ -216,7 +196,7 @@ class Ensure:
         return True
 
     def ensure_base(self, base: Base) -> bool:
-        """Pull the official image, or build the recipe's; True when something was pulled, recorded or built."""
+        """Pull the official image, or build that of the recipe; True if something was pulled, recorded or built."""
         if base.source == "packages":
             builder = ImageBuilder(self._run, settings(self._params), self._params["recipes"])
             self.built = builder.ensure_recipe(base.recipe)

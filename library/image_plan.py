@@ -10,8 +10,8 @@ short_description: Plan which images the services run and which of them are miss
 version_added: "1.0.0"
 description:
   - Turns the C(image) of every service into one exact reference, for the declared source.
-  - Looks all of them up in one question to the engine. Changes nothing, and asks the network only for O(source=auto)
-    when the machine has the images of neither source.
+  - Looks all of them up in one query to the engine. Changes nothing, and contacts a registry only for O(source=auto)
+    if the machine has the images of neither source.
 options:
   wanted:
     description:
@@ -20,47 +20,24 @@ options:
     type: dict
     required: true
   source:
-    description: Where images come from. With V(auto) the machine keeps what it has, then asks the registry.
+    description: Where images come from. With V(auto) the machine keeps its source, or else tries the registry.
     type: str
     choices: [registry, packages, archive, auto]
     required: true
   recipes:
-    description: Recipe name to what the lookup C(image_recipes) says of it.
-    type: dict
-    default: {}
-  prefix:
-    description: Registry or mirror in front of official names.
-    type: str
-    default: ""
-  lock:
-    description: File with the digests of official images.
-    type: path
-    required: true
-  root:
-    description: Folder that build contexts are relative to.
-    type: path
-    required: true
-  archive:
-    description: Folder of a bundle, for O(source=archive).
-    type: path
-  archive_sha256:
-    description: SHA-256 of its bundle.json. Empty is not compared.
-    type: str
-    default: ""
-  signatures:
-    description: Image name to who must have signed it, as the variable C(image_signatures) has it.
+    description: Recipe name to its data from the lookup C(image_recipes).
     type: dict
     default: {}
   registry_answers:
-    description: What an earlier question to the registry gave, so that a silent one is waited for only once.
+    description: Whether the registry answered an earlier call, so that an unreachable one is waited for only once.
     type: bool
-attributes:
-  check_mode:
-    description: Changes nothing, in check mode or otherwise.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - image
+  - image.prefix
+  - image.archive
+  - image.signatures
+  - attributes.read_only
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -76,11 +53,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 source:
-  description: The source in force, never auto.
+  description: The source that is used, never V(auto).
   returned: success
   type: str
 asked:
-  description: Whether a registry answered; null when none was asked.
+  description: Whether a registry answered; null if none was asked.
   returned: success
   type: bool
 images:
@@ -114,7 +91,7 @@ from ansible.module_utils.shared.docker import Docker, DockerError
 
 
 def plan(docker: Docker, params: dict[str, Any]) -> dict[str, Any]:
-    """Everything that this module returns."""
+    """The module's result."""
     wanted, source, asked = params["wanted"], params["source"], None
     state = read_state(params, wanted)
     if source == "auto":

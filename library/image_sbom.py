@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write a software bill of materials for each image, and what it was made from."""
+"""Write a software bill of materials for each image, and what it was built from."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ short_description: List the software in images, with licenses and origin
 version_added: "1.0.0"
 description:
   - Saves each image to a file, has Syft read it in a container without a network, and writes a CycloneDX document,
-    C(provenance.json) and a page with the licenses. Nothing of the images is started.
-  - A document that is about the same image, by the same version of Syft, is kept.
+    C(provenance.json) and a page with the licenses. The images are not started.
+  - A document about the same image that was written by the same version of Syft is kept.
 options:
   images:
-    description: Service name to what the role C(image) returned for its image.
+    description: Service name to the result of the role C(image).
     type: dict
     required: true
   wanted:
@@ -26,25 +26,9 @@ options:
     type: dict
     required: true
   recipes:
-    description: The recipes with their files, of which the builds were made.
+    description: The recipes of the built images, with their files.
     type: dict
     default: {}
-  prefix:
-    description: Registry or mirror in front of the official names.
-    type: str
-    default: ''
-  lock:
-    description: The lock file with the digests of official images.
-    type: path
-    required: true
-  signatures:
-    description: Image name to who must have signed it, as the variable C(image_signatures) has it.
-    type: dict
-    default: {}
-  root:
-    description: Folder that build contexts are relative to.
-    type: path
-    required: true
   folder:
     description: Where the documents are written.
     type: path
@@ -57,9 +41,11 @@ attributes:
   check_mode:
     description: Reports the documents that would be written, and reads no image.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - image
+  - image.prefix
+  - image.signatures
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -102,7 +88,7 @@ from ansible.module_utils.images.plan import ImageError
 from ansible.module_utils.images.sbom import Input, Provenance, components, describes, inputs, report
 from ansible.module_utils.images.signature import signer_of
 from ansible.module_utils.shared.docker import Docker, DockerError
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import explain, write_file
 from ansible.module_utils.shared.ownership import Ownership
 
 PAGE = "README.md"
@@ -111,7 +97,7 @@ READABLE = Ownership(mode=0o644)
 
 
 class Documents:
-    """The documents in a folder, written where they are missing or about another image."""
+    """The documents in a folder, which are written if they are missing or about another image."""
 
     def __init__(self, docker: Docker, params: Mapping[str, Any]) -> None:
         self._docker = docker
@@ -155,14 +141,14 @@ class Documents:
         ]
 
     def provenance(self) -> list[Provenance]:
-        """Where every image comes from, with what its document lists."""
+        """The provenance of every image, with the content of its document."""
         lock = read_lock(Path(self._params["lock"]))
         found = self._docker.inspect("image", *sorted({one["reference"] for one in self._params["images"].values()}))
         images = [self._of(name, lock, found) for name in self._params["images"]]
         return sorted([*images, *self._others()], key=lambda image: image.service)
 
     def _others(self) -> Iterator[Provenance]:
-        """What an earlier run wrote about services that this run leaves out."""
+        """The provenance that an earlier run wrote about services that are not part of this run."""
         try:
             facts = json.loads((self.folder / PROVENANCE).read_text(encoding="utf-8"))["images"]
         except (OSError, ValueError, KeyError):
@@ -173,7 +159,7 @@ class Documents:
                 yield Provenance(**{**fact, "inputs": made_from, "components": components(self._read(fact["service"]))})
 
     def write_page(self) -> bool:
-        """Write the page and provenance.json; true when one of them changed."""
+        """Write the page and provenance.json; true if one of them changed."""
         images = self.provenance()
         facts = [{key: value for key, value in asdict(image).items() if key != "components"} for image in images]
         changed = self._replace(PROVENANCE, json.dumps({"images": facts}, indent=2) + "\n")
@@ -207,7 +193,7 @@ class Documents:
         return f"signed by {signer}" if signer and signer.mark == verified else ""
 
     def _inputs(self, build: Mapping[str, Any], base: Mapping[str, Any], source: str) -> list[Input]:
-        """What the build of an image was held to: the application's sources and wheels, the recipes below it."""
+        """The pinned inputs of an image's build: the application's sources and wheels, and the recipes of its bases."""
         result: list[Input] = []
         if build:
             context = Path(self._params["root"], build["context"])
@@ -270,7 +256,7 @@ def main() -> None:
     except (ImageError, DockerError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}; the folder must be writable and have room")
+        module.fail_json(msg=explain(error))
     module.exit_json(changed=bool(stale) or changed, written=stale, components=counts)
 
 

@@ -9,8 +9,8 @@ module: image_scan
 short_description: Scan images for known vulnerabilities
 version_added: "1.0.0"
 description:
-  - Has Grype compare the documents of C(image_sbom) with its database, in a container without a network, and writes a
-    report for each image and a page with the counts by severity and the age of the database.
+  - Grype compares the documents of C(image_sbom) with its database, in a container without a network. The module writes
+    a report for each image, and a page with the counts by severity and the age of the database.
   - A report is kept while the document, the database and the version of Grype are the same.
   - Without a database, the page says that nothing was scanned, and reports of earlier scans are removed.
 options:
@@ -25,7 +25,7 @@ options:
     default: {}
   database:
     description:
-      - The database; a file on the machine as C(grype db import) takes it, or the URL of a mirror's C(latest.json).
+      - The database; a file on the machine that C(grype db import) accepts, or the URL of a mirror's C(latest.json).
       - Empty means that there is none.
     type: str
     default: ''
@@ -41,9 +41,8 @@ attributes:
   check_mode:
     description: Reports the images that would be scanned with the database that the machine has.
     support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
+extends_documentation_fragment:
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -64,7 +63,7 @@ scanned:
   type: list
   elements: str
 lines:
-  description: The age of the database and what is known about each image, for people.
+  description: The age of the database and a line with the known vulnerabilities of each image.
   returned: success
   type: list
   elements: str
@@ -93,7 +92,7 @@ from ansible.module_utils.images.vulnerabilities import (
     vulnerabilities,
 )
 from ansible.module_utils.shared.docker import Docker, DockerError
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import explain, write_file
 from ansible.module_utils.shared.ownership import Ownership
 
 PAGE = "VULNERABILITIES.md"
@@ -308,7 +307,7 @@ def main() -> None:
     except (ImageError, DockerError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}; the folder must be writable and have room")
+        module.fail_json(msg=explain(error))
     module.exit_json(**result)
 
 

@@ -6,20 +6,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: managed_files
-short_description: Write the directories and files of one service, validated first, with secrets inserted on the machine
+short_description: Validate and write the directories and files of one service, with secrets inserted on the machine
 version_added: 1.0.0
 description:
-  - Creates directories and writes files below one root, each replaced whole, with the replaced one kept as a copy
-    under C(.trade2026/replaced).
+  - Creates directories and writes files below one root. Files are replaced atomically; the replaced file is kept as a
+    copy under C(.trade2026/replaced).
   - Text of the form C(@@secret:PATH@@) becomes the secret of that name, C(@@secret_sha256:PATH@@) its SHA-256 in hex.
-    Secrets are read on the machine, so they pass neither through variables nor through logs; diffs show the
-    placeholder.
+    Secrets are read on the machine, so they are neither in variables nor in logs; diffs show the placeholder.
   - Text of the form C(@@config_hash@@) becomes a hash over all other files of the call and over O(watch).
   - When a file changes, O(validate) runs first on a staged copy. If it fails, nothing is replaced.
-  - Where the file system keeps no owners and modes (a Windows drive), they are not counted as a difference.
+  - On a file system that stores no owners and modes (a Windows drive), they do not count as a difference.
 options:
   root:
-    description: Folder below which relative paths are. It is created where it is missing.
+    description: Folder that relative paths are relative to. It is created if it is missing.
     type: path
     required: true
   forbid_inside:
@@ -28,7 +27,7 @@ options:
     elements: path
     default: []
   secrets_root:
-    description: Folder of the secrets that placeholders name. Needed when a file has such a placeholder.
+    description: Folder of the secrets that placeholders name. Required if a file has such a placeholder.
     type: path
   directories:
     description: Directories to ensure, parents first.
@@ -82,7 +81,7 @@ options:
         type: bool
         default: false
   watch:
-    description: Further files, relative to O(secrets_root), whose content enters the configuration hash.
+    description: Further files, relative to O(secrets_root), whose content is part of the configuration hash.
     type: list
     elements: path
     default: []
@@ -91,7 +90,7 @@ options:
     type: dict
     suboptions:
       image:
-        description: Image to run the command in. A dry run skips the command if the image is missing.
+        description: Image to run the command in. Check mode skips the command if the image is missing.
         type: str
         required: true
       command:
@@ -103,20 +102,20 @@ options:
         description: Replaces the image's entrypoint.
         type: str
       user:
-        description: Numeric C(uid:gid) the check runs as.
+        description: Numeric C(uid:gid) that the command runs as.
         type: str
         required: true
       environment:
-        description: Environment variables of the check.
+        description: Environment variables of the command.
         type: dict
         default: {}
       tmpfs:
-        description: In-memory folders, as C(docker run --tmpfs) takes them.
+        description: In-memory folders, as for C(docker run --tmpfs).
         type: list
         elements: str
         default: []
       mounts:
-        description: Folders of the staged copy that the check sees.
+        description: Folders of the staged copy that are mounted for the command.
         type: list
         elements: dict
         default: []
@@ -135,7 +134,7 @@ options:
             choices: [config, secret]
             default: config
       timeout_s:
-        description: Seconds after which the check counts as failed.
+        description: Seconds after which the command counts as failed.
         type: int
         default: 60
   owners:
@@ -157,11 +156,7 @@ options:
         type: int
         required: true
   service:
-    description: Name under which the journal notes what was done.
-    type: str
-    default: ""
-  run:
-    description: The run whose journal notes what was done; empty for none.
+    description: Name of the service in the journal.
     type: str
     default: ""
   restore:
@@ -170,17 +165,19 @@ options:
         the disk differ from the newest restore point, they are recorded as one before they are replaced.
     type: dict
   expected:
-    description: What a plan lists. Anything else that would have to be done is an error, and nothing is changed.
+    description: The operations in the plan. If any other is needed, the module fails and changes nothing.
     type: list
     elements: str
 attributes:
   check_mode:
     description:
-      - Predicts what would be written and makes nothing. A secret that does not exist yet is predicted as changed.
+      - Predicts what would be written and writes nothing. A secret that does not exist yet is predicted as changed.
     support: full
   diff_mode:
     description: Shows each file's text, with placeholders where the secrets are.
     support: full
+extends_documentation_fragment:
+  - deployment.journal
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -206,7 +203,7 @@ changes:
   elements: dict
   sample: [{path: config/infrastructure/valkey/valkey.conf, what: content}]
 edited:
-  description: Files that were there and were not as declared.
+  description: Files that existed and differed from the declared text.
   returned: always
   type: list
   elements: str
@@ -215,7 +212,7 @@ config_hash:
   returned: always
   type: str
 texts:
-  description: Final text of the files with O(files[].reveal), by their O(files[].dest).
+  description: Final text of the files that have O(files[].reveal), by their O(files[].dest).
   returned: always
   type: dict
 copies:
@@ -249,11 +246,11 @@ from ansible.module_utils.shared.ownership import give_away
 
 
 def refuse_unplanned(found: Sequence[str], expected: Sequence[str] | None) -> None:
-    """Raise FilesError when something would have to be done that the plan does not list."""
+    """Raise FilesError if an operation is needed that the plan does not list."""
     unplanned = sorted(set(found) - set(expected)) if expected is not None else []
     if unplanned:
         raise FilesError(
-            f"the plan does not list: {', '.join(unplanned)}. The machine changed since it was made; nothing was "
+            f"the plan does not list: {', '.join(unplanned)}. The machine has changed since the plan; nothing was "
             "written, run again"
         )
 
@@ -335,7 +332,7 @@ def main() -> None:
     recorded: list[int] = []
 
     def record() -> None:
-        """Keep the state before the change."""
+        """Record the state before the change."""
         if params["restore"]:
             recorder = Recorder(root, Path(params["secrets_root"]), Subject.of(params["restore"]), docker)
             point = recorder.before_change()
@@ -343,7 +340,7 @@ def main() -> None:
 
     work = None
     try:
-        work = ManagedFiles(params, docker, dry=module.check_mode)
+        work = ManagedFiles(params, docker, check_mode=module.check_mode)
         plan = work.plan()
         done = [operation_name(change["path"], change["what"], root) for change in plan.changes]
         refuse_unplanned(done, params["expected"])

@@ -9,14 +9,14 @@ module: service_probe
 short_description: Wait until the services of a machine are healthy, and probe them over their published ports
 version_added: 1.0.0
 description:
-  - Waits until the service's container is healthy, then puts all probes of the service to its published ports, in one
-    call.
-  - A probe that fails is put again until the deadline, unless asking again cannot help (a wrong password, another
-    setting than declared) or the container has stopped, restarts in a loop or is unhealthy.
-  - A probe that writes uses a name of its own (C(trade2026-probe-) and random letters) and removes what it made, also
-    when it fails.
-  - On failure the message names the failing probe, the likely cause and the remedy; the last log lines come as a field,
-    without secrets.
+  - Waits until the service's container is healthy, then runs all probes of the service against its published ports, in
+    one call.
+  - A probe that fails is repeated until the ready timeout, unless a repetition cannot succeed (a wrong password, a
+    setting that differs) or the container has stopped, restarts in a loop or is unhealthy.
+  - A probe that writes uses a unique name (C(trade2026-probe-) and random letters) and removes what it created, even
+    if it fails.
+  - On failure the message names the failing probe, the likely cause and the remedy; the last log lines are returned in
+    a field, with secrets masked.
 options:
   services:
     description: The services to probe, in parallel.
@@ -33,7 +33,7 @@ options:
         type: str
         required: true
       container:
-        description: Name of the container whose health is awaited. Empty for a service that runs in none.
+        description: Name of the container to wait for. Empty for a service that does not run in a container.
         type: str
         default: ""
       address:
@@ -41,7 +41,7 @@ options:
         type: str
         default: 127.0.0.1
       ports:
-        description: Name of a port, as the probes use it, and the port on the host.
+        description: Name of a port, as the probes use it, to the port on the host.
         type: dict
         required: true
       ready_timeout_s:
@@ -54,14 +54,14 @@ options:
         default: 0
       timeout_s:
         description:
-          - Seconds that one question to the service may take.
-          - A probe that asks several is cut off after a small multiple of it. The call ends at most one such probe and
-            its removal after O(services[].ready_timeout_s).
+          - Seconds that one request to the service may take.
+          - A probe that sends several requests is cut off after a small multiple of it. After
+            O(services[].ready_timeout_s), the call finishes at most one such probe and its clean-up.
         type: float
         default: 5
       probes:
         description:
-          - What to ask. Each probe has a C(type), keys of its own, and may have a C(name) for the results.
+          - The probes. Each has a C(type), keys that depend on it, and may have a C(name) for the results.
           - Files (C(*_file)) are relative to O(secrets_root); an empty C(password_file) means no password. C(port) is a
             name in O(services[].ports), and has a default for all but C(http) and C(tcp).
           - C(http) C({port, path, method, status, headers, expect_json, expect_text, expect}), C(tcp) C({port}).
@@ -83,28 +83,28 @@ options:
         default: []
       restore:
         description:
-          - The service's parts that a restore point holds, as C(core_plan) returns them. With O(root), a service that
-            is proved becomes a good restore point.
+          - The service's parts that a restore point holds, as C(core_plan) returns them. With O(root), the state
+            of a service that is verified is recorded as a good restore point.
         type: dict
         default: {}
   good_after_s:
     description:
-      - Seconds that a service must stay healthy, with every probe passing at the end, before it is a good restore
-        point. A container that ends or restarts before that has failed.
+      - Seconds that a service must stay healthy, with every probe passing at the end, before its state is recorded as a
+        good restore point. A container that ends or restarts before that has failed.
     type: float
     default: 0
   patient:
     description:
-      - Wait until O(services[].ready_timeout_s) also for a container that is unhealthy. For a state that was proved
-        before and may only start slowly.
+      - Wait until O(services[].ready_timeout_s) even for a container that is unhealthy. For a state that was verified
+        before and may only be slow to start.
     type: bool
     default: false
   was_running:
-    description: Whether the services were not changed. One that has run for O(good_after_s) is not waited for then.
+    description: Whether the services were not changed. Then one that has run for O(good_after_s) is not watched again.
     type: bool
     default: false
   keep_points:
-    description: Restore points that are kept of each service; the last good one always is.
+    description: Number of restore points that are kept for each service; the last good one is always kept.
     type: int
     default: 10
   keep_days:
@@ -114,7 +114,7 @@ options:
   secrets_root:
     description:
       - Folder that files of credentials in O(services[].probes) are relative to.
-      - Every secret in it is masked in what the module returns. Where one cannot be read, log lines are withheld.
+      - Every secret in it is masked in what the module returns. If one cannot be read, log lines are withheld.
     type: path
     required: true
   log_lines:
@@ -123,23 +123,19 @@ options:
     default: 30
   slice_s:
     description:
-      - Seconds after which the module answers although a container is still starting, so that its caller can show
+      - Seconds after which the module returns although a container is still starting, so that its caller can show
         progress and call again. V(0) waits for O(services[].ready_timeout_s).
     type: float
     default: 0
   root:
     description: Folder of the deployment, for its journal and its restore points. Needed with O(run).
     type: path
-  run:
-    description: The run whose journal records what is done; empty for none.
-    type: str
-    default: ""
   owner:
-    description: Who runs this, for the audit log of a run that had nothing to do and therefore has no journal.
+    description: The user of the run, for the audit log of a run that had nothing to do and therefore has no journal.
     type: dict
     default: {}
   since_boot:
-    description: Seconds between the machine's boot and the beginning of that run.
+    description: Seconds between the machine's boot and the start of that run.
     type: float
     default: 0
   done:
@@ -148,7 +144,7 @@ options:
     elements: dict
     default: []
   finish:
-    description: End the run in the journal and release the lock, when every service was probed.
+    description: End the run in the journal and release the lock, once every service was probed.
     type: bool
     default: false
   failed_services:
@@ -158,14 +154,11 @@ options:
     default: []
 attributes:
   check_mode:
-    description: The same, but for probes that write.
+    description: Works in the same way, without probes that write.
     details:
-      - Runs only the probes that write nothing, and names the others in C(not_run).
+      - Runs only the probes that write nothing, and returns the others in C(not_run).
       - A container that does not exist is not a failure, because the real run would create it. The task is skipped.
     support: partial
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
 requirements:
   - jmespath for C(expect) of C(http)
   - nats-py for C(nats_roundtrip)
@@ -174,6 +167,9 @@ requirements:
   - clickhouse-driver for C(clickhouse_roundtrip)
   - minio for C(seaweedfs_s3)
   - joserfc for C(authn_tokens)
+extends_documentation_fragment:
+  - deployment.journal
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -198,7 +194,7 @@ services:
   description:
     - Service to its result, with C(healthy), C(healthy_after_s), C(started_at), C(waited_s), C(verified_at),
       C(probes) and C(not_run).
-    - C(restore_point) is the number of the good restore point that the service now is.
+    - C(restore_point) is the number of the good restore point that holds the service's state.
     - A failed one has C(msg), C(cause), C(remedy), C(container), C(health_log) and C(log) as well; one that is still
       starting at the end of a slice has C(pending).
   returned: always
@@ -225,6 +221,7 @@ from ansible.module_utils.probes.service import probe_service
 from ansible.module_utils.restore.points import RestoreError, Subject
 from ansible.module_utils.restore.record import Keep, Recorder
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.fs import explain
 
 SERVICE = {
     "name": {"type": "str", "required": True},
@@ -241,7 +238,7 @@ SERVICE = {
 
 
 def probe_all(module: AnsibleModule) -> dict[str, dict[str, Any]]:
-    """Service → answer. Each is probed in its own process, because a time limit needs the alarm of a main thread."""
+    """Service → result. Each is probed in its own process, because a time limit needs the alarm of a main thread."""
     children = {}
     for service in module.params["services"]:
         reader, writer = os.pipe()
@@ -263,7 +260,7 @@ def probe_all(module: AnsibleModule) -> dict[str, dict[str, Any]]:
 
 
 def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
-    """Probe one service, write the answer into the pipe, and end."""
+    """Probe one service, write the result to the pipe, and end."""
     answer: dict[str, Any]
     try:
         params = {
@@ -275,7 +272,7 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
         }
         answer = probe_service(params, module.check_mode, module.run_command, module.params["slice_s"])
     except BaseException as error:
-        # Whatever it is must reach the report of the run, not the child's own end.
+        # Any error must be reported in the result of the run, not only end the child.
         answer = {"failed": True, "msg": f"{service['title']} cannot be probed: {type(error).__name__}: {error}"}
     if answer.get("healthy") and not answer.get("failed"):
         answer["verified_at"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -287,7 +284,7 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
 
 
 def record(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> None:
-    """Make the services that are proved good restore points; raises RestoreError, DockerError or OSError."""
+    """Record good restore points of the verified services; raises RestoreError, DockerError or OSError."""
     params = module.params
     if not params["root"] or module.check_mode:
         return
@@ -297,7 +294,7 @@ def record(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> None:
         if not service["restore"] or answer.get("failed") or not answer.get("image_id"):
             continue
         if params["was_running"] and age(answer["started_at"]) < params["good_after_s"]:
-            # It becomes one in a later run, if it is still as it is now.
+            # It is recorded by a later run, if it is still the same.
             continue
         recorder = Recorder(
             Path(params["root"]),
@@ -315,7 +312,7 @@ def age(started_at: str) -> float:
 
 
 def note(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> list[str]:
-    """Write the journal; returns where what was done differs from what was planned."""
+    """Write the journal; return where done and planned operations differ."""
     params = module.params
     if module.check_mode or not (params["run"] or params["owner"]):
         return []
@@ -336,7 +333,7 @@ def note(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> list[str]
 
 
 def main() -> None:
-    """Probe all services, and answer once."""
+    """Probe all services, and return all results."""
     module = AnsibleModule(
         argument_spec={
             "services": {"type": "list", "elements": "dict", "required": True, "options": SERVICE},
@@ -364,16 +361,18 @@ def main() -> None:
     try:
         record(module, answers)
     except (RestoreError, DockerError, OSError) as error:
-        failures.append(f"a restore point cannot be recorded: {error}")
+        failures.append(f"a restore point cannot be recorded: {explain(error)}")
     try:
         problems = note(module, answers)
     except (AuditError, JournalError, OSError) as error:
-        module.fail_json(msg=f"the journal cannot be written: {error}", services=answers, problems=[])
+        module.fail_json(msg=f"the journal cannot be written: {explain(error)}", services=answers, problems=[])
     if failures:
         module.fail_json(msg="\n".join(failures), services=answers, problems=problems)
     if problems:
         module.fail_json(
-            msg="What was done is not what was planned:\n" + "\n".join(problems), services=answers, problems=problems
+            msg="What was done differs from what was planned:\n" + "\n".join(problems),
+            services=answers,
+            problems=problems,
         )
     module.exit_json(changed=False, services=answers, problems=[])
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Copy the live data of Trade2025's services to where Trade2026's look for it."""
+"""Copy the live data of Trade2025's services to the data directories of Trade2026's services."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ version_added: 1.0.0
 description:
   - Copies each of O(sets) from the old tree to the new one, while nothing of either platform runs. The module looks for
     containers and processes that use the data, and refuses to copy while there are any.
-  - A copy grows in a folder of its own (C(.trade2025) beside the destinations) and takes its place by a rename once it
-    is complete, so that a service never sees half of its data.
-  - Every file is read back from the disk and compared by its hash. What was verified is not copied again after an
-    interruption; large files are verified in steps of 64 MiB. Holes are kept.
-  - The source is opened for reading only. Its access times stay where the system allows that.
+  - A copy is staged in a separate folder (C(.trade2025) beside the destinations) and renamed to its destination once
+    it is complete, so that a service never sees half of its data.
+  - Every file is read back from the disk and compared by its hash. After an interruption, verified files are not
+    copied again; large files are verified in steps of 64 MiB. Holes are kept.
+  - The source is opened for reading only. Its access times are kept if the system allows that.
   - The action plugin of the same name runs the module in slices of O(slice_s) and shows the progress between them.
 options:
   sets:
@@ -45,7 +45,7 @@ options:
         type: int
         required: true
   source_roots:
-    description: The root of the old tree, in every spelling by which a container's mount may name it.
+    description: The root of the old tree, in every spelling that a container's mount may have.
     type: list
     elements: str
     required: true
@@ -79,10 +79,10 @@ options:
     default: 0
 attributes:
   check_mode:
-    description: Checks everything that a real run checks, and says what it would copy. Nothing is created.
+    description: Checks everything that a real run checks, and reports what it would copy. Nothing is created.
     support: full
   diff_mode:
-    description: Data has no difference that could be shown.
+    description: Differences of data are not shown.
     support: none
 author: [Trade2026 founders (@trade2026)]
 """
@@ -105,7 +105,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 finished:
-  description: Whether everything is in its place. If not, call the module again to go on.
+  description: Whether everything is in place. If not, call the module again to continue.
   returned: success
   type: bool
 sets:
@@ -125,11 +125,11 @@ sets:
     digest: {description: "A hash over all names and contents, once the set is copied.", type: str}
     kept: {description: Where earlier data of the destination was moved., type: str}
 progress:
-  description: How much of all sets is copied, for people.
+  description: How much of all sets is copied, as text.
   returned: success
   type: str
 problems:
-  description: Everything that keeps the data from being copied.
+  description: Everything that prevents the data from being copied.
   returned: failure
   type: list
   elements: str
@@ -144,11 +144,12 @@ from ansible.module_utils.data_copy.in_use import Places, containers_using, proc
 from ansible.module_utils.data_copy.plan import DataSet, Plan, make_plan, space_problems
 from ansible.module_utils.data_copy.tree import DataCopyError
 from ansible.module_utils.shared.docker import Docker, DockerError
+from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.sizes import human
 
 
 def in_use(docker: Docker, places: Places, plans: list[Plan]) -> list[str]:
-    """Everything that uses the data of source or target."""
+    """Everything that uses the data in the source or the target."""
     inodes: set[tuple[int, int]] = set()
     for plan in plans:
         if plan.tree is not None and plan.state == "copy":
@@ -171,15 +172,15 @@ def row_of(plan: Plan, state: str) -> dict[str, Any]:
 
 
 def progress(results: list[dict[str, Any]]) -> str:
-    """How far all sets together are."""
+    """The progress of all sets together."""
     total, left = sum(row["bytes"] for row in results), sum(row["bytes_left"] for row in results)
     now = next((row["service"] for row in results if row["state"] == "partial"), "")
     part = 100.0 if not total else 100.0 * (total - left) / total
     return f"{human(total - left)} of {human(total)} ({part:.0f} %)" + (f", now {now}" if now else "")
 
 
-def work(params: dict[str, Any], docker: Docker, dry: bool) -> dict[str, Any]:
-    """Plan everything, then copy one set after the other until time is over. Raises DataCopyError."""
+def work(params: dict[str, Any], docker: Docker, check_mode: bool) -> dict[str, Any]:
+    """Plan everything, then copy one set after the other until the time is up. Raises DataCopyError."""
     deadline = time.monotonic() + params["slice_s"] if params["slice_s"] else float("inf")
     places = Places(params["source_roots"], params["source_networks"], params["target_root"], params["target_project"])
     plans = [make_plan(DataSet(**row), params["on_conflict"]) for row in params["sets"]]
@@ -196,8 +197,8 @@ def work(params: dict[str, Any], docker: Docker, dry: bool) -> dict[str, Any]:
             results.append(row_of(plan, plan.state))
             continue
         changed = True
-        if dry or time.monotonic() > deadline:
-            results.append(row_of(plan, "would copy" if dry else "partial"))
+        if check_mode or time.monotonic() > deadline:
+            results.append(row_of(plan, "would copy" if check_mode else "partial"))
             continue
         results.append(copy(plan, deadline, docker, places))
     finished = not any(row["state"] == "partial" for row in results)
@@ -205,13 +206,13 @@ def work(params: dict[str, Any], docker: Docker, dry: bool) -> dict[str, Any]:
 
 
 def copy(plan: Plan, deadline: float, docker: Docker, places: Places) -> dict[str, Any]:
-    """Carry out one plan, as far as time allows."""
+    """Carry out one plan, as far as the time allows."""
 
     def still_stopped() -> None:
         problems = in_use(docker, places, [plan])
         if problems:
             raise DataCopyError(
-                f"{plan.data.service}: {'; '.join(problems)}. The copy waits beside its place; run again."
+                f"{plan.data.service}: {'; '.join(problems)}. The copy is staged and is kept; run again."
             )
 
     copier = Copier(plan, deadline, still_stopped)
@@ -224,7 +225,7 @@ def copy(plan: Plan, deadline: float, docker: Docker, places: Places) -> dict[st
 
 
 def main() -> None:
-    """Read the arguments, do the work, report."""
+    """Read the arguments, copy, and return the result."""
     module = AnsibleModule(
         argument_spec={
             "sets": {
@@ -254,7 +255,7 @@ def main() -> None:
     except (DataCopyError, DockerError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: {error.strerror}. Run as root; the copy goes on where it stopped.")
+        module.fail_json(msg=f"{explain(error)}. The next run continues the copy where it stopped.")
     if "problems" in result:
         remedy = "Stop both platforms (`docker compose stop`) where they run, remove the other causes, and run again."
         message = "\n- ".join(["The data cannot be copied now:", *result["problems"]])

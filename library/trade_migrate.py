@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible module `trade_migrate`; the documentation below says what it does."""
+"""Copy a Trade2025 tree, with its paths and network names rewritten."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ version_added: 1.0.0
 short_description: Copy a Trade2025 tree, with its paths and network names rewritten
 description:
   - Copies the directory O(src) to O(dest) on the machine that the task runs on. References to a mapped path or network
-    in text files are rewritten in the spelling that they have; every other byte stays as it is.
+    in text files are rewritten in their own spelling; every other byte stays as it is.
   - A reference is rewritten whole, or it stays whole and is reported in RV(leftovers). The tables in
-    C(docs/migration.md) show what is a reference and what is not; the tests read them.
-  - O(src) is only ever read. Every file in O(dest) is the old one or the new one at any moment, even if the run is
+    C(docs/migration.md), which the tests read, show what is a reference and what is not.
+  - O(src) is only read. Every file in O(dest) is either the old or the new one at any moment, even if the run is
     killed; the next run completes the work.
-  - A manifest in O(state_dir) records what was written. It shows which files the site changed by hand, and it lets a
-    run with nothing to do compare only what C(stat) says.
+  - A manifest in O(state_dir) records what was written. It shows which files the site changed by hand, and a run
+    with nothing to do only compares file status (C(stat)) with it.
   - Mode, modification time, symlinks, hard links and holes are kept. Owner, group, access control lists, extended
     attributes, set-user-id and set-group-id are not. Names of one file (hard links) stay together unless their results
     differ, because one is a Compose file and the other is not, or because O(encoding) names only one of them.
-  - The module scans both trees, plans, and applies the plan. If the plan holds a conflict that O(on_conflict) does not
-    decide, a file that cannot be read, or anything that O(strict) forbids, nothing at all is changed.
+  - The module scans both trees, plans, and applies the plan. If the plan has a conflict that O(on_conflict) does not
+    resolve, a file that cannot be read, or anything that O(strict) forbids, nothing at all is changed.
 requirements:
   - PyYAML on the machine that the task runs on, for the relative paths in Compose files. Without it they are reported.
 attributes:
@@ -46,8 +46,8 @@ options:
     required: true
   path_map:
     description:
-      - The new place of each path. The longest O(path_map[].from) that a path begins with wins, whatever the order of
-        the list.
+      - The new location of each path. The longest O(path_map[].from) that a path begins with applies, regardless of the
+        order of the list.
     type: list
     elements: dict
     default: []
@@ -84,7 +84,7 @@ options:
     description:
       - The encoding of text files that are neither UTF-8 nor marked by a byte order mark. The first entry whose glob
         matches a file is used.
-      - It is needed where a byte may mean two things, as C(0x5C) in code page 932, which is a backslash or the second
+      - It is needed if a byte may mean two things, such as C(0x5C) in code page 932, which is a backslash or the second
         half of a character. Without it such a reference stays and is reported.
     type: list
     elements: dict
@@ -122,24 +122,25 @@ options:
     default: fail
   prune:
     description:
-      - Whether to remove from O(dest) what vanished from O(src), if a migration wrote it and nobody changed it since.
+      - Whether to remove from O(dest) what no longer exists in O(src), if a migration wrote it and it was not changed
+        since.
     type: bool
     default: false
   source_path:
     description:
       - How the files of the tree name O(src), for instance C(C:/trade2025/trading). Relative paths in Compose files are
         resolved against it.
-      - The default follows from O(path_map) and the path of O(src), as C(docs/migration.md) describes. Where it does
-        not, relative paths stay, and those that may name a mapped location are reported.
+      - The default is derived from O(path_map) and the path of O(src), as C(docs/migration.md) describes. If that
+        is not possible, relative paths stay, and those that may name a mapped location are reported.
     type: str
   state_dir:
     description:
       - Absolute path of the directory for manifest, journal and lock. The default is C(.trade_migrate) in O(dest).
-      - Set it to a directory beside O(dest), on the same file system, if O(dest) must hold nothing else, as a build
-        context must.
+      - Set it to a directory beside O(dest), on the same file system, if O(dest) must not contain anything else, as for
+        a build context.
     type: path
   workers:
-    description: Number of processes that work at once. V(0) means one for each processor, at most four.
+    description: Number of worker processes. V(0) means one per processor, at most four.
     type: int
     default: 0
 author: [Trade2026 founders (@trade2026)]
@@ -154,7 +155,7 @@ EXAMPLES = r"""
     network_map: "{{ trade2026_network_map }}"
     strict: true
 
-- name: See what a migration of the whole tree would do
+- name: Show what a migration of the whole tree would do
   trade_migrate:
     src: /mnt/c/trade2025
     dest: /srv/trade2026
@@ -175,7 +176,7 @@ files_total:
   returned: always
   type: int
 files_copied:
-  description: Number of files that were written without a change to their content, further names of a file included.
+  description: Number of files that were written without a change to their content, including hard links.
   returned: always
   type: int
 files_rewritten:
@@ -183,7 +184,7 @@ files_rewritten:
   returned: always
   type: int
 files_touched:
-  description: Number of files whose content was right, and whose mode or time was set to the source's.
+  description: Number of files with the right content whose mode or time was set to that of the source.
   returned: always
   type: int
 replacements:
@@ -191,7 +192,7 @@ replacements:
   returned: always
   type: int
 directories_total:
-  description: Number of directories in the source, the source itself included.
+  description: Number of directories in the source, including the source itself.
   returned: always
   type: int
 directories_created:
@@ -245,7 +246,7 @@ kept_total:
   returned: always
   type: int
 pruned:
-  description: What was removed because it vanished from the source, at most 500.
+  description: What was removed because it no longer exists in the source, at most 500.
   returned: always
   type: list
   elements: str
@@ -256,7 +257,7 @@ pruned_total:
 skipped_paths:
   description:
     - Excluded paths, sockets, FIFOs and devices, each with the reason. At most 500 are listed.
-    - It is not called C(skipped), because Ansible takes a task with such a result for one that did not run.
+    - It is not called C(skipped), because Ansible would treat the task as one that did not run.
   returned: always
   type: list
   elements: dict
@@ -332,9 +333,9 @@ def context_from(params: dict[str, Any], check_mode: bool, with_diff: bool) -> C
         if params[name] and not Path(params[name]).is_absolute():
             raise MigrationError(f"{name}={params[name]} is not absolute; write a path that begins with a slash")
     if params["workers"] < 0:
-        raise MigrationError(f"workers={params['workers']} is negative; write 0 for one a processor")
+        raise MigrationError(f"workers={params['workers']} is negative; write 0 for one per processor")
     if not all(name.strip() for name in params["mentions"]):
-        raise MigrationError("mentions holds an empty text, which everything mentions; remove it")
+        raise MigrationError("mentions contains an empty text, which matches everything; remove it")
     rules = Rules(PathMap.parse(params["path_map"]), check_network_map(params["network_map"]))
     src = os.path.normpath(params["src"])
     base = infer_base(src, rules.path_map)
@@ -372,7 +373,7 @@ def encodings_from(entries: list[dict[str, str]]) -> tuple[tuple[Glob, str], ...
     encodings = []
     for number, entry in enumerate(entries):
         try:
-            # Encoding refuses what is a codec but not an encoding of text, such as base64.
+            # `encode` rejects codecs that are not text encodings, such as base64.
             " ".encode(entry["encoding"])
             encodings.append((Glob(entry["glob"]), codecs.lookup(entry["encoding"]).name))
         except LookupError as exc:

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Create the services' secrets where they are missing."""
+"""Create the services' secrets if they are missing."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ module: trade_secrets
 short_description: Create the secrets of the services, once
 version_added: 1.0.0
 description:
-  - Creates each declared secret that does not exist, with the owner and mode that let its service's group read it.
-  - Never returns, prints or compares a secret in its output; only names are reported.
+  - Creates each declared secret that does not exist, readable by the group of its service.
+  - Never returns or prints a secret; only names are reported.
   - A replaced secret is kept as a copy under C(.trade2026/replaced) of O(root).
 options:
   root:
@@ -18,7 +18,7 @@ options:
     type: path
     required: true
   secrets:
-    description: Secrets to have.
+    description: The declared secrets.
     type: list
     elements: dict
     required: true
@@ -40,7 +40,7 @@ options:
         type: int
         required: true
       value:
-        description: The site's own value, empty for a generated one. For V(clients) a JSON object of client to secret.
+        description: The site's own value; empty for a generated one. For V(clients) a JSON object of client to secret.
         type: str
       plain:
         description: File for the clients' plain secrets, readable by root alone. Needed for V(clients).
@@ -51,7 +51,7 @@ options:
         elements: str
 attributes:
   check_mode:
-    description: Names what would be created and makes nothing.
+    description: Reports what would be created, and creates nothing.
     support: full
   diff_mode:
     description: Secrets are not shown.
@@ -94,7 +94,7 @@ from ansible.module_utils.shared.ownership import Ownership
 
 
 def main() -> None:
-    """Read the arguments, make what is missing, report names."""
+    """Read the arguments, create what is missing, return names."""
     module = AnsibleModule(
         argument_spec={
             "root": {"type": "path", "required": True},
@@ -117,11 +117,11 @@ def main() -> None:
         supports_check_mode=True,
     )
     root = Path(module.params["root"])
-    store = SecretStore(root, dry=module.check_mode)
+    store = SecretStore(root, check_mode=module.check_mode)
     try:
         if not root.exists() and not module.check_mode:
             root.mkdir(mode=0o711, parents=True)
-            # Passed through by the services' users, listed by root alone.
+            # The services' users may pass through the folder, but only root may list it.
             Ownership(mode=0o711).apply(root)
         for entry in module.params["secrets"]:
             store.ensure(entry)

@@ -1,6 +1,6 @@
 #!/usr/bin/python
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read a Trade2025 Compose file and say what it holds."""
+"""Read a Trade2025 Compose project and describe it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ version_added: 1.0.0
 description:
   - Asks C(docker compose config) for the project's model, so every valid project is read exactly as Compose reads it.
     The command needs no running engine and no special rights.
-  - Returns every service, those of inactive profiles too, and findings about what would not work, would not be safe or
-    is not migrated. A finding names the file and line.
+  - Returns every service, including those of inactive profiles, and findings about what would not work, would not be
+    safe or is not migrated. A finding names the file and line.
   - Fails if Compose refuses the project. The message is Compose's own with the file and line, if known, and a remedy.
   - Fails if the machine has no Docker Compose 2.20 or newer. In check mode it returns RV(available=false) instead.
   - >-
@@ -30,7 +30,7 @@ options:
     elements: str
     default: [docker-compose.core.yml]
   windows_roots:
-    description: Names of the tree's root in its own absolute paths. Mounts from below count as inside the tree.
+    description: Paths of the tree's root as its own files write them. Mounts from below them count as inside the tree.
     type: list
     elements: str
     default: ["C:/trade2025"]
@@ -41,12 +41,12 @@ options:
     default: []
   env:
     description: >-
-      All that Compose gets as its environment. These variables win over C(.env). The environment of the module itself
-      has no influence; C(~) in a path stays as it is unless C(HOME) is among them.
+      The whole environment of Compose. These variables take precedence over C(.env). The environment of the module
+      itself has no effect; C(~) in a path stays as it is unless C(HOME) is one of them.
     type: dict
     default: {}
   folders:
-    description: Folders below O(root) of which the folders inside are returned, to know what there is to migrate.
+    description: Folders below O(root) whose subfolders are returned, to know what there is to migrate.
     type: list
     elements: str
     default: []
@@ -77,7 +77,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 available:
-  description: Whether the project could be read. Only in check mode it can be false.
+  description: Whether the project could be read. It can be false only in check mode.
   returned: success
   type: bool
 reason:
@@ -112,18 +112,18 @@ volumes:
   returned: success
   type: dict
 folders:
-  description: Folder of O(folders) to the names of the folders inside.
+  description: Folder of O(folders) to the names of its subfolders.
   returned: success
   type: dict
   sample: {trading/apps: [authn, opa_authorizer]}
 report:
-  description: All of it in lines for people.
+  description: The whole result as lines to display.
   returned: success
   type: list
   elements: str
 findings:
   description: >-
-    What is worth saying. Kinds are V(port_clash), V(unpinned_tag), V(literal_secret), V(obsolete_key),
+    The findings. Kinds are V(port_clash), V(unpinned_tag), V(literal_secret), V(obsolete_key),
     V(unset_variable), V(mount_outside), V(healthcheck_tool), V(healthcheck_address), V(no_healthcheck), V(not_read).
   returned: success
   type: list
@@ -134,7 +134,7 @@ findings:
       message: "host port 9000/tcp for 9000 is also published by questdb (docker-compose.core.yml:41) for 9000: …"
       where: "docker-compose.core.yml:61"
 summary:
-  description: Kind of finding to how often.
+  description: Kind of finding to the number of findings.
   returned: success
   type: dict
   sample: {port_clash: 1, unpinned_tag: 6}

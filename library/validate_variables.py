@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: validate_variables
-short_description: Check what a site sets against what the roles take, and report all mistakes at once
+short_description: Check the variables of a site against those of the roles, and report all errors at once
 version_added: 1.0.0
 description:
   - Reads the variables of the roles with their kinds from C(defaults/main.yml) on the controller, and starts no process
     on any machine.
   - Fails with one list of everything that is wrong in the variables of O(hosts) - values that are not of their
-    variable's kind, an offset that takes a port beyond the last one, folders of the new tree that lie in the Trade2025
+    variable's kind, an offset that makes a port exceed 65535, folders of the new tree that lie in the Trade2025
     tree, values that cannot be resolved, unknown names with a role's prefix (with the nearest valid name), names that a
     role derives itself, and names that no longer exist (with what replaced them).
 options:
@@ -23,21 +23,17 @@ options:
   hosts:
     description:
       - Names of the hosts whose variables are checked.
-      - If omitted, the variables that the task itself sees are checked, also those of the play and of the role. A role
-        that is used in somebody's own play does this.
+      - If omitted, the variables that are visible to the task are checked, including those of the play and of the role.
+        A role that is used in another play does this.
     type: list
     elements: str
   removed:
     description: Variables that no longer exist, each with a sentence that says what to set instead.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    description: Changes nothing in either mode.
-    support: full
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
+extends_documentation_fragment:
+  - attributes.read_only
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 

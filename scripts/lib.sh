@@ -50,7 +50,7 @@ debian_mirror() {
 }
 
 # use_debian RELEASE FOLDER: makes apt-get use RELEASE from now on, with its state in FOLDER and this machine's mirror and keyring.
-# apt takes no package for installed then, and the machine's own apt never sees RELEASE.
+# apt then considers no package as installed, and the machine's own apt never uses RELEASE.
 use_debian() {
     local address keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     install_packages debian-archive-keyring

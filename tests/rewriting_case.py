@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of the rewriting share: rules, and the map and the tables of docs/migration.md."""
+"""Shared by the tests of the rewriting: rules, and the map and the tables of docs/migration.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DOCUMENT = (Path(__file__).resolve().parents[1] / "docs" / "migration.md").read_
 
 
 def rules_of(paths: dict[str, str] | list[dict[str, str]], networks: dict[str, str] | None = None) -> Rules:
-    """Rules from a plain mapping of old to new places."""
+    """Rules from a plain mapping of old to new locations."""
     entries = paths if isinstance(paths, list) else [{"from": old, "to": new} for old, new in paths.items()]
     return Rules(PathMap.parse(entries), check_network_map(networks or {}))
 

@@ -48,7 +48,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is measured: a command, and what has to happen before each of its runs, which is not measured."""
+    """What is measured: a command, and a preparation before each of its runs, which is not measured."""
 
     name: str
     command: list[str]
@@ -145,7 +145,7 @@ def main() -> None:
                 for command in run.before:
                     subprocess.run(command, check=True, capture_output=True)
                 sample = measure(run.command, run.folder, count)
-                # The first round is not counted: it fills caches, and the other playbook deploys its files.
+                # The first round does not count: it fills caches, and the other playbook deploys its files.
                 if number:
                     samples[run.name].append(sample)
                     print(f"round {number}: {run.name} {sample.wall_s:.1f} s", file=sys.stderr)

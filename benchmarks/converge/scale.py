@@ -3,8 +3,8 @@
 
     python benchmarks/converge/scale.py [--services 8 16 32 64] [--rounds 5] [--out FILE]
 
-The services are stand-ins: small web servers of a role of their own (`roles/standin`), in a site of their own, which is
-removed at the end. The sizes take turns, so that other load on the machine affects all of them.
+The services are stand-ins: small web servers of the role `roles/standin`, on a separate site, which is removed at the
+end. The sizes take turns, so that other load on the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIRST_PORT = 18000
 
 
 def write_inventory(folder: Path, count: int) -> Path:
-    """A site of `count` stand-ins; every size has a root and a Compose project of its own.
+    """A site of `count` stand-ins; every size has its own root and Compose project.
 
     Ports and subnets do not overlap either, so that all sizes are deployed at the same time.
     """
@@ -47,7 +47,7 @@ def write_inventory(folder: Path, count: int) -> Path:
             },
         }
     }
-    # JSON is YAML, and Ansible reads a file of this suffix with its YAML plugin.
+    # JSON is valid YAML, and Ansible reads a file with this suffix with its YAML plugin.
     (place / "hosts.yml").write_text(json.dumps(inventory), encoding="utf-8")
     networks = {
         name: {"name": f"{PROJECT}-{count}-{name}", "subnet": f"172.26.{count + place_in_site}.0/24"}

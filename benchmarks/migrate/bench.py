@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Time the migration engine against what one would do by hand, in one run, alternating.
+"""Time the migration engine against what an engineer would do by hand, in alternating runs.
 
-Run by `make bench-migrate`. Works in a directory on a tmpfs, since on a disk the write-back decides. Every contender
-starts from the same tree in the page cache and writes into a directory that was removed before.
+Run by `make bench-migrate`. Works in a directory on a tmpfs, because on a disk the write-back would dominate. Every
+contender starts from the same tree in the page cache and writes to a directory that was removed before.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PATH_MAP = [
     {"from": "C:/trade2025", "to": "/srv/trade2026"},
 ]
 NETWORK_MAP = {f"trade2025-{name}": f"trade2026-{name}" for name in ("frontend", "lowlatency", "backend")}
-# What the contenders by hand are asked to do with each of these, and what they make of it.
+# Texts to compare the results of the contenders by hand with those of the engine.
 SAMPLES = (
     "C:/trade2025/trading/nats/a",
     r"C:\trade2025\trading\nats\a",
@@ -74,7 +74,7 @@ def migrate(src: Path, dest: Path, workers: int = 0) -> dict[str, float]:
         Context(str(src), str(dest), rules, exclude=DEFAULT_EXCLUDES, compose_base=base, workers=workers)
     )
     seconds = time.perf_counter() - start
-    # The high-water mark of this process begins at its start, unlike getrusage's, which takes over its parent's.
+    # The high-water mark of this process starts with the process; that of getrusage is inherited from the parent.
     own = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
     peak = max(own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
     return {
@@ -87,7 +87,7 @@ def migrate(src: Path, dest: Path, workers: int = 0) -> dict[str, float]:
 
 
 def sed_script() -> str:
-    """The maps as one would write them for sed: three spellings of each path, longest first, and the networks."""
+    """The maps as a sed script: three spellings of each path, longest first, and the networks."""
     lines = []
     for entry in PATH_MAP:
         names = entry["from"].split("/")
@@ -111,7 +111,7 @@ def shell(command: str) -> None:
 
 
 def contenders(work: Path, src: Path) -> dict[str, Callable[[], float]]:
-    """Every contender by name: it prepares itself, does its work and returns its seconds."""
+    """Name → function of each contender: it prepares, does the work and returns the seconds."""
     (work / "sed").write_text(sed_script())
     (work / "patterns").write_text(patterns())
     engine, hand, ripgrep, synced = (work / name for name in ("engine", "hand", "ripgrep", "rsync"))
@@ -168,7 +168,7 @@ def what_sed_gets_wrong(work: Path) -> list[tuple[str, str, str]]:
 
 
 def heap_per_thousand(src: Path, work: Path, files: int) -> float:
-    """Peak of the Python heap of a run in one process, in MB for 1,000 files, without what one file's bytes take."""
+    """Peak of the Python heap of a run in one process, in MB for 1,000 files, without the content of a file."""
     code = (
         "import sys, json, tracemalloc; sys.path.insert(0, sys.argv[1]); import bench; bench.load_engine();"
         "import ansible.module_utils.migration.engine; from pathlib import Path; tracemalloc.start();"
@@ -182,7 +182,7 @@ def heap_per_thousand(src: Path, work: Path, files: int) -> float:
 
 
 def large_file(work: Path, size: int) -> dict[str, float]:
-    """A file of `size` bytes with references, migrated by a process of its own."""
+    """A file of `size` bytes with references, migrated by a separate process."""
     src, dest = work / "large", work / "large-dest"
     src.mkdir()
     line = b"2025-01-02 replay of C:\\trade2025\\trading\\nats\\x took 3 ms on trade2025-backend\n"
@@ -224,7 +224,7 @@ def through_ansible(src: Path, work: Path) -> dict[str, float]:
 
 
 def processor_seconds() -> float:
-    """Processor time of all finished children: it says more than the clock where others use the machine too."""
+    """Processor time of all finished children, which other load on the machine affects less than the wall time."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

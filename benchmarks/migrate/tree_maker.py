@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make a Trade2025-like tree from a seed: the same seed gives the same bytes."""
+"""Create a tree like Trade2025 from a seed: the same seed gives the same bytes."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def _text(rng: random.Random, size: int, extension: str, references: int) -> byt
 
 
 def make_tree(root: Path, files: int, size: int, seed: int) -> tuple[int, int]:
-    """Fill `root` with about `files` files and `size` bytes; returns both as made.
+    """Fill `root` with about `files` files and `size` bytes; return the actual numbers.
 
-    Three in ten files are binary; of the text files, one in four holds references.
+    Three in ten files are binary; one in four of the text files contains references.
     """
     rng = random.Random(seed)
     average = size / files
     directories = [root / "trading" / place / f"part{number:03}" for place in _PLACES for number in range(files // 100)]
     for directory in directories:
         directory.mkdir(parents=True, exist_ok=True)
-    # One pool of random words, cut differently for each file, is much faster than making each file's own.
+    # One pool of random words, cut differently for each file, is much faster than new words for each file.
     extensions = list(SPELLINGS)
     pools = [_text(rng, int(average * 12), ".py", 0) for _ in range(8)]
     noise = rng.randbytes(int(average * 12) + 64)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask Docker Compose what a project says: its model, what it warns about, and what it makes of single values."""
+"""Ask Docker Compose for a project's model, its warnings, and the evaluation of single values."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Answer:
 class Compose:
     """Docker Compose for one project.
 
-    `directory` is the project's folder, `files` are its Compose files as absolute paths. `environment` is all that
-    Compose gets as its environment, so that nothing of this process's own reaches a variable of the project.
+    `directory` is the project's folder, `files` are its Compose files as absolute paths. `environment` is Compose's
+    whole environment, so that no variable of this process reaches the project.
     """
 
     directory: str
@@ -78,9 +78,9 @@ class Compose:
     def evaluate(
         self, parts: Sequence[Mapping[str, Any]], environment: Mapping[str, str] | None = None
     ) -> list[Mapping[str, Any]]:
-        """Return what Compose makes of parts of services, each by itself; an empty list if it refuses one of them.
+        """Return parts of services as Compose evaluates them, each by itself; an empty list if it rejects one of them.
 
-        With an `environment` given, neither the project's own nor its `.env` is looked at.
+        A given `environment` replaces both the project's environment and its `.env`.
         """
         if not parts:
             return []
@@ -101,11 +101,11 @@ class Compose:
         docker = shutil.which("docker")
         if docker is None:
             raise FileNotFoundError(2, "it is not installed")
-        # The folder of a user's own plugins goes on the command line: as a variable the project could see it.
+        # The folder of a user's own plugins is a command-line option: the project could read an environment variable.
         config = os.environ.get("DOCKER_CONFIG") or posixpath.expanduser("~/.docker")
         try:
             return subprocess.run(
-                # Reading asks no engine, so a context that is gone must not matter.
+                # Reading a project needs no engine, so a Docker context that no longer exists must not matter.
                 [docker, "--config", config, "--context", "default", "compose", *words],
                 input=stdin,
                 env=dict(environment),
@@ -132,7 +132,7 @@ def _answer(done: subprocess.CompletedProcess[str]) -> Answer:
     try:
         model = json.loads(done.stdout.replace("$$", "$"))
     except ValueError as error:
-        message = f"`docker compose config` printed what is not JSON ({error}). Try `docker compose version` by hand."
+        message = f"`docker compose config` did not print JSON ({error}). Try `docker compose version` by hand."
         raise SourceError(message) from None
     unset = _UNSET.findall(done.stderr) + (["HOME"] if "environment lacks HOME" in done.stderr else [])
     return Answer(model, tuple(dict.fromkeys(unset)))

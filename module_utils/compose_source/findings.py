@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is worth saying about a project: each finding names the service, the kind, the place and the remedy."""
+"""Findings about a Compose project: each names the service, the kind, the place and the remedy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Services = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One remark. `service` is empty if it concerns the project; `where` is file:line."""
+    """One finding. `service` is empty if it concerns the whole project; `where` is file:line."""
 
     service: str
     kind: str
@@ -36,7 +36,7 @@ class Finding:
 class Source:
     """What findings are drawn from: the described services, and the files in which they are written.
 
-    `tree` are all names of the tree's root; `unset` are the variables for which Compose had no value.
+    `tree` holds the names in the tree's root folder; `unset` holds the variables for which Compose had no value.
     """
 
     services: Services
@@ -46,7 +46,7 @@ class Source:
     compose: Compose
 
     def where(self, *path: str) -> str:
-        """file:line of a value, or of the closest thing around it that a file has."""
+        """file:line of a value, or of the closest enclosing value that a file has."""
         for end in range(len(path), 1, -1):
             place = self.positions.find(*path[:end])
             if place is not None:
@@ -74,7 +74,7 @@ def obsolete_keys(source: Source) -> Iterator[Finding]:
     """Keys that Compose ignores or discourages."""
     positions = source.positions
     for place in positions.tops("version"):
-        message = "`version` is ignored by Compose v2, which warns of it. Leave it out."
+        message = "`version` is ignored by Compose v2, which warns about it. Leave it out."
         yield Finding("", "obsolete_key", message, str(place))
     for section in ("networks", "volumes"):
         for place in positions.tops(section):
@@ -101,11 +101,11 @@ def unset_variables(source: Source) -> Iterator[Finding]:
 
 
 def port_clashes(source: Source, places: Mapping[tuple[str, str, object], str]) -> Iterator[Finding]:
-    """Two services, or one twice, on the same host port. Of each pair the later one gets the finding."""
+    """Two services, or one service twice, on the same host port. The finding is about the later one of each pair."""
     taken: list[tuple[str, Mapping[str, Any], str]] = []
     for name, service in source.services.items():
         for port in service["ports"] if service["active"] else ():
-            # Docker chooses from a range for one target, so it clashes with nothing in particular.
+            # For a range with a single target Docker chooses a free port, so there is no clash.
             if not port["published"].isdigit():
                 continue
             place = places.get((name, "ports", _IDENTITY["ports"](port))) or source.where("services", name, "ports")
@@ -121,7 +121,7 @@ def port_clashes(source: Source, places: Mapping[tuple[str, str, object], str]) 
             taken.append((name, port, place))
 
 
-# What distinguishes the entries of such a list of one service.
+# List of a service → what identifies an entry of it.
 _IDENTITY: dict[str, Callable[[Mapping[str, Any]], object]] = {
     "ports": lambda port: (port.get("published") or "", port["target"]),
     "volumes": lambda mount: mount.get("target"),
@@ -129,9 +129,9 @@ _IDENTITY: dict[str, Callable[[Mapping[str, Any]], object]] = {
 
 
 def element_places(source: Source) -> dict[tuple[str, str, object], str]:
-    """Where the ports and volumes are written: service, key and identity to file:line of the element that wins.
+    """Where ports and volumes are written: (service, key, identity) → file:line of the element that takes effect.
 
-    Compose itself says what each element means.
+    Compose itself evaluates each element.
     """
     written = [
         (name, key, element)
@@ -156,7 +156,7 @@ def _clash(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _address(text: str) -> str:
-    """A canonical address; empty for every one. A wildcard of one family counts as all: Docker's proxy takes both."""
+    """A canonical address; empty for all. A wildcard of one family counts as all: Docker's proxy takes both."""
     try:
         address = ip_address(text) if text else None
     except ValueError:
@@ -166,7 +166,7 @@ def _address(text: str) -> str:
 
 # --- a service -------------------------------------------------------------------------------------------------------
 
-# Projects whose releases have two numbers, so that such a tag does not move.
+# Projects whose version numbers have two parts, so that a tag such as `2.10` names one release.
 _TWO_NUMBER_RELEASES = ("chrislusf/seaweedfs",)
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)(?![0-9.])")
 _EXACT = re.compile(r"(?:.*[.\-])?(?:\d{8,}|\d{4}-\d{2}-\d{2}|[0-9a-f]{7,64})(?:[T.\-].*)?$")
@@ -181,7 +181,7 @@ def split_image(reference: str) -> tuple[str, str, str]:
 
 
 def unpinned_image(source: Source, name: str, service: Mapping[str, Any]) -> Iterator[Finding]:
-    """Tags that name another image tomorrow."""
+    """Tags that may name another image later."""
     reference = service["image"]
     repository, tag, digest = split_image(reference)
     if not reference or digest or service["build"] is not None:
@@ -240,7 +240,7 @@ _NO_DEFAULT = re.compile(r"\$\{\w+(?::?\?[^}]*)?\}|\$\w+")
 
 
 def _without_variables(compose: Compose, written: Sequence[str]) -> list[str]:
-    """What is left of texts when no variable has a value: what the file itself says, defaults included."""
+    """The texts as they are if no variable has a value: what the file itself says, including defaults."""
     asked = [text for text in dict.fromkeys(written) if "$" in text and not _REQUIRED.search(text)]
     meant = compose.evaluate([{"labels": {"text": text}} for text in asked], {})
     known = {text: service["labels"]["text"] for text, service in zip(asked, meant, strict=False)}
@@ -262,7 +262,7 @@ def outside_mounts(
         yield Finding(name, "mount_outside", message, where)
 
 
-# Official images (their last two name parts) and the tools that their own files show them to lack.
+# Official images (the last two parts of their names) and the tools that they lack.
 _LACKS: dict[str, tuple[str, ...]] = {
     "nats": ("curl",),
     "valkey/valkey": ("curl",),

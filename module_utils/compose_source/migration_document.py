@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Say in words and tables what the migration changes: the filters of the role `trade2025`."""
+"""Describe what the migration changes, as text and tables: the filters of the role `trade2025`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def glob(name: str) -> str:
 
 
 def migration_report(result: Mapping[str, Any]) -> list[str]:
-    """What `trade_migrate` did, in lines for people."""
+    """What `trade_migrate` did, as lines to display."""
     written = result["files_rewritten"] + result["files_copied"]
     lines = [
         f"{result['files_total']} files: {result['files_rewritten']} rewritten ({result['replacements']} references), "
@@ -36,7 +36,7 @@ def migration_report(result: Mapping[str, Any]) -> list[str]:
 
 
 def old_name(host: str, names: Mapping[str, str]) -> str:
-    """What the source calls the service of a host."""
+    """The name that a host's service has in Trade2025."""
     return str(names.get(host, host))
 
 
@@ -57,11 +57,11 @@ def prose(text: object) -> str:
 def rows(
     service: Mapping[str, Any], source: Mapping[str, Any] | None, site: Mapping[str, Any], without_source: str = NOTHING
 ) -> list[dict[str, str]]:
-    """One row a setting: what it was, what it is, and why.
+    """One row per setting: the old value, the new value and the reason.
 
     `service` is the service dictionary, `source` the service as `trade_source_info` returns it, `site` what the values
     depend on: bind_address, port_offset, networks (as trade2026_networks) and secrets (their folder). If `source` is
-    None, `without_source` is what the table says of Trade2025.
+    None, the table shows `without_source` for Trade2025.
     """
     reasons = _reasons(service)
     before = _before(source) if source is not None else dict.fromkeys(_OTHERWISE, without_source)
@@ -70,7 +70,7 @@ def rows(
     variables = _environment(service, source or {}, reasons)
     at = list(_OTHERWISE).index("health check")
     found[at:at] = variables
-    # A reason that no row is about gets a row of its own.
+    # A reason that belongs to none of the rows gets a row of its own.
     explained = {line for row in found for line in row["why"].split("\n")}
     for name, why in reasons.items():
         if not explained.intersection(why):
@@ -228,10 +228,10 @@ def _why_variable(was: bool, is_now: bool) -> str:
 
 
 def _old_rights(rights: Mapping[str, Any]) -> str:
-    """In the words that `_after` has for the target's."""
+    """The old rights, in the same words as in `_after`."""
     words = ["read-only root"] if rights["read_only"] else []
     if rights["privileged"]:
-        return ", ".join([*words, "privileged: all that the machine has"])
+        return ", ".join([*words, "privileged: all rights on the machine"])
     words.append("no capability" if "ALL" in rights["cap_drop"] else "Docker's capabilities")
     words += [f"without {name}" for name in rights["cap_drop"] if name != "ALL"]
     words += [f"with {name}" for name in rights["cap_add"]]
@@ -285,7 +285,7 @@ def _old_limit(old: Mapping[str, Any], name: str) -> str:
 def data_sets(
     records: Iterable[Mapping[str, Any]], folders: Mapping[str, str], windows_root: str, old_root: str, new_root: str
 ) -> list[dict[str, Any]]:
-    """What `trade_data_copy` is to copy: one set for each service that has a data folder in both trees.
+    """What `trade_data_copy` has to copy: one set for each service that has a data folder in both trees.
 
     The path map says which folder of Trade2025 becomes a service's folder of data; `folders` wins over it.
     """
@@ -322,7 +322,7 @@ def _below_root(service: str, path: str, windows_root: str) -> str:
 
 
 def data_report(result: Mapping[str, Any]) -> list[str]:
-    """What `trade_data_copy` did, in lines for people."""
+    """What `trade_data_copy` did, as lines to display."""
     lines = []
     for row in result["sets"]:
         line = f"{row['service']}: {row['state']}, {row['files']} files, {human(row['bytes'])}"

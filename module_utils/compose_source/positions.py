@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find the file and line at which a Compose project says something."""
+"""Find the file and line of a value in a Compose project."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TAG = "tag:yaml.org,2002:"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A value in a file: its YAML node and the line that a person should look at."""
+    """A value in a file: its YAML node, and the line to show for it."""
 
     file: str
     line: int
@@ -34,7 +34,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML document: the file's path, its name for people, and the root node."""
+    """A YAML document: the file's path, its display name, and the root node."""
 
     path: str
     shown: str
@@ -48,9 +48,9 @@ class Document:
 
 @dataclass(slots=True)
 class Positions:
-    """The YAML nodes of a project's files, those of `include` and `extends` too.
+    """The YAML nodes of a project's files, including those of `include` and `extends`.
 
-    `evaluate` replaces the variables in a path. `documents` has the first-level documents, the one that wins first;
+    `evaluate` replaces the variables in a path. `documents` has the first-level documents, the overriding one first;
     `files` has the names of all files that Compose reads, `env_files` the paths of those with variables.
     """
 
@@ -63,7 +63,7 @@ class Positions:
 
     @classmethod
     def of(cls, root: str, files: Sequence[str], evaluate: Callable[[str], str]) -> Positions:
-        """Read the files. What PyYAML cannot read has no positions; whether it is valid is for Compose to say."""
+        """Read the files. A file that PyYAML cannot read has no positions; Compose decides whether it is valid."""
         positions = cls(root, evaluate)
         positions._saw_env(posixpath.join(posixpath.dirname(files[0]), ".env"))
         found = [positions._with_included(file) for file in files]
@@ -74,7 +74,7 @@ class Positions:
         return positions
 
     def shown(self, file: str) -> str:
-        """A file's name for people: relative to the root if it is below it."""
+        """A file's display name: relative to the root if the file is below it."""
         relative = posixpath.relpath(file, self.root)
         return file if relative.startswith("..") else relative
 
@@ -83,7 +83,7 @@ class Positions:
         return next(self.find_all(*path), None)
 
     def find_all(self, *path: str) -> Iterator[Place]:
-        """The places of a value in all files that say something about it, the one that wins first."""
+        """The places of a value in all files that set it, the overriding one first."""
         for document in self.documents:
             owner = below(document.place, path[:2])
             for each in self._with_extended(document, owner, path[:2], set()) if owner is not None else ():
@@ -92,7 +92,7 @@ class Positions:
                     yield place
 
     def tops(self, key: str) -> Iterator[Place]:
-        """The places of a top-level key, one a document."""
+        """The places of a top-level key, one per document."""
         for document in reversed(self.documents):
             place = below(document.place, (key,))
             if place is not None:
@@ -103,7 +103,7 @@ class Positions:
         return dict.fromkeys(name for place in self.tops("services") for name in pairs(place))
 
     def scalars(self) -> Iterator[tuple[str, bool, Place]]:
-        """Every single value in all files: the key that it or its list belongs to, whether in a list, and its place."""
+        """Every scalar in all files: the key of it or of its list, whether it is in a list, and its place."""
         for documents in self.read.values():
             for document in reversed(documents):
                 yield from _scalars(document, document.root, "", False, set())
@@ -200,7 +200,7 @@ def _compose(file: Path) -> list[Any]:
 
 
 def below(place: Place, path: Sequence[str]) -> Place | None:
-    """The place of a part, through merge keys."""
+    """The place of a key's value; merge keys are followed."""
     for key in path:
         found = _entry(place, key)
         if found is None:
@@ -236,12 +236,12 @@ def elements(place: Place | None) -> list[Place]:
 
 
 def _text(place: Place | None) -> str:
-    """The text of a single value; empty for anything else."""
+    """The text of a scalar; empty for anything else."""
     return str(place.node.value) if place is not None and isinstance(place.node, yaml.ScalarNode) else ""
 
 
 def texts(place: Place) -> list[str]:
-    """The single values in a list, or the value itself, as they are in the file."""
+    """The scalars in a list, or the scalar itself, as they are in the file."""
     return [text for text in map(_text, elements(place)) if text]
 
 
@@ -302,7 +302,7 @@ def _scalars(
 
 
 def is_file(path: str) -> bool:
-    """Whether there is a file at this path that this user can reach."""
+    """Whether this path is a file that this user can reach."""
     try:
         return Path(path).is_file()
     except OSError:

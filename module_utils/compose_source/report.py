@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Read a Compose project and say what it holds, with every secret masked."""
+"""Read a Compose project and describe it, with every secret masked."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def read(
         raise SourceError(_refusal(str(error), positions, Mask(secrets, _identifiers(positions)))) from None
     tree = [root, *windows_roots]
     names = answer.model.get("services") or {}
-    # Compose sorts them; people look for them in the order of their files.
+    # Compose sorts the services; readers expect them in the order of the files.
     services = {
         name: describe(name, answer.model, name in active, tree, home="HOME" in environment)
         for name in (*(name for name in positions.services() if name in names), *names)
@@ -88,7 +88,7 @@ def read(
 
 
 def _existing(root: str, files: Sequence[str]) -> list[str]:
-    """The absolute paths of the Compose files. Raises SourceError if one is not there."""
+    """The absolute paths of the Compose files. Raises SourceError if one is missing."""
     if not root or not Path(root).is_dir():
         what = f"{root}: there is no such folder" if root else "the root is empty"
         raise SourceError(f"{what}. Set trade2025_root to the full path of the Trade2025 tree.")
@@ -136,7 +136,7 @@ def _ask(compose: Compose, positions: Positions, profiles: Sequence[str]) -> tup
     if not any(positions.find("services", name, "profiles") for name in positions.services()):
         return chosen, active, []
     try:
-        # Services of other profiles may lack what nobody needed so far.
+        # Services of inactive profiles may refer to things that do not exist, because nobody has needed them yet.
         return compose.read(["*"], check=False), active, []
     except ComposeRefusedError as error:
         message = f"services of inactive profiles could not be read: {_one_line(str(error))}"
@@ -149,7 +149,7 @@ def _summary(findings: Iterable[Finding]) -> dict[str, int]:
 
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
-# Settings in which any text may be; all others hold names, paths and numbers.
+# Settings that may hold any text; all others hold names, paths and numbers.
 _VALUES = ("environment", "command", "entrypoint", "healthcheck", "labels")
 # Keys of a Compose file whose values are names, or lists of names.
 _NAMES = {
@@ -161,7 +161,7 @@ _VARIABLE = re.compile(r"\$\{[^}]*\}?|\$\w+")
 
 
 def _secrets_in(compose: Compose, positions: Positions) -> list[str]:
-    """Every secret that the files write, and the values of the secret variables that they use."""
+    """Every secret in the files, and the values of the secret variables that they use."""
     found: list[str] = []
     used: set[str] = set()
     for key, in_list, place in positions.scalars():
@@ -171,7 +171,7 @@ def _secrets_in(compose: Compose, positions: Positions) -> list[str]:
             found += secrets_of_variable(name, value)
         found += secrets_of_text(text) if in_list else secrets_of_variable(key, text)
         used |= uses(text)
-    # In what cannot be parsed, lines of the form NAME=value or NAME: value are looked at.
+    # In a file that cannot be parsed, lines of the form NAME=value or NAME: value are examined.
     for file in [*positions.env_files, *(path for path, documents in positions.read.items() if not documents)]:
         for name, value in _LINE.findall(text_of(file)):
             found += secrets_of_variable(name, value.strip().strip("\"'"))
@@ -183,13 +183,13 @@ def _secrets_in(compose: Compose, positions: Positions) -> list[str]:
 
 
 def _evaluate(compose: Compose, texts: Sequence[str]) -> list[str]:
-    """What texts say once Compose has put its variables in; empty texts if it refuses one of them."""
+    """The texts with their variables replaced by Compose; empty texts if it rejects one of them."""
     meant = compose.evaluate([{"labels": {"text": text}} for text in texts])
     return [str(service["labels"]["text"]) for service in meant] or [""] * len(texts)
 
 
 def _masked(result: Mapping[str, Any], secrets: Sequence[str], positions: Positions) -> dict[str, Any]:
-    """The result with the secrets hidden, names still readable."""
+    """The result with the secrets masked and the names still readable."""
     known = [*secrets, *_secrets_of_services(result["services"])]
     mask = Mask(known, _identifiers(positions))
     services = {}
@@ -210,7 +210,7 @@ def _mask_variables(variables: Mapping[str, str | None], mask: Mask) -> dict[str
 
 
 def _secrets_of_services(services: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Every secret value of the services, those from env files too."""
+    """Every secret value of the services, including those from env files."""
     for service in services.values():
         for variables in (service["environment"], (service["build"] or {}).get("args") or {}, service["labels"]):
             for name, value in variables.items():
@@ -221,7 +221,7 @@ def _secrets_of_services(services: Mapping[str, Mapping[str, Any]]) -> Iterator[
 
 
 def _identifiers(positions: Positions) -> Iterator[str]:
-    """The names that the files write: of services, networks and volumes, and in settings that hold names."""
+    """The names in the files: of services, networks and volumes, and in settings that hold names."""
     for section in ("services", "networks", "volumes"):
         for place in positions.tops(section):
             yield from pairs(place)
@@ -248,7 +248,7 @@ _QUOTED = re.compile(r'"[^"]*"?')
 
 
 def _refusal(message: str, positions: Positions, mask: Mask) -> str:
-    """Compose's message with the place that it is about, our remedy, and no secret."""
+    """Compose's message with its place and a remedy, without secrets."""
     if re.search(r"failed to read|unexpected character|variable name", message):
         # It quotes the rest of an env file, in which any line may be a secret.
         message = _QUOTED.sub(MASK, message)
@@ -273,9 +273,9 @@ def _one_line(message: str) -> str:
     return " ".join(_QUOTED.sub(MASK, message).split())
 
 
-# --- for people ------------------------------------------------------------------------------------------------------
+# --- display ---------------------------------------------------------------------------------------------------------
 def lines(result: Mapping[str, Any]) -> list[str]:
-    """The result in lines for people: a block for each service, then the findings by kind."""
+    """The result as lines to display: a block for each service, then the findings by kind."""
     text = [f"{', '.join(result['files'])}: {len(result['services'])} services"]
     for name, service in result["services"].items():
         image = service["image"] or "built from its sources"

@@ -13,7 +13,7 @@ from ansible.module_utils.shared.windows_paths import is_below
 def describe(
     name: str, model: Mapping[str, Any], active: bool, tree: Sequence[str], home: bool = False
 ) -> dict[str, Any]:
-    """A service of the model as plain data. `tree` are the names of the tree's root, `home` says if HOME is known."""
+    """A service of the model as plain data. `tree`: names in the tree's root folder. `home`: whether HOME is known."""
     service = model["services"][name]
     networks = model.get("networks") or {}
     deploy = service.get("deploy") or {}

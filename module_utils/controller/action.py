@@ -25,12 +25,12 @@ class ServicesAction(ActionBase):
     """Describes the services of one machine."""
 
     def describer(self, task_vars: Mapping[str, Any]) -> Describer:
-        """What describes services, with the roles of this project and of the run."""
+        """The describer, which finds the roles of this project and of the run."""
         folders = [str(Path(str(task_vars["playbook_dir"])) / "roles"), *(ansible.constants.DEFAULT_ROLES_PATH or [])]
         return Describer(self._templar, Roles(self._loader, folders))
 
     def site(self, name: str, task_vars: Mapping[str, Any]) -> dict[str, Any]:
-        """What the site says for the service's host; the task's own variables if the service is not a host."""
+        """The site's variables for the service's host; the task's own variables if the service is not a host."""
         if name in task_vars["groups"].get("all", []):
             own = task_vars["hostvars"].raw_get(name)
             return {**own, "hostvars": task_vars["hostvars"], "groups": task_vars["groups"]}
@@ -44,7 +44,7 @@ class ServicesAction(ActionBase):
         task_vars: Mapping[str, Any],
         role: str = "",
     ) -> Service:
-        """One service, with the image that it will run (empty where nothing asks for it)."""
+        """One service, with the image that it will run (empty if the caller does not need it)."""
         site = self.site(name, task_vars)
         role = role or describer.role_of(name, site)
         return describer.service(name, role, describer.variables(name, role, site), image)
@@ -61,7 +61,7 @@ class ServicesAction(ActionBase):
         ]
 
     def call(self, module: str, arguments: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        """The module's answer; raises AnsibleActionFail with its message."""
+        """The module's result; raises AnsibleActionFail with its message."""
         answer: dict[str, Any] = self._execute_module(
             module_name=module, module_args=dict(arguments), task_vars=task_vars
         )
@@ -83,7 +83,7 @@ class ServicesAction(ActionBase):
     def call_with_lock(
         self, module: str, arguments: Mapping[str, Any], consent: str, task_vars: dict[str, Any]
     ) -> dict[str, Any]:
-        """The answer of a module that takes the lock; raises AnsibleActionFail while another run holds it.
+        """The result of a module that takes the lock; raises AnsibleActionFail while another run holds it.
 
         The lock of a run whose process has ended is taken over. That of another controller is taken over if `consent`
         is the controller's name, and one that cannot be read if it is DAMAGED.
@@ -112,7 +112,7 @@ class ServicesAction(ActionBase):
 
 
 def operations_table(operations: Sequence[Mapping[str, Any]]) -> str:
-    """A plan for people."""
+    """A plan as a table to display."""
     rows = [("SERVICE", "OPERATION", "CURRENT", "DESIRED", "CAUSE")]
     for row in operations:
         cause = row["cause"] + (" (restarts)" if row["restarts"] else "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is written from the variables of a role: `meta/argument_specs.yml`, and its variables in the reference."""
+"""Texts generated from the variables of a role: `meta/argument_specs.yml`, and its variables in the reference."""
 
 from __future__ import annotations
 
@@ -51,6 +51,16 @@ def kinds_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_fragments(documentation: dict[str, Any], fragments: Path) -> dict[str, Any]:
+    """A module's documentation with the options and attributes of its fragments, as `ansible-doc` shows it."""
+    from ansible.plugins.loader import fragment_loader
+    from ansible.utils.plugin_docs import add_fragments
+
+    fragment_loader.add_directory(str(fragments))
+    add_fragments(documentation, str(fragments), fragment_loader=fragment_loader, is_module=True)
+    return documentation
+
+
 def _specs(folder: Path) -> dict[str, Any]:
     file = folder / "meta/argument_specs.yml"
     found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -94,7 +104,7 @@ def _in_words(variable: Variable) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """YAML as the project writes it: lists indented, long texts folded, nothing by reference."""
+    """YAML as the project writes it: lists indented, long texts folded, no anchors."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Describe services and render their templates on the controller, without including their roles.
 
-A role that is included costs a worker process for each of its tasks and each host; eight services need one process
-here. The variables have Ansible's own precedence: the roles' defaults, what the inventory and the command line say,
-the roles' vars.
+Including a role costs a worker process for each of its tasks on each host; here, one process describes all services.
+The variables have Ansible's own precedence: the roles' defaults, the inventory and the command line, the roles' vars.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Service:
 
 
 class Roles:
-    """The roles' variables as files hold them, each read once."""
+    """The roles' variables as written in their files; each file is read once."""
 
     def __init__(self, loader: Any, folders: Sequence[str]) -> None:
         self._loader = loader
@@ -49,7 +48,7 @@ class Roles:
         self._read: dict[Path, dict[str, Any]] = {}
 
     def folder(self, role: str) -> Path:
-        """Where a role is; raises AnsibleActionFail."""
+        """The folder of a role; raises AnsibleActionFail."""
         for folder in self._folders:
             if (folder / role).is_dir():
                 return folder / role
@@ -58,11 +57,11 @@ class Roles:
         )
 
     def defaults(self, role: str) -> dict[str, Any]:
-        """What its defaults/main.yml says."""
+        """The variables in its defaults/main.yml."""
         return self._file(self.folder(role) / "defaults/main.yml")
 
     def vars(self, role: str) -> dict[str, Any]:
-        """What its vars/main.yml says."""
+        """The variables in its vars/main.yml."""
         return self._file(self.folder(role) / "vars/main.yml")
 
     def _file(self, path: Path) -> dict[str, Any]:
@@ -96,7 +95,7 @@ class Describer:
         return merged
 
     def role_of(self, name: str, site: Mapping[str, Any]) -> str:
-        """The role of a service: its host's name, unless core_role says another."""
+        """The role of a service: its host's name, unless core_role names another."""
         role = site.get("core_role", name)
         text = self.engine({**site, "inventory_hostname": name}).template(role)
         return str(text)
@@ -206,7 +205,7 @@ def probe_arguments(service: Service) -> dict[str, Any]:
 
 
 def preflight_of(service: Service) -> dict[str, Any]:
-    """What the preflight checks have to know of the service."""
+    """What the preflight checks need to know about the service."""
     record = service.record
     return {
         "name": service.name,
@@ -264,7 +263,7 @@ def site_of(machine: Mapping[str, Any]) -> dict[str, str]:
 
 
 def project_version(root: Path) -> str:
-    """Stands for every file that decides what a run does; another version of the project has another one."""
+    """A hash of every file that decides what a run does, to tell versions of the project apart."""
     import hashlib
 
     total = hashlib.sha256()

@@ -30,12 +30,12 @@ def rendered(file: Mapping[str, Any], templar: Any, loader: Any, variables: Mapp
 
 def render(source: Path, templar: Any, loader: Any, variables: Mapping[str, Any]) -> str:
     """One template, with trimmed blocks and `ansible_managed`."""
-    # The text of `ansible.cfg`. Names of hosts and times that older Ansibles put in would change the file at every run.
+    # A constant text: the host names and times that older Ansible versions insert would change the file at every run.
     available = {"ansible_managed": str(constants.config.get_config_value("DEFAULT_MANAGED_STR")), **variables}
     engine = templar.copy_with_new_env(
         searchpath=[str(source.parent), str(source.parent.parent)], available_variables=available
     )
-    # The loader's text knows which file it came from, and Ansible's message says so.
+    # The loader marks its text with the name of the file, which Ansible's messages then show.
     text = trust_as_template(loader.get_text_file_contents(str(source)))
     result = engine.template(
         text,
@@ -46,7 +46,7 @@ def render(source: Path, templar: Any, loader: Any, variables: Mapping[str, Any]
 
 
 def _place(source: Path, error: BaseException) -> str:
-    """The template, with the line where Jinja's parser stopped: its error alone has one."""
+    """The template, with the line at which Jinja's parser stopped; other errors have no line number."""
     cause: BaseException | None = error
     while cause is not None and not hasattr(cause, "lineno"):
         cause = cause.__cause__

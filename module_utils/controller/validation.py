@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with the variables that a site sets, a line for each: unknown names, and values that mean nothing.
+"""Find what is wrong with the variables that a site sets: unknown names and invalid values, one line each.
 
 Pure functions from the roles' variables and the site's values. The roles' `defaults/main.yml` declare each kind.
 """
@@ -21,7 +21,7 @@ from ansible.module_utils.services import kinds
 
 @dataclass(frozen=True)
 class Role:
-    """What a site may set of a role, and the names that the role keeps to itself."""
+    """The variables of a role that a site may set, and the names that the role defines itself."""
 
     name: str
     variables: Mapping[str, Variable]
@@ -43,7 +43,7 @@ def names_of_roles(folders: Iterable[Path]) -> frozenset[str]:
 
 
 def unknown_names(names: Iterable[str], roles: Iterable[Role], removed: Mapping[str, str]) -> list[str]:
-    """A line for each name that begins like a role's and is not one of its variables, with the nearest right one."""
+    """A line for each name that has a role's prefix and is not one of its variables, with the nearest valid name."""
     lines = []
     roles = list(roles)
     known = {name for role in roles for name in role.variables}
@@ -70,7 +70,7 @@ def wrong_values(values: Mapping[str, Any], roles: Iterable[Role]) -> list[str]:
 
 
 def ports_beyond_the_last(service: str, values: Mapping[str, Any], role: Role) -> list[str]:
-    """A line if the offset takes a published port of the service beyond the last one there is."""
+    """A line if the offset moves a published port of the service above the highest valid port."""
     offset = values.get("core_port_offset", 0)
     if kinds.fault("port_offset", "core_port_offset", offset):
         return []
@@ -84,7 +84,7 @@ def ports_beyond_the_last(service: str, values: Mapping[str, Any], role: Role) -
 
 
 def inside_the_source(values: Mapping[str, Any], roles: Iterable[Role]) -> list[str]:
-    """A line for each folder of ours that lies in the Trade2025 tree, which is only read, or holds it."""
+    """A line for each folder of the new platform that contains the Trade2025 tree or lies in it: it is only read."""
     source = str(values.get("trade2025_root", ""))
     if not source.startswith("/"):
         return []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keep what is replaced."""
+"""Back up files before they are replaced."""
 
 from __future__ import annotations
 

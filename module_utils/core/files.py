@@ -19,17 +19,17 @@ from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 # Where configuration is staged for the validate command, below the root. What a killed run left, the next one removes.
 STAGING = Path(".trade2026/staging")
 DIFFERS = "differs from the declared text"
-# Stands for a secret that does not exist yet, in a dry run only.
+# The value used for a secret that does not exist yet, in check mode only.
 PENDING_SECRET = "created-by-the-real-run"
 
 
 class FilesError(Exception):
-    """What is wrong with the declared files, fit for people."""
+    """The declared files cannot be written; the text is a message for the user."""
 
 
 @dataclass
 class Target:
-    """One file: where, what, and whose."""
+    """One declared file: path, content and owner."""
 
     dest: str
     path: Path
@@ -41,7 +41,7 @@ class Target:
 
 @dataclass
 class Plan:
-    """What differs and what follows from it."""
+    """What differs, and what has to be written because of it."""
 
     changes: list[dict[str, str]] = field(default_factory=list)
     directories: list[tuple[Path, Ownership]] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Plan:
 class ManagedFiles:
     """The declared files of one call. `plan` only reads; `apply` follows the plan."""
 
-    def __init__(self, params: Mapping[str, Any], docker: Docker | None, dry: bool) -> None:
+    def __init__(self, params: Mapping[str, Any], docker: Docker | None, check_mode: bool) -> None:
         self.root = Path(params["root"])
         for folder in params.get("forbid_inside") or []:
             if self.root.resolve().is_relative_to(Path(folder).resolve()):
@@ -66,23 +66,23 @@ class ManagedFiles:
         self.files: list[dict[str, Any]] = list(params.get("files") or [])
         self.watch: list[str] = list(params.get("watch") or [])
         self.validate: dict[str, Any] | None = params.get("validate")
-        # Secrets that this run will create or replace: their present text is not the one that will be written.
+        # Secrets that this run will create or replace: the current value is not the one that will be written.
         self.pending_secrets: frozenset[str] = frozenset(params.get("pending_secrets") or ())
         self.docker = docker
-        self.dry = dry
+        self.check_mode = check_mode
         # Whether a file has been replaced, so that a failure leaves the service changed.
         self.written = False
 
     def secret(self, path: str) -> str:
-        """The secret of that name; in a dry run one that does not exist yet has a stand-in."""
+        """The secret of that name; in check mode, a fixed value if it does not exist yet."""
         if self.secrets_root is None:
             raise FilesError(f"a file mentions the secret {path}, and `secrets_root` is not set")
         file = self.secrets_root / path
-        if self.dry and path in self.pending_secrets:
+        if self.check_mode and path in self.pending_secrets:
             return PENDING_SECRET
         if file.exists():
             return _secret_text(file)
-        if self.dry:
+        if self.check_mode:
             return PENDING_SECRET
         raise FilesError(f"{file}: no such secret. Declare it under `secrets` of the service, or create the file.")
 
@@ -108,7 +108,7 @@ class ManagedFiles:
         """
         if plan.writes:
             self._validate(plan)
-        if self.dry:
+        if self.check_mode:
             return []
         for path, ownership in plan.directories:
             atomic.make_directories(path)
@@ -122,7 +122,7 @@ class ManagedFiles:
             if target.path.exists():
                 copies.append(str(atomic.back_up(target.path, self.root)))
             write_file(target.path, target.data, target.ownership)
-        # A file system that keeps no owners shows the difference again afterwards; then it was no change.
+        # A file system that stores no owners still shows the difference afterwards; then nothing was changed.
         kept = {str(path) for path, ownership in plan.reowned if ownership.apply(path)}
         plan.changes = [change for change in plan.changes if change["what"] != "owner" or change["path"] in kept]
         return copies
@@ -200,7 +200,7 @@ class ManagedFiles:
         return placeholders.mask(data.decode("utf-8", errors="replace"), target.template, self.secret)
 
     def _masked_live(self, data: bytes, target: Target) -> str:
-        """The live text for a diff; beside a secret, a line that is about to go may hold an older one and is hidden."""
+        """The live text for a diff. In a file with secrets, undeclared lines are hidden: they may be old secrets."""
         text = self._masked(data, target)
         if not placeholders.mentions_secret(target.template):
             return text
@@ -209,7 +209,7 @@ class ManagedFiles:
         return "".join(f"{line}\n" for line in lines)
 
     def _can_validate(self) -> bool:
-        """Whether a dry run has the image and the secrets that the command needs; Docker creates missing folders."""
+        """Whether check mode has the image and the secrets for the command; Docker would create missing folders."""
         validate = self.validate or {}
         secrets = [mount["source"] for mount in validate["mounts"] if mount["kind"] == "secret"]
         if not all(((self.secrets_root or self.root) / source).is_dir() for source in secrets):
@@ -220,11 +220,11 @@ class ManagedFiles:
         """Run the service's validate command on a copy of the new configuration."""
         if self.validate is None or self.docker is None:
             return
-        if self.dry and not self._can_validate():
+        if self.check_mode and not self._can_validate():
             return
-        # Below the folder that root alone may enter; a dry run on a machine with nothing has the temporary directory.
+        # Below a folder that only root may enter. Check mode on an empty machine uses the temporary directory.
         place = self.root / STAGING
-        if not self.dry:
+        if not self.check_mode:
             atomic.make_directories(place, 0o700)
         with tempfile.TemporaryDirectory(prefix="staged-", dir=place if place.is_dir() else None) as staged:
             refusal = run_validate_command(
@@ -241,7 +241,7 @@ class ManagedFiles:
 
 
 def _secret_text(file: Path) -> str:
-    """The secret; raises FilesError. An empty one would open a service without anybody noticing."""
+    """The secret; raises FilesError. An empty one would silently leave a service without authentication."""
     try:
         text = file.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:

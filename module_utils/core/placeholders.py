@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Placeholders that keep secrets out of Ansible: `@@secret:PATH@@` and its kin, resolved on the machine."""
+"""Placeholders such as `@@secret:PATH@@`, which are resolved on the machine and keep secrets out of Ansible."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def mentions_secret(text: str) -> bool:
 
 
 def resolve(text: str, read: SecretReader) -> str:
-    """The text with every secret in its place."""
+    """The text with every placeholder replaced by its secret."""
 
     def value(match: re.Match[str]) -> str:
         secret = read(match[2])

@@ -18,9 +18,9 @@ from ansible.module_utils.core import atomic
 from ansible.module_utils.shared.fs import write_file
 from ansible.module_utils.shared.ownership import Ownership
 
-# 256 bits, the strength of the strongest algorithm that any of them feeds.
+# 256 bits, the strength of the strongest algorithm that uses one of them.
 PASSWORD_BYTES = 32
-# Shorter ones are guessed, and cannot be masked in an output without garbling it.
+# Shorter ones can be guessed, and masking them would garble an output.
 SHORTEST_PASSWORD = 8
 # RFC 7518 section 3.3 asks RS256 for 2048 bits or more.
 RSA_BITS = 2048
@@ -29,12 +29,12 @@ SCRYPT = (16384, 8, 1)
 
 
 class SecretError(Exception):
-    """What is wrong with a declared secret, fit for people; never the secret."""
+    """A declared secret cannot be used; the text is a message for the user and never contains the secret."""
 
 
 @dataclass
 class Outcome:
-    """What was or would be made. Names only."""
+    """What was or would be written. Names only."""
 
     created: list[str] = field(default_factory=list)
     replaced: list[str] = field(default_factory=list)
@@ -96,13 +96,13 @@ def matches_hash(secret: str, stored: str) -> bool:
 class SecretStore:
     """The secrets below one folder."""
 
-    def __init__(self, root: Path, dry: bool) -> None:
+    def __init__(self, root: Path, check_mode: bool) -> None:
         self.root = root
-        self.dry = dry
+        self.check_mode = check_mode
         self.outcome = Outcome()
 
     def ensure(self, entry: Mapping[str, Any]) -> None:
-        """Have one declared secret, by its kind."""
+        """Create or correct one declared secret, according to its kind."""
         kinds: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "password": self._ensure_password,
             "jwks": self._ensure_key_set,
@@ -129,7 +129,7 @@ class SecretStore:
 
     def _ensure_key_set(self, entry: Mapping[str, Any]) -> None:
         if self._read(entry["path"]) is None:
-            self._write(entry, "" if self.dry else key_set(), False)
+            self._write(entry, "" if self.check_mode else key_set(), False)
         else:
             self._own(entry)
 
@@ -183,7 +183,7 @@ class SecretStore:
 
     def _write(self, entry: Mapping[str, Any], text: str, existed: bool) -> None:
         (self.outcome.replaced if existed else self.outcome.created).append(entry["path"])
-        if self.dry:
+        if self.check_mode:
             return
         file = self.root / entry["path"]
         if file.parent != self.root:
@@ -197,7 +197,7 @@ class SecretStore:
         file = self.root / entry["path"]
         if not self._ownership(entry).missing(file):
             return
-        if self.dry or self._ownership(entry).apply(file):
+        if self.check_mode or self._ownership(entry).apply(file):
             self.outcome.reowned.append(entry["path"])
 
     @staticmethod

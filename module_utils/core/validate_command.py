@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ansible.module_utils.shared.docker import Docker, DockerError
 
-# On the containers of validate commands and preflight checks: a killed run leaves them, and the next one removes them.
+# Label of the containers of validate commands and preflight checks. A run removes those that a killed run left.
 HELPER_LABEL = "com.trade2026.helper"
 # Lines of the validate command's output that reach the operator: the first ones name the error.
 OUTPUT_LINES = 20
@@ -44,7 +44,7 @@ def run_validate_command(
             source = staged / str(number)
             stage(root / mount["source"], source, files, group)
         volumes += ["--volume", f"{source}:{mount['target']}:ro"]
-    # Everything that the deployed container lacks is lacking here too, and the network on top.
+    # No right that the deployed container lacks, and no network.
     command = [
         "run",
         "--label",
@@ -72,7 +72,7 @@ def run_validate_command(
     if code == 0:
         return ""
     if code == 124:
-        return f"nothing within {validate['timeout_s']} s"
+        return f"not finished within {validate['timeout_s']} s"
     said = [line for line in (err + "\n" + out).splitlines() if line.strip()]
     if code in DOCKER_FAILED:
         raise DockerError(

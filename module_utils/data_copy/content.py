@@ -17,7 +17,7 @@ from ansible.module_utils.shared.fs import BLOCK
 # Of hashlib's algorithms the fastest on a processor with SHA instructions (1646 MiB/s measured, blake2b 638).
 ALGORITHM = "sha256"
 
-# How much is verified, and after an interruption is not copied again, at a time.
+# Bytes per step: what is verified at once, and is not copied again after an interruption.
 STEP = 64 * 1024 * 1024
 _ZEROS = bytes(BLOCK)
 _local = threading.local()
@@ -33,7 +33,7 @@ def _buffer() -> memoryview:
 
 @lru_cache(maxsize=64)
 def hole_digest(size: int) -> bytes:
-    """The hash of so many zero bytes."""
+    """The hash of this many zero bytes."""
     digest = hashlib.new(ALGORITHM)
     _zeros(digest, size)
     return digest.digest()
@@ -51,7 +51,7 @@ def steps(size: int) -> list[tuple[int, int]]:
 
 
 def file_digest(digests: list[bytes]) -> str:
-    """The hash of a file from those of its steps: of a file of one step the plain hash of its content."""
+    """The hash of a file, from those of its steps. With one step it is the plain hash of the content."""
     return digests[0].hex() if len(digests) == 1 else hashlib.new(ALGORITHM, b"".join(digests)).hexdigest()
 
 
@@ -90,13 +90,13 @@ def has_data(descriptor: int, start: int, end: int) -> bool:
 
 
 def open_dest(path: Path, fresh: bool) -> int:
-    """Open a staged file for writing and reading back; made or emptied when `fresh`."""
+    """Open a staged file for writing and reading back; it is created or emptied if `fresh`."""
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_TRUNC if fresh else 0)
     return os.open(path, flags, 0o600)
 
 
 def sync_step(descriptor: int, start: int, end: int) -> None:
-    """Force a step to the disk and forget it in memory, so that reading it back asks the disk."""
+    """Force a step to the disk and drop it from the cache, so that reading it back reads the disk."""
     os.fdatasync(descriptor)
     os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
 
@@ -119,7 +119,7 @@ def check_unchanged(descriptor: int, entry: fs.Entry) -> None:
 
 
 def open_unchanged(root: str, entry: fs.Entry) -> int:
-    """Open a file of the source and see that it is the one that was listed."""
+    """Open a file of the source and check that it is the one that was listed."""
     descriptor = open_source(place_of(root, entry.path))
     try:
         check_unchanged(descriptor, entry)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Copy one service's data into a staged folder, and put that in the place of the service's own when it is whole."""
+"""Copy one service's data into a staged folder, and replace the service's folder with it when it is complete."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from ansible.module_utils.data_copy.plan import DataSet, Plan, holds_files
 from ansible.module_utils.data_copy.tree import DataCopyError, Tree, place_of, scan
 from ansible.module_utils.shared import fs
 
-# Small files are forced to the disk and journalled together: the first of a batch pays for all.
+# Small files are forced to the disk and journalled in batches, which costs little more than one file.
 BATCH_FILES = 128
 BATCH_BYTES = 32 * 1024 * 1024
 WORKERS = 2
 
 
 class Copier:
-    """Carries out one plan, until it is done or the deadline (of `time.monotonic`) is over."""
+    """Carries out one plan, until it is done or the deadline (of `time.monotonic`) has passed."""
 
     def __init__(self, plan: Plan, deadline: float, before_swap: Callable[[], None]) -> None:
         if plan.tree is None or plan.journal is None:
@@ -49,7 +49,7 @@ class Copier:
         self.kept = ""
 
     def run(self) -> bool:
-        """True when the data is in its place, false when time ran out. Raises DataCopyError; the next run goes on."""
+        """Whether the data is in place; false if time ran out. After a DataCopyError the next run continues."""
         self._data.staged.mkdir(parents=True, exist_ok=True)
         for folder in (self._data.state, self._data.state.parent):
             folder.chmod(0o700)
@@ -160,7 +160,7 @@ class Copier:
         return True
 
     def _large(self, entry: fs.Entry) -> bool:
-        """Copy a large file step by step, from the step on where an earlier run stopped."""
+        """Copy a large file step by step, starting where an earlier run stopped."""
         path, name = self._staged_path(entry), fs.display_name(entry.path)
         digests = self._journal.steps(entry) if path.exists() else []
         source = content.open_unchanged(self._tree.root, entry)
@@ -202,7 +202,7 @@ class Copier:
         os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
 
     def _finish(self) -> None:
-        """Links and folders, then a last look at everything, then the swap."""
+        """Create links and folders, check everything once more, then swap."""
         first = {entry.inode: entry.path for entry in reversed(self._tree.first_names())}
         for entry in self._tree.entries:
             path = self._staged_path(entry)
@@ -248,7 +248,7 @@ class Copier:
         return total.hexdigest()
 
     def _swap(self) -> None:
-        """Put the staged folder in the place of the service's own; a rename, so it is either the old or the new one."""
+        """Replace the service's folder with the staged one, by renames: its content is never a mixture of both."""
         dest = Path(self._data.dest)
         now = datetime.now(UTC)
         if dest.exists():
@@ -262,7 +262,7 @@ class Copier:
                 shutil.rmtree(dest)
         fs.sync(self._data.state)
         fs.sync(dest.parent)
-        # Before the rename: a run that ends in between must not take its own copy for a stranger's data.
+        # Before the rename: after a crash in between, the next run must recognize the copy as its own.
         self._record(now)
         self._data.staged.rename(dest)
         fs.sync(self._data.state)
@@ -270,7 +270,7 @@ class Copier:
         (self._data.state / "journal.jsonl").unlink(missing_ok=True)
 
     def _record(self, now: datetime) -> None:
-        """Say what was copied, for the runs that follow."""
+        """Record what was copied, for later runs."""
         record = {
             "source": self._data.source,
             "fingerprint": self._tree.fingerprint(),
@@ -288,10 +288,10 @@ def _explained(error: OSError, data: DataSet) -> DataCopyError:
     place = str(error.filename or data.dest)
     remedy = {
         errno.ENOSPC: "Free some space; the next run continues where this one stopped.",
-        errno.EDQUOT: "Raise the quota; the next run goes on where this one stopped.",
+        errno.EDQUOT: "Raise the quota; the next run continues where this one stopped.",
         errno.EPERM: "Run as root: the data is given to the user of the service.",
         errno.EACCES: "Run as root: the data is given to the user of the service.",
         errno.EROFS: "Mount the file system for writing.",
         errno.EIO: "The disk fails: look at dmesg.",
-    }.get(error.errno or 0, "Remove the cause and run again; the copy goes on where it stopped.")
+    }.get(error.errno or 0, "Remove the cause and run again; the next run continues where this one stopped.")
     return DataCopyError(f"{data.service}: {place}: {error.strerror or error}. {remedy}")

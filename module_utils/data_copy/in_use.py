@@ -96,8 +96,8 @@ def _inode(path: Path) -> tuple[int, int] | None:
 def _mapped(process: Path, numbers: AbstractSet[int]) -> Iterator[tuple[int, int]]:
     """The mapped files of a process whose inode numbers are among `numbers`, as (device, inode number).
 
-    On some file systems (btrfs, overlayfs) `maps` names another device than `stat` does: what `map_files` leads to
-    is asked too.
+    On some file systems (btrfs, overlayfs) `maps` names another device than `stat` does, so the targets of the links
+    in `map_files` are compared too.
     """
     try:
         lines = (process / "maps").read_bytes().splitlines()

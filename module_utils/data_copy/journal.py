@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a copy has verified so far, written as it goes, so that an interrupted one goes on where it was."""
+"""The record of what a copy has verified so far, so that an interrupted copy continues where it stopped."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Journal:
         known[2][int(line["step"])] = str(line["digest"])
 
     def whole(self, entry: fs.Entry) -> str | None:
-        """The hash of a file that was copied and verified; None when it was not, or is another one now."""
+        """The hash of a file that was copied and verified; None if it was not, or has changed since."""
         known = self._whole.get(os.fsdecode(entry.path))
         return known[2] if known is not None and known[:2] == (entry.size, entry.mtime_ns) else None
 

@@ -21,7 +21,7 @@ STATE_FOLDER = ".trade2025"
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """One service's data: from where to where, and whose it is then."""
+    """One service's data: source, destination, and the owner of the copy."""
 
     service: str
     source: str
@@ -36,12 +36,12 @@ class DataSet:
 
     @property
     def staged(self) -> Path:
-        """Where the copy grows."""
+        """Where the copy is staged."""
         return self.state / "incoming"
 
     @property
     def record(self) -> Path:
-        """What a finished copy leaves behind."""
+        """The record of a finished copy."""
         return self.state / "done.json"
 
 

@@ -43,7 +43,7 @@ class Tree:
         return sum(entry.size for entry in self.first_names())
 
     def first_names(self) -> list[fs.Entry]:
-        """The regular files, of several names of one file only the first."""
+        """The regular files; only the first name of a file that has several."""
         seen: set[tuple[int, int]] = set()
         found = []
         for entry in self.files:
@@ -56,7 +56,7 @@ class Tree:
         """A hash over names, kinds, sizes and times: two equal ones mean that nothing was written in between."""
         digest = hashlib.sha256()
         for entry in self.entries:
-            # A directory's time follows its entries, which are here by themselves.
+            # A directory's time changes with its entries, which are in the hash anyway.
             time = 0 if entry.is_directory else entry.mtime_ns
             size = entry.size if entry.is_file else 0
             digest.update(b"%o %d %d " % (stat.S_IFMT(entry.mode), size, time))
@@ -65,7 +65,7 @@ class Tree:
 
 
 def place_of(root: str, path: bytes) -> bytes:
-    """Where a path of a tree is."""
+    """The full path of an entry of the tree."""
     return os.fsencode(root) + b"/" + path
 
 
@@ -98,7 +98,7 @@ def scan(root: str) -> Tree:
 
 
 def _name(error: OSError, root: str) -> str:
-    """What an error is about; descriptors of folders make its path relative."""
+    """The path that an error is about; the error has a relative one if the folder was opened as a descriptor."""
     name = os.fsencode(error.filename or root)
     return fs.display_name(name if name.startswith(b"/") else place_of(root, name))
 

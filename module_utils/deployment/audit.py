@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.deployment.model import digest
-from ansible.module_utils.shared.fs import atomic_write, write_all
+from ansible.module_utils.shared.fs import atomic_write, explain, write_all
 
 FILE = Path(".trade2026/journal.jsonl")
 HEAD = Path(".trade2026/journal/head")
@@ -31,7 +31,7 @@ _NUMBER = re.compile(rb'\{"number": (\d+),')
 
 
 class AuditError(Exception):
-    """The audit log cannot be written; the text is fit for people."""
+    """The audit log cannot be written; the text is a message for the user."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def append(root: Path, entry: Mapping[str, Any]) -> None:
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise AuditError(f"{path}: {error.strerror}") from error
+        raise AuditError(explain(error, path)) from error
     with contextlib.closing(os.fdopen(handle, "rb+", buffering=0)):
         fcntl.flock(handle, fcntl.LOCK_EX)
         size = os.fstat(handle).st_size
@@ -64,7 +64,7 @@ def append(root: Path, entry: Mapping[str, Any]) -> None:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.ftruncate(handle, size)
-            raise AuditError(f"{path}: {error.strerror}") from error
+            raise AuditError(explain(error, path)) from error
         _write_head(head, content["number"], _hash(line))
 
 
@@ -102,7 +102,7 @@ def _faults(content: Mapping[str, Any], position: int, previous: str) -> list[st
     faults = []
     if content.get("sha256") != digest(body):
         faults.append(f"line {position} (run {content['number']}) was altered: its content does not match its hash")
-    # Where lines are missing, that has been said.
+    # Missing lines have been reported already.
     if previous and content.get("previous") != previous:
         faults.append(
             f"line {position} (run {content['number']}) does not follow the line before it: "
@@ -181,7 +181,7 @@ def _write_head(head: Path, number: int, line_hash: str) -> None:
         with atomic_write(head) as file:
             file.write(json.dumps({"number": number, "sha256": line_hash}).encode() + b"\n")
     except OSError as error:
-        raise AuditError(f"{head}: {error.strerror}") from error
+        raise AuditError(explain(error, head)) from error
 
 
 def _hash(line: bytes) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Docker engine as the SDK shows it: one connection, a few typed questions, nothing changed."""
+"""Queries to the Docker engine through the SDK, over one connection. Only `remove_helpers` changes anything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ESTABLISHED = "01"
 
 
 class EngineError(Exception):
-    """The engine does not answer; the text is fit for people."""
+    """The engine does not answer; the text is a message for the user."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class ObservedEngine:
     swap_limit: bool
     networks: Mapping[str, ObservedNetwork] = field(default_factory=dict)
     containers: tuple[ObservedContainer, ...] = ()
-    # Reference → id, of those asked for that are there.
+    # Reference → id of the requested images that exist.
     images: Mapping[str, str] = field(default_factory=dict)
 
 
 def connect(timeout_s: int = 30) -> Any:
-    """A client for the engine that the operator's own `docker` would speak to; raises EngineError.
+    """A client for the engine that the operator's own `docker` would use; raises EngineError.
 
     Like the command line it obeys DOCKER_HOST, then DOCKER_CONTEXT, then the current context.
     """
@@ -145,7 +145,7 @@ def connections(table: str, ports: Container[int]) -> list[str]:
         address = remote.partition(":")[0][-8:]
         if state == ESTABLISHED and int(local.partition(":")[2], 16) in ports:
             found.append(str(ipaddress.IPv4Address(bytes.fromhex(address)[::-1])))
-    # A health check asks from within.
+    # The health check connects from inside the container.
     return [address for address in found if not ipaddress.IPv4Address(address).is_loopback]
 
 
@@ -162,7 +162,7 @@ def _network(entry: Mapping[str, Any]) -> ObservedNetwork:
 
 
 def parse_container(document: Mapping[str, Any]) -> ObservedContainer:
-    """Read what the engine says of one container."""
+    """Parse what the engine reports about one container."""
     state, config, host = document["State"], document["Config"], document["HostConfig"]
     settings = document.get("NetworkSettings") or {}
     bindings = (host.get("PortBindings") or {}).values()

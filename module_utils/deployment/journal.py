@@ -23,7 +23,7 @@ from typing import Any
 
 from ansible.module_utils.deployment import audit
 from ansible.module_utils.deployment.model import Operation, digest
-from ansible.module_utils.shared.fs import write_all
+from ansible.module_utils.shared.fs import explain, write_all
 
 FOLDER = Path(".trade2026")
 # What a user types to take over a lock that cannot be read.
@@ -33,7 +33,7 @@ NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EM
 
 
 class JournalError(Exception):
-    """Another run is under way, or the journal cannot be read; the text is fit for people."""
+    """Another run is under way, or the journal cannot be read; the text is a message for the user."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Progress:
     done: tuple[tuple[str, str], ...]
     # Services of which the plan does not know everything.
     unpredictable: frozenset[str]
-    # Hash of the plan, and seconds between the machine's boot and the begin of the run.
+    # Hash of the plan, and seconds between the machine's boot and the start of the run.
     plan: str
     uptime: float
 
@@ -150,13 +150,13 @@ class Progress:
 
     @property
     def text(self) -> str:
-        """How far it came, for people."""
+        """How far it came, as a sentence."""
         last = f", the last {self.done[-1][0]}: {self.done[-1][1]}" if self.done else ""
         return f"{len(self.done)} of {len(self.planned)} operations are done{last}"
 
 
 def read_progress(entries: Iterable[Mapping[str, Any]]) -> Progress:
-    """What the entries of a journal say; entries that nobody of this project wrote are left out."""
+    """The progress that the entries of a journal record; entries that this project did not write are ignored."""
     progress = Progress(None, "deploy", (), (), frozenset(), "", 0.0)
     for entry in entries:
         if entry.get("event") == "begin":
@@ -167,7 +167,7 @@ def read_progress(entries: Iterable[Mapping[str, Any]]) -> Progress:
 
 
 def _begun(progress: Progress, entry: Mapping[str, Any]) -> Progress:
-    """With what the first entry of a journal says."""
+    """The progress with the content of a journal's first entry."""
     owner = None
     with contextlib.suppress(JournalError):
         owner = read_owner(entry.get("owner"))
@@ -240,7 +240,7 @@ class Journal:
         self._ensure_folders()
         operations = tuple(operations)
         if take_over and self._holder() == take_over:
-            # Of two that found it dead, the one whose rename succeeds goes on.
+            # If two runs found the owner dead, the one whose rename succeeds continues.
             with contextlib.suppress(FileNotFoundError):
                 self.lock.rename(self.folder / f"lock.dead-{owner.run}")
         if not self._take(owner):
@@ -270,7 +270,7 @@ class Journal:
             )
 
     def done(self, run: str, rows: Iterable[tuple[str, str]]) -> None:
-        """Record that operations (service, what) are done; does nothing without a run or when another one goes on."""
+        """Record that operations (service, what) are done; does nothing if `run` does not hold the lock."""
         if not run or self._holder() != run:
             return
         for service, what in rows:
@@ -287,8 +287,8 @@ class Journal:
             problems = self.problems(set(failed))
             self._audit(self.progress(), "failed" if failed or problems else "ok", failed)
         except (OSError, audit.AuditError) as error:
-            # The lock must go all the same: the next run would take this one for one that goes on.
-            problems.append(f"machine: the end of the run could not be recorded: {error}")
+            # The lock is released anyway: otherwise the next run would assume that this one is still under way.
+            problems.append(f"machine: the end of the run could not be recorded: {explain(error, self.current)}")
         with contextlib.suppress(FileNotFoundError):
             self.current.replace(self.previous)
         self.lock.unlink()
@@ -349,7 +349,7 @@ class Journal:
                 os.fsync(file.fileno())
             os.link(new, self.lock)
         except (FileExistsError, FileNotFoundError):
-            # The winner of two at once also removes what the loser wrote.
+            # If two runs try at once, the winner also removes what the loser wrote.
             return False
         except OSError as error:
             if error.errno not in NO_LINKS:
@@ -374,7 +374,7 @@ class Journal:
     def _audit(self, progress: Progress, result: str, failed: list[str]) -> None:
         owner = progress.owner
         done = set(progress.done)
-        # The clock may have been set in between; the time since boot is not. After a reboot nobody knows it.
+        # The clock may have been set in between; the time since boot is not. After a reboot the duration is unknown.
         spent = uptime() - progress.uptime
         known = result != "interrupted" and spent >= 0
         audit.append(

@@ -12,7 +12,7 @@ from typing import Any
 
 # Operations on the machine itself: directories, networks, secrets, the migrated applications.
 MACHINE = "machine"
-# How the operations on files are called, by what differs.
+# Names of the operations on files, by what differs.
 KINDS_OF_FILES = {"content": "file", "directory": "directory", "owner": "owner of"}
 
 
@@ -22,9 +22,9 @@ class Operation:
 
     # Name of a service, or MACHINE.
     service: str
-    # What it concerns, as `file config/infrastructure/valkey/valkey.conf` or `state`.
+    # What it concerns, such as `file config/infrastructure/valkey/valkey.conf` or `state`.
     what: str
-    # How: create, write, own, remove, migrate, fetch, build, start, stop, unpause, recreate, restore.
+    # One of create, write, own, remove, migrate, fetch, build, start, stop, unpause, recreate, restore.
     action: str
     current: str
     desired: str
@@ -103,7 +103,7 @@ class DesiredService:
     container: str
     uid: int
     image: str
-    # How a missing image comes: pull, recipe or build; and from what.
+    # How a missing image is obtained (pull, recipe or build), and from what.
     image_kind: str
     image_from: str
     image_id: str
@@ -118,7 +118,7 @@ class DesiredService:
     memory_swap: int | None
     nano_cpus: int
     pids: int
-    # The role, and the version of its image; for what going back from a change of version takes.
+    # The role, and the version of its image: what going back from a change of version takes depends on them.
     role: str = ""
     version: str = ""
     # Whether it has data directories.
@@ -129,7 +129,7 @@ class DesiredService:
 
 @dataclass(frozen=True)
 class ObservedNetwork:
-    """A network as the engine has it."""
+    """A network as the engine reports it."""
 
     id: str
     subnets: tuple[str, ...]
@@ -141,7 +141,7 @@ class ObservedNetwork:
 
 @dataclass(frozen=True)
 class ObservedEndpoint:
-    """A container's end of a network."""
+    """A container's connection to a network."""
 
     network_id: str
     aliases: tuple[str, ...]
@@ -149,7 +149,7 @@ class ObservedEndpoint:
 
 @dataclass(frozen=True)
 class ObservedContainer:
-    """A container as the engine has it."""
+    """A container as the engine reports it."""
 
     id: str
     name: str
@@ -212,7 +212,7 @@ class ObservedService:
     newest_file: str = ""
     newest_change: float = 0.0
     owners: tuple[ObservedOwners, ...] = ()
-    # Every container of the service by its labels, and whatever has its container's name.
+    # Every container that has the service's labels or the name of its container.
     containers: tuple[ObservedContainer, ...] = ()
     # Version of the image that runs; empty if it is not known.
     version: str = ""
@@ -242,7 +242,7 @@ class Observed:
     networks: Mapping[str, ObservedNetwork]
     files: tuple[ObservedFile, ...] = ()
     secrets: tuple[ObservedSecret, ...] = ()
-    # What other phases plan themselves, as the migration of the applications.
+    # What other phases plan themselves, such as the migration of the applications.
     other: tuple[Operation, ...] = ()
 
 

@@ -20,7 +20,7 @@ from ansible.module_utils.core.secret_store import matches_hash
 from ansible.module_utils.deployment.model import ObservedFile, ObservedOwners, ObservedSecret, digest
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
-# Entries of a data directory that are looked at. A tree that root copied in shows within the first few.
+# Entries of a data directory that are examined. Files that root copied in are usually among the first few.
 OWNERS_BOUND = 2000
 # Lines of a file's diff that a plan keeps.
 DIFF_LINES = 200
@@ -35,7 +35,7 @@ class FileObservation:
     config_hash: str = ""
     newest_file: str = ""
     newest_change: float = 0.0
-    # Stands for content and owners of everything looked at; equal as long as nothing moved.
+    # A hash of the content and owners of everything examined; equal if nothing has changed.
     fingerprint: str = ""
 
 
@@ -44,7 +44,7 @@ def observe_files(params: Mapping[str, Any], compared_with_start: Sequence[str] 
 
     `compared_with_start` are the files (below the root) that the container reads at its start. Raises FilesError.
     """
-    managed = ManagedFiles(params, None, dry=True)
+    managed = ManagedFiles(params, None, check_mode=True)
     found = managed.plan()
     root = Path(params["root"])
     diffs = {row.get("before_header", ""): row for row in found.diff}
@@ -76,8 +76,8 @@ def observe_files(params: Mapping[str, Any], compared_with_start: Sequence[str] 
 def _newest_change(params: Mapping[str, Any], compared_with_start: Sequence[str], now: float) -> tuple[str, float]:
     """The file that changed last, and when; empty for none.
 
-    A time in the future says nothing: the clock was set back since, and until it gets there again every start of the
-    container would seem to be older than the file.
+    A time in the future is ignored: the clock was set back since then, and until it reaches that time again, every
+    start of the container would seem older than the file.
     """
     root = Path(params["root"])
     has_ctime = keeps_owners(root)
@@ -85,11 +85,11 @@ def _newest_change(params: Mapping[str, Any], compared_with_start: Sequence[str]
     for name in compared_with_start:
         with contextlib.suppress(OSError):
             seen = (root / name).stat()
-            # A Windows drive has no ctime that only a change moves: there, reading a file moves it.
+            # On a Windows drive the ctime does not indicate a change: reading a file updates it too.
             found[name] = seen.st_ctime if has_ctime else seen.st_mtime
     for name in params.get("watch") or []:
         with contextlib.suppress(OSError):
-            # Not the ctime, which an owner that is put right changes; the content is in the configuration's hash.
+            # Not the ctime, which correcting an owner changes too; the content is in the configuration's hash.
             found[f"secret {name}"] = (Path(params["secrets_root"]) / name).stat().st_mtime
     past = {name: moment for name, moment in found.items() if moment <= now}
     newest = max(past, key=lambda name: past[name], default="")
@@ -99,7 +99,7 @@ def _newest_change(params: Mapping[str, Any], compared_with_start: Sequence[str]
 def observe_owners(
     root: Path, directories: Iterable[str], uid: int, bound: int = OWNERS_BOUND, mount_points: Iterable[str] = ()
 ) -> list[ObservedOwners]:
-    """Entries below the directories that belong to another user; at most `bound` entries of each are looked at.
+    """Entries below the directories that belong to another user; at most `bound` entries of each are examined.
 
     The engine itself creates `mount_points`, where another volume is mounted inside of a data directory, as root.
     """
@@ -107,7 +107,7 @@ def observe_owners(
     found = []
     for name in directories:
         wrong, examined, example, owner = 0, 0, "", 0
-        # A Windows drive keeps no owners, so there is nothing to put right.
+        # A Windows drive stores no owners, so there is nothing to correct.
         folders = [root / name] if keeps_owners(root / name) else []
         while folders and examined < bound:
             folder = folders.pop()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan: a pure function from what is declared and what was seen to an ordered list of operations.
+"""The plan: a pure function from the declared and the observed state to an ordered list of operations.
 
-Compared is by identity and by what is live: network and image ids, labels, and the time of a file's last change beside
-the container's start. A name alone, or the memory of one run, would call a stack current that is not.
+It compares identities and the live state: network and image ids, labels, and the time of a file's last change with the
+start of the container. Comparing names alone, or what an earlier run recorded, would miss differences.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROLLBACK = "rollback"
 
 
 def plan(desired: DesiredMachine, seen: Observed) -> Plan:
-    """What has to be done so that the machine is as declared."""
+    """The operations that bring the machine to its declared state."""
     operations = [*_machine(desired, seen)]
     unpredictable = []
     for service in desired.services:
@@ -47,7 +47,7 @@ def plan(desired: DesiredMachine, seen: Observed) -> Plan:
 
 
 def class_of_change(want: DesiredService, have: ObservedService) -> RollbackClass | None:
-    """What taking back the change of the image takes; None where nothing ran before."""
+    """What going back from the change of the image takes; None if nothing ran before."""
     if not have.containers or not want.image_known:
         return None
     if not want.has_data:
@@ -56,7 +56,7 @@ def class_of_change(want: DesiredService, have: ObservedService) -> RollbackClas
 
 
 def relies_on(found: RollbackClass | None, have: ObservedService) -> ObservedBackup | None:
-    """The backup that a change of this class can be taken back with: a fresh one, if the data has to go back too."""
+    """The backup that a rollback of this change would use: a fresh one, if the data has to go back too."""
     if found is None or found.kind not in ("image_and_data", "unknown") or not have.backup or have.backup.stale:
         return None
     return have.backup
@@ -65,7 +65,7 @@ def relies_on(found: RollbackClass | None, have: ObservedService) -> ObservedBac
 def needs_recreate(operations: tuple[Operation, ...]) -> bool:
     """Whether the container must be created again even where Compose sees no reason for it.
 
-    One that was paused counts as unhealthy for a while after it goes on, for its checks failed meanwhile.
+    A paused container counts as unhealthy for a while after it is resumed, because its checks failed meanwhile.
     """
     return any(
         operation.action in ("recreate", "unpause") or (operation.action == "own" and operation.restarts)
@@ -121,7 +121,8 @@ def _service(want: DesiredService, have: ObservedService, desired: DesiredMachin
                 want.name,
                 f"owners below {owners.path}",
                 "own",
-                f"{owners.wrong} of {owners.examined} entries belong to others, as {owners.example} to {owners.owner}",
+                f"{owners.wrong} of {owners.examined} entries have another owner, "
+                f"such as {owners.example} ({owners.owner})",
                 f"all belong to {want.uid}",
                 "the service can neither read nor write them",
                 restarts=True,
@@ -139,7 +140,7 @@ def _rollback(want: DesiredService, have: ObservedService) -> list[Operation]:
         return [
             Operation(want.name, ROLLBACK, "restore", "interrupted", f"restore point {have.rollback_to}", cause, True)
         ]
-    cause = f"a return to restore point {have.rollback_to} was interrupted; something else is declared since"
+    cause = f"a return to restore point {have.rollback_to} was interrupted; something else has been declared since"
     return [Operation(want.name, ROLLBACK, "start", "interrupted", "as declared", cause, restarts=True)]
 
 
@@ -170,7 +171,7 @@ def _container(
     if main is None:
         return [
             *operations,
-            Operation(want.name, "container", "start", "absent", "running", "there is none", restarts=True),
+            Operation(want.name, "container", "start", "absent", "running", "it does not exist", restarts=True),
         ]
     return [*operations, *_differences(want, have, main, networks)]
 
@@ -203,7 +204,7 @@ def _differences(
                 cause += f"; relies on {backup.text}"
         note("image", "start", container.image, want.image, cause)
     if want.image_known and container.image == want.image and want.image_id:
-        note("image content", "recreate", container.image_id, want.image_id, "the image of that name is another one")
+        note("image content", "recreate", container.image_id, want.image_id, "the name now means another image")
     label = container.labels.get(CONFIG_HASH_LABEL, "")
     note(CONFIG_FILES, "start", label[:12], want.config_hash[:12], "the container was created with other files")
     # Restarted after an edit, it runs with the edited text, also when the file has been put back since.
@@ -217,7 +218,7 @@ def _differences(
                 "recreate",
                 f"{have.newest_file} changed after the container's start",
                 "as declared",
-                "the container may have read another text",
+                "the container may have read another version of it",
             )
     note(
         "networks",
@@ -238,7 +239,7 @@ def _differences(
                 "recreate",
                 ", ".join(endpoint.aliases) or "none",
                 want.name,
-                "its name resolves for nobody on that network",
+                "its name does not resolve on that network",
             )
     # Compose compares definitions. It leaves a container alone whose limits were changed after it was created.
     compose_label = container.labels.get(COMPOSE_HASH_LABEL, "")
@@ -250,7 +251,9 @@ def _differences(
     note("process limit", limit, container.pids, want.pids, "another limit is set")
     explained = {operation.what for operation in found} - {"state", "health", "image content", "container name"}
     if not explained and want.compose_hash and want.image_known:
-        note("Compose definition", "start", compose_label[:12], want.compose_hash[:12], "it was created from another")
+        note(
+            "Compose definition", "start", compose_label[:12], want.compose_hash[:12], "created from another definition"
+        )
     return found
 
 

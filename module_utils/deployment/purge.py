@@ -21,11 +21,11 @@ NETWORK_LABEL = "com.trade2026.project"
 
 
 class PurgeError(Exception):
-    """Nothing may be removed; the text is fit for people."""
+    """Nothing may be removed; the text is a message for the user."""
 
 
 class Purge:
-    """The purge of some services of one machine. `look` only reads; `carry_out` follows `operations`."""
+    """The purge of some services of one machine. `plan` only reads; `apply` carries out `operations`."""
 
     def __init__(self, params: Mapping[str, Any], client: Any) -> None:
         self.params = params
@@ -37,7 +37,7 @@ class Purge:
         self.operations: list[Operation] = []
         self.containers: list[ObservedContainer] = []
         self.data: dict[str, list[Size]] = {}
-        # What is left as it is → why.
+        # What is kept → why.
         self.kept: dict[str, str] = {}
         self.copies: list[str] = []
         self.errors: list[str] = []
@@ -45,7 +45,7 @@ class Purge:
         self.machine_files: dict[str, bool] = {}
         self.applications: dict[str, bool] = {}
 
-    def look(self) -> None:
+    def plan(self) -> None:
         """Find what there is; raises PurgeError and EngineError."""
         for folder in self.forbidden:
             if self.root.resolve().is_relative_to(folder.resolve()):
@@ -58,7 +58,7 @@ class Purge:
             self._plan_service(service)
         self._plan_machine(set(names))
 
-    def carry_out(self) -> Iterator[tuple[str, str]]:
+    def apply(self) -> Iterator[tuple[str, str]]:
         """Remove what was planned, and yield each operation when it is done; stops where a container does not go."""
         failed = teardown.stop_containers(
             self.client, [container for container in self.containers if container.status in engine.RUNNING]
@@ -144,7 +144,7 @@ class Purge:
         self.applications = teardown.migrated_files(self.root / folder) if folder else {}
         if self.applications:
             edited_count = sum(self.applications.values())
-            copies = f", of {edited_count} edited by hand a copy is kept" if edited_count else ""
+            copies = f", a copy of the {edited_count} edited by hand is kept" if edited_count else ""
             self._note(MACHINE, f"applications {folder}", f"{len(self.applications)} files{copies}")
 
     def _plan_file(self, service: str, root: Path, file: str, edited: bool) -> None:

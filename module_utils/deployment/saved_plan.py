@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plan in a file: what it was made for, how long it is valid, and whether it still is. Pure."""
+"""A plan in a file: what it was made for, how long it is valid, and whether it is stale. Pure."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def machine_of(
     if not isinstance(content, dict) or "sha256" not in content:
         raise StalePlanError("the file is not a plan that playbooks/plan.yml wrote")
     if content.get("schema") != SCHEMA:
-        raise StalePlanError(f"it has schema {content.get('schema')!r}, this project reads {SCHEMA}; make it again")
+        raise StalePlanError(f"it has schema {content.get('schema')!r}, not {SCHEMA}; make the plan again")
     if digest({key: value for key, value in content.items() if key != "sha256"}) != content["sha256"]:
-        raise StalePlanError("it was edited: its content does not match its checksum; make it again")
+        raise StalePlanError("it was edited: its content does not match its checksum; make the plan again")
     reasons = []
     if datetime.fromisoformat(content["created"]) > (now or datetime.now(UTC)) + CLOCK_TOLERANCE:
         reasons.append(f"it was made at {content['created']}, which is in the future; check the controllers' clocks")

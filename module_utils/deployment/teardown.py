@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Stop and remove what a deployment created: containers, networks, files, data. Nothing else is touched.
 
-Containers and networks are known by their labels and names. Files are those that the project renders; a directory goes
-only when it is empty. No symlink is followed and no mount point is crossed.
+Containers and networks are found by their labels and names. Files are those that the project renders; a directory is
+removed only if it is empty. No symlink is followed and no mount point is crossed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ansible.module_utils.migration.manifest import (
 )
 from ansible.module_utils.shared.sizes import in_files
 
-# What the engine waits for a container without a grace time of its own, in seconds.
+# Seconds that the engine waits for a container that has no grace period of its own.
 DEFAULT_GRACE_S = 10
 
 
@@ -42,7 +42,7 @@ class Size:
     path: str
     bytes: int = 0
     files: int = 0
-    # Why it is left as it is; empty for what may be removed.
+    # Why it is kept; empty if it may be removed.
     kept: str = ""
 
     @property
@@ -76,7 +76,7 @@ def in_batches(names: Sequence[str], size: int) -> list[list[str]]:
 
 
 def stop_containers(client: Any, containers: Sequence[ObservedContainer]) -> dict[str, str]:
-    """Stop the containers in parallel, each with its own grace time; returns service → error for those that failed."""
+    """Stop the containers in parallel, each with its own grace period; return service → error for those that failed."""
     with ThreadPoolExecutor(max_workers=max(1, len(containers))) as pool:
         answers = pool.map(lambda container: _stop(client, container), containers)
     return {
@@ -173,13 +173,13 @@ def why_kept(path: Path, root: Path, forbidden: Iterable[Path]) -> str:
 
 
 def mount_points(mounts: Path = Path("/proc/self/mounts")) -> list[Path]:
-    """Where something is mounted, bind mounts included."""
+    """Where something is mounted, including bind mounts."""
     lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     return [Path(line.split(" ")[1].encode().decode("unicode_escape")) for line in lines]
 
 
 def measure(path: Path, root: Path, forbidden: Iterable[Path] = ()) -> Size:
-    """How much is below a directory. What it holds through symlinks and mounts does not count."""
+    """How much there is below a directory, without the targets of symlinks and without mounts."""
     kept = why_kept(path, root, forbidden)
     size, files = 0, 0
     folders = [] if kept or not path.is_dir() else [path]
@@ -290,7 +290,7 @@ def forget_migration(folder: Path) -> None:
 
 
 def _manifest(folder: Path) -> dict[str, bytes]:
-    """Path below the folder → its record. A damaged manifest counts as none: then nothing is known to be ours."""
+    """Path below the folder → its record; empty for a damaged manifest, so that nothing is removed because of it."""
     state = open_state(os.fsencode(folder / os.fsdecode(STATE_NAME)), create=False)
     if state < 0:
         return {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bundles: a folder with the images of a site, for a machine that reaches no registry and no package mirror.
 
-`docker save` drops the digests of a registry, so a bundle holds every image to a fingerprint: a hash over its layers'
-hashes and over what a container takes from its configuration.
+`docker save` drops the digests of a registry, so a bundle records a fingerprint of every image: a hash over its layers'
+hashes and over the parts of its configuration that a container uses.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class FileSeal:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle says of itself. platform: os/architecture, as the engine names it."""
+    """The content of bundle.json. platform: os/architecture, as the engine names it."""
 
     created: str
     platform: str
@@ -67,7 +67,7 @@ class Manifest:
 
 
 def fingerprint(inspect: Mapping[str, Any]) -> str:
-    """What an image is, whatever it is called and whichever engine has it."""
+    """The identity of an image, independent of its name and of the engine that stores it."""
     config = inspect.get("Config") or {}
     content = {
         "Os": inspect.get("Os"),
@@ -86,7 +86,7 @@ def archive_reference(reference: str, mark: str) -> str:
 
 
 def read_manifest(folder: Path, sha256: str = "") -> Manifest:
-    """Read bundle.json, held to `sha256` where the site gives it; ImageError says what is wrong with it."""
+    """Read bundle.json and check it against `sha256` if the site gives it; ImageError says what is wrong with it."""
     path = folder / MANIFEST
     try:
         text = path.read_bytes()
@@ -121,7 +121,7 @@ def seal(path: Path) -> FileSeal:
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:
-    """ImageError unless every file of the bundle is there, whole and unaltered."""
+    """Raise ImageError unless every file of the bundle is present and unaltered."""
     for name, expected in manifest.files.items():
         path = folder / name
         if not path.is_file():
@@ -146,7 +146,7 @@ def platform(docker: Docker) -> str:
 
 
 def load(docker: Docker, folder: Path, manifest: Manifest) -> None:
-    """Verify a bundle, then load all of its images; ImageError when what was loaded is not what was saved."""
+    """Verify a bundle, then load all of its images; raise ImageError if what was loaded is not what was saved."""
     machine = platform(docker)
     if machine != manifest.platform:
         raise ImageError(

@@ -20,7 +20,9 @@ from ansible.module_utils.shared.docker import Docker, Runner
 
 # Lines of a failed build's output that a message repeats.
 TAIL = 12
-# What a copy of migrated sources leaves out: traces of running Python, and wheels of another Python.
+# Docker colours the errors of a build step.
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# What a copy of migrated sources leaves out: caches that Python wrote, and wheels for another Python.
 NOT_COPIED = shutil.ignore_patterns("__pycache__", "wheels", ".git")
 
 
@@ -29,7 +31,7 @@ class Settings:
     """How images are built.
 
     root: folder that build contexts are relative to. cache: downloads, logs and build folders. network: of the build
-    steps. mirror, security_mirror: Debian's, empty for those of the machine's own apt.
+    steps. mirror, security_mirror: Debian mirrors, empty for those of the machine's own apt.
     """
 
     root: Path
@@ -71,8 +73,18 @@ def labels(title: str, version: str, source: str, built_from: str) -> dict[str, 
     }
 
 
+def _remedy(output: str) -> str:
+    """What to do about a failed build, where its output tells."""
+    if "no space left on device" in output.lower():
+        return (
+            "\nDo: free some space on the disk with Docker's images (`docker info --format '{{.DockerRootDir}}'` names "
+            "the folder, `docker image prune` removes unused layers), then run again"
+        )
+    return ""
+
+
 def write_recipe(folder: Path, files: Mapping[str, str]) -> None:
-    """Write a recipe's files. Modes follow from the content: a controller's drive may not keep them."""
+    """Write a recipe's files. Modes are derived from the content, because a controller's drive may not store them."""
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +93,7 @@ def write_recipe(folder: Path, files: Mapping[str, str]) -> None:
 
 
 class ImageBuilder:
-    """Builds images on this machine, each once, whatever runs beside it."""
+    """Builds images on this machine, each only once, even if other processes need it too."""
 
     def __init__(self, run: Runner, settings: Settings, recipes: Mapping[str, Mapping[str, Any]]) -> None:
         self._run = run
@@ -93,7 +105,7 @@ class ImageBuilder:
             (settings.cache / folder).mkdir(parents=True, exist_ok=True)
 
     def ensure_recipe(self, name: str) -> list[str]:
-        """Build a recipe's image and those that it is built on where they are missing; return what was built."""
+        """Build a recipe's image and its base images if they are missing; return what was built."""
         recipe = self._recipes[name]
         # Recipes that share a base run in parallel: the first builds the base, the others wait and reuse it.
         with self._only_one(name):
@@ -119,7 +131,7 @@ class ImageBuilder:
             return [*built, name]
 
     def ensure_application(self, choice: Choice, title: str) -> bool:
-        """Build the image of migrated sources where it is missing, on a base that is there; True when it was built."""
+        """Build the image of migrated sources if it is missing, on a base that exists; True if it was built."""
         with self._only_one(choice.service):
             if self._present(choice.reference):
                 return False
@@ -163,10 +175,11 @@ class ImageBuilder:
         code, out, err = self._docker.attempt(*build.words(self._settings.network))
         build.log.write_text(out + err, encoding="utf-8")
         if code != 0:
-            said = "\n".join([line for line in (out + err).splitlines() if line.strip()][-TAIL:])
+            output = COLOURS.sub("", out + err)
+            said = "\n".join([line for line in output.splitlines() if line.strip()][-TAIL:])
             raise ImageError(
                 f"image {build.reference} could not be built. "
-                f"The whole output is in {build.log} on this machine; it ends with:\n{said}"
+                f"The whole output is in {build.log} on this machine; it ends with:\n{said}{_remedy(output)}"
             )
 
     def _present(self, reference: str) -> bool:
@@ -182,7 +195,7 @@ class ImageBuilder:
         return Fetch(self._run, recipe, folder, settings.cache, self._mirrors, settings.retries, settings.delay_s)
 
     def _mirrors(self) -> Mirrors:
-        """What the site says, else what the machine's own apt uses."""
+        """The mirrors that the site sets, else those that the machine's own apt uses."""
         own = find_mirrors(self._run)
         return Mirrors(self._settings.mirror or own.main, self._settings.security_mirror or own.security)
 

@@ -9,17 +9,17 @@ from pathlib import Path
 
 from ansible.module_utils.images.plan import Context
 
-# What a build does not depend on: traces of running Python, and wheels, which the requirements' hashes stand for.
+# What the hash leaves out: caches that Python wrote, and wheels, which the hashes in the requirements identify.
 IGNORED = frozenset({"__pycache__", "wheels", ".git"})
 
 
 def read_context(folder: Path) -> Context:
-    """Hash of every file's path, executable bit and content under `folder`; an empty hash where it does not exist."""
+    """Hash of every file's path, executable bit and content under `folder`; an empty hash if it does not exist."""
     if not folder.is_dir():
         return Context("")
     total = hashlib.sha256()
     for parent, names, files in os.walk(folder):
-        # A symlink to a folder counts as what it is, whether or not its target is there yet.
+        # A symlink to a folder counts as a symlink, whether or not its target exists yet.
         links = [name for name in names if Path(parent, name).is_symlink()]
         names[:] = sorted(name for name in names if name not in IGNORED and name not in links)
         for name in sorted(files + links):

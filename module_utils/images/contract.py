@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the roles assume of an image, compared with what the image is. Pure, but for reading a tar stream."""
+"""Compare what the roles assume about an image with the image itself. Pure, except for reading a tar stream."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import IO, Any
 from ansible.module_utils.images.plan import ImageError
 from ansible.module_utils.shared.docker import Docker
 
-# Distinguishes a container that a killed run left from a service's.
+# Label that distinguishes a container left by a killed run from a service's container.
 LABEL = "com.trade2026.audit=true"
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Files whose content is looked at.
+# Files whose content is read.
 ACCOUNTS = ("/etc/passwd", "/etc/group")
 # As many links as the kernel follows.
 MAX_LINKS = 40
@@ -26,7 +26,7 @@ READ, EXECUTE = 4, 1
 
 @dataclass(frozen=True)
 class Contract:
-    """What a role assumes of its image.
+    """What a role assumes about its image.
 
     entrypoint: last word of the image's entrypoint, which runs our command; empty where it has none.
     accounts: user name → uid:gid. any_user: whether the image runs as any user, whichever it names.
@@ -48,7 +48,7 @@ class Contract:
 
 @dataclass(frozen=True)
 class Service:
-    """What the container adds: its user, its mounts (volumes and tmpfs), and the signal that stops it."""
+    """What the service's definition adds: its user, its mounts (volumes and tmpfs), and the signal that stops it."""
 
     uid: int
     gid: int
@@ -75,7 +75,7 @@ class Tree:
     contents: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, path: str) -> tuple[str, Node | None]:
-        """Where a path leads to when links are followed, and what is there."""
+        """The path after following links, and its node."""
         for _link in range(MAX_LINKS):
             parts, at = [part for part in path.split("/") if part], "/"
             for number, part in enumerate(parts):
@@ -90,7 +90,7 @@ class Tree:
         return path, None
 
     def may(self, path: str, service: Service, bits: int) -> bool:
-        """Whether the service's user may read (4) or execute (1) what a path leads to, and pass the folders above."""
+        """Whether the service's user may read (4) or execute (1) a path's target, and traverse the folders above."""
         real, node = self.resolve(path)
         if node is None or not _permits(node, service, bits):
             return False
@@ -105,7 +105,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Finding:
-    """A difference, and what follows from it."""
+    """A difference, and its consequence."""
 
     what: str
     expected: str
@@ -115,7 +115,7 @@ class Finding:
 
 def look(docker: Docker, reference: str) -> Tree:
     """The file system of an image."""
-    # The word is never run; an image without a command of its own could not be created without it.
+    # The command is never run, but without it no container can be created from an image that has no command.
     container = docker.call("create", "--network", "none", "--label", LABEL, reference, "true").strip()
     try:
         with subprocess.Popen(
@@ -148,7 +148,7 @@ def read_tree(stream: IO[bytes]) -> Tree:
 
 
 def audit(contract: Contract, service: Service, inspect: Mapping[str, Any], tree: Tree) -> list[Finding]:
-    """Every difference between what a role assumes of its image and what the image is."""
+    """Every difference between what a role assumes about its image and the image itself."""
     config = inspect.get("Config") or {}
     return [
         *_user(contract, service, config, tree),
@@ -180,7 +180,7 @@ def _user(contract: Contract, service: Service, config: Mapping[str, Any], tree:
                 "user",
                 f"root, or {service.uid}",
                 str(config["User"]),
-                f"the image was made for another user than {service.uid}, which the container runs as",
+                f"the image is built for another user than {service.uid}, which the container runs as",
             )
         )
     return findings
@@ -253,7 +253,7 @@ def _declarations(contract: Contract, service: Service, config: Mapping[str, Any
     for volume in config.get("Volumes") or {}:
         if volume.rstrip("/") not in {mount.rstrip("/") for mount in service.mounts}:
             findings.append(
-                Finding(f"volume {volume}", "mounted", "not mounted", "data there go into an anonymous volume")
+                Finding(f"volume {volume}", "mounted", "not mounted", "data written there is in an anonymous volume")
             )
     signal = str(config.get("StopSignal") or "")
     if signal not in ("", service.stop_signal):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Download what images are built from. pip, Maven and Go run here and not inside builds, where a site's certificate
-authority is unknown; what they bring is held to the hashes in the recipe.
+authority is unknown. Their downloads are checked against the hashes in the recipe.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ansible.module_utils.shared.docker import Runner
 
 # Debian releases that recipes are built on, newest first.
 SUITES = ("trixie", "bookworm")
-# Highest glibc version named by the wheels that are taken: that of Debian 12, on which every Python base runs.
+# Highest glibc version that a wheel may require: that of Debian 12, on which every Python base image is built.
 GLIBC = ("2_36", "2_35", "2_34", "2_31", "2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
-# What nobody reads in a container, and what apt can download again.
+# Documentation, which nobody reads in a container, and what apt can download again.
 NOT_PACKED = (
     "./usr/share/man/*",
     "./usr/share/locale/*",
@@ -45,7 +45,7 @@ class Mirrors:
 class Fetch:
     """What a download needs.
 
-    run: runs a command, as `AnsibleModule.run_command` does. recipe: what recipe.yml says. folder: the build folder,
+    run: runs a command, as `AnsibleModule.run_command` does. recipe: content of recipe.yml. folder: the build folder,
     which has the recipe's files; downloads go to `artefacts` in it. cache: what is kept between runs. mirrors: asked
     for only where needed.
     """
@@ -80,7 +80,7 @@ class Fetch:
         )
 
     def pip(self, *words: str) -> list[str]:
-        """A pip command of the environment that downloads Python packages."""
+        """A pip command in the environment that downloads Python packages."""
         command, *rest = words
         ensure_environment(self)
         return [
@@ -96,7 +96,7 @@ class Fetch:
 
 
 def ensure_environment(fetch: Fetch) -> None:
-    """Ensure the Python environment that downloads packages, and brings the Go toolchain, exists."""
+    """Ensure that the Python environment exists that downloads packages and contains the Go toolchain."""
     environment = fetch.cache / "venv"
     with exclusive(fetch.cache / "venv.lock"):
         if not (environment / "bin/pip").is_file():
@@ -111,7 +111,7 @@ def fetch_pypi(fetch: Fetch) -> None:
 
 
 def fetch_go(fetch: Fetch) -> None:
-    """Compile a program from its Go modules, held to their hashes by go.sum, with the toolchain of requirements.txt."""
+    """Compile a program from its Go modules, verified by go.sum, with the toolchain from requirements.txt."""
     program = fetch.recipe["go"]
     compiler = fetch.cache / "venv/bin/go"
     # One at a time: they share the toolchain, and a compiler uses all processors and much memory.
@@ -142,7 +142,7 @@ def fetch_go(fetch: Fetch) -> None:
 
 def fetch_maven(fetch: Fetch) -> None:
     """Copy the jars of pom.xml into `artefacts`; the Dockerfile checks them against SHA256SUMS."""
-    # A repository for every recipe: Maven's is not made for two writers.
+    # A local repository for every recipe: Maven's does not support two writers.
     repository = fetch.cache / "maven" / fetch.recipe["name"]
     fetch.attempt(
         [
@@ -174,7 +174,7 @@ def fetch_debootstrap(fetch: Fetch) -> None:
         sources = root / "etc/apt/sources.list"
         sources.write_text(debian_sources(suite, mirrors), encoding="utf-8")
         sources.chmod(0o644)
-        # tar and not Python's: owners, links and device nodes have to come along.
+        # The program tar and not Python's module: owners, links and device nodes must be kept.
         fetch.attempt(
             [
                 "tar",
@@ -192,7 +192,7 @@ def fetch_debootstrap(fetch: Fetch) -> None:
 
 
 def keep_licenses(documentation: Path) -> None:
-    """Remove the packages' documentation except for their licenses. A link leads to those of another package."""
+    """Remove the packages' documentation except for their licenses, which may be a link to those of another package."""
     for path in sorted(documentation.rglob("*"), reverse=True):
         if path.is_symlink() or path.name == "copyright":
             continue
@@ -236,7 +236,7 @@ def debian_sources(suite: str, mirrors: Mirrors) -> str:
 
 
 def find_mirrors(run: Runner) -> Mirrors:
-    """The Debian mirrors that the machine's own apt uses; one mirror has every release."""
+    """The Debian mirrors that the machine's own apt uses; any mirror has every release."""
     wording = ["--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
     try:
         code, out, _err = run(["apt-get", "indextargets", *wording], handle_exceptions=False)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The digests of official images, remembered in a JSON file that a person may read and keep under version control. An
-entry also says whose signature of that digest was verified.
+"""The image lock file: a JSON file with the digests of official images, which can be kept under version control. An
+entry also has the signer whose signature of that digest was verified.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 def read_lock(path: Path) -> dict[str, str]:
-    """Official name → digest; empty where there is no file. ImageError when the file is not an image lock."""
+    """Official name → digest; empty if there is no file. Raises ImageError if the file is not an image lock."""
     return {name: entry["digest"] for name, entry in _entries(path).items()}
 
 
@@ -54,9 +54,9 @@ def _entries(path: Path) -> dict[str, dict[str, str]]:
 
 
 def record(path: Path, official: str, digest: str, verified_by: str = "") -> bool:
-    """Remember `digest` for `official`, and whose signature of it was verified; True when the file changed.
+    """Store `digest` for `official`, and the signer whose signature of it was verified; True if the file changed.
 
-    Without `verified_by`, what is remembered about the same digest stays. Safe beside other writers on the machine.
+    Without `verified_by`, the stored signer of the same digest is kept. Safe with concurrent writers on the machine.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(path.parent):

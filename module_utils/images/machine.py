@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the machine says of images: the state that a choice depends on, and the images that are there."""
+"""Read the state of the machine that the choice of images depends on, and the images that it has."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def read_state(params: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> State:
-    """Read what the choice of the wanted images depends on."""
+    """Read the state that the choice of images depends on."""
     paths = {str(image["build"]["context"]) for image in wanted.values() if image.get("build")}
     return State(
         prefix=params["prefix"],
@@ -48,12 +48,12 @@ def read_archive(params: Mapping[str, Any]) -> Mapping[str, Archived]:
 
 
 def find_images(docker: Docker, choices: Sequence[Choice], state: State) -> dict[str, dict[str, Any]]:
-    """What the engine says of the images of these choices and of all recipes, in one question."""
+    """What the engine reports about the images of these choices and of all recipes, in one call."""
     references = {choice.reference for choice in choices} | {choice.base.reference for choice in choices}
     if any(choice.source == "packages" for choice in choices):
         references |= {str(recipe["tag"]) for recipe in state.recipes.values()}
     found = docker.inspect("image", *sorted(references - {""}))
-    # A tag that names another image than the bundle's is not it.
+    # A tag that names another image than the bundle does not count.
     foreign = {
         archived.reference
         for archived in state.archive.values()
@@ -65,7 +65,7 @@ def find_images(docker: Docker, choices: Sequence[Choice], state: State) -> dict
 def choose_auto(
     docker: Docker, wanted: Mapping[str, Mapping[str, Any]], state: State, known: bool | None
 ) -> tuple[str, bool | None]:
-    """The source that `auto` stands for on this machine, and whether a registry answered (null when none was asked)."""
+    """The source that `auto` means on this machine, and whether a registry answered (None if none was asked)."""
     registry, packages = (choose(wanted, source, state) for source in ("registry", "packages"))
     present = find_images(docker, [*registry, *packages], state)
     source = settle_auto(registry, packages, present)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Decide which image a service runs. Pure: what is on the machine comes in as data."""
+"""Decide which image a service runs. Pure: the state of the machine is passed in as data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOURCE_LABEL = "com.trade2026.image.source"
 
 
 class ImageError(Exception):
-    """An image cannot be provided; the text is fit for people."""
+    """An image cannot be provided; the text is a message for the user."""
 
 
 def source_of(image: Mapping[str, Any]) -> str:
@@ -75,7 +75,7 @@ class Choice:
 class Archived:
     """One image of a bundle, for image_source=archive.
 
-    reference: the tag that it is saved and runs under. official: the declared image, of an application its base's.
+    reference: the tag that it is saved and runs under. official: the declared image; for an application, its base.
     source: where it came from. digest: that of the registry. context_hash: the sources that an application was built
     from. verified_by: mark of the signer, if its signature was verified.
     """
@@ -98,7 +98,7 @@ class State:
     """What the choice depends on.
 
     prefix: registry or mirror in front of official names, may be empty. lock: official name → digest.
-    recipes: recipe → what the lookup image_recipes says of it. contexts: path of a build context → its state.
+    recipes: recipe → its description from the lookup image_recipes. contexts: path of a build context → its state.
     archive: service → its image in the bundle. signatures: image_signatures. verified: official name → mark of the
     signer whose signature was verified.
     """
@@ -139,8 +139,8 @@ def is_version(tag: str, version: str) -> bool:
 def recipe_difference(official: str, recipe: Mapping[str, Any]) -> str:
     """How a recipe's image differs from the declared one, or an empty text.
 
-    ImageError when a site declares another version than the one that the recipe stands in for: the image built here
-    would be a version that nobody declared.
+    Raises ImageError if a site declares another version than the one that the recipe stands in for: the image built
+    here would be a version that nobody declared.
     """
     version = str(recipe["version"])
     _repository, tag = split_tag(official)
@@ -177,7 +177,7 @@ def choose_base(image: Mapping[str, Any], source: str, state: State) -> Base:
 
 
 def choose_archived(service: str, image: Mapping[str, Any], state: State) -> Choice:
-    """The image of a service in the bundle; ImageError where the bundle was made for another declaration."""
+    """The image of a service in the bundle; raises ImageError if the bundle was made for another declaration."""
     again = "Write it again with playbooks/bundle.yml and this site's variables"
     if service not in state.archive:
         raise ImageError(f"{service}: the bundle has no image for it, only for {', '.join(state.archive)}. {again}")
@@ -204,7 +204,7 @@ def choose_archived(service: str, image: Mapping[str, Any], state: State) -> Cho
 
 
 def choose(wanted: Mapping[str, Mapping[str, Any]], source: str, state: State) -> list[Choice]:
-    """One choice a service, all from the same source (registry, packages or archive)."""
+    """One choice per service, all from the same source (registry, packages or archive)."""
     choices = []
     for service, image in wanted.items():
         if source == "archive":
@@ -242,9 +242,9 @@ def complete(choices: Sequence[Choice], present: Collection[str]) -> bool:
 
 
 def settle_auto(registry: Sequence[Choice], packages: Sequence[Choice], present: Collection[str]) -> str:
-    """The source that `auto` keeps without asking anybody, or an empty text when the registry has to be asked.
+    """The source that `auto` keeps without asking a registry, or an empty text if one has to be asked.
 
-    A machine stays with what it has: an image must not be swapped because a network came or went.
+    A machine stays with the source that it has: an image must not be swapped because a network became reachable or not.
     """
     if complete(registry, present):
         return "registry"
@@ -278,7 +278,7 @@ def describe(choice: Choice, state: State, present: Mapping[str, Mapping[str, An
     built_from = str(recipe.get("built_from") or by_tag)
     if choice.kind == "build":
         reference = choice.reference or f"localhost/{choice.service}:not-built-yet"
-        # The hash of the sources is the only version that they have.
+        # The hash of the sources is their only version.
         version = reference.rpartition(":")[2]
         built_from = f"{choice.context} on {base.reference or by_tag}"
     if choice.kind == "load":

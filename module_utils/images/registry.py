@@ -12,7 +12,7 @@ from ansible.module_utils.images.plan import ImageError, prefixed, split_tag
 from ansible.module_utils.images.signature import SignatureError
 from ansible.module_utils.shared.docker import Docker
 
-# Answers of a registry that is there, and will say the same when it is asked again.
+# Final answers of a registry, which it would repeat if it were asked again.
 FINAL = {
     "manifest unknown": "it has no such image or tag; correct the image's variable",
     "no such manifest": "it has no such image or tag; correct the image's variable",
@@ -36,19 +36,19 @@ class Pulled:
 
 
 def final_reason(error: str) -> str:
-    """What a registry's refusal means and what to do, or an empty text when trying again may help."""
+    """What a registry's refusal means and what to do, or an empty text if a retry may help."""
     lowered = error.lower()
     return next((meaning for sign, meaning in FINAL.items() if sign in lowered), "")
 
 
 def manifest(docker: Docker, reference: str, seconds: int = 15) -> tuple[int, str, str]:
-    """Ask the registry for a manifest without pulling anything. Engine and client alike trust loopback without TLS."""
+    """Ask the registry for a manifest without pulling. Engine and client both accept loopback without TLS."""
     insecure = ["--insecure"] if reference.startswith(LOOPBACK) else []
     return docker.attempt("manifest", "inspect", *insecure, reference, timeout_s=seconds)
 
 
 def answers(docker: Docker, reference: str) -> bool:
-    """Whether the registry of `reference` says anything, be it no."""
+    """Whether the registry of `reference` answers, even if with a refusal."""
     code, _out, err = manifest(docker, reference)
     return code == 0 or bool(final_reason(err))
 
@@ -63,7 +63,7 @@ def repo_digest(inspect: dict[str, Any], repository: str) -> str:
 
 
 def tag_moved(docker: Docker, reference: str, digest: str) -> bool:
-    """Whether the tag names another manifest than the digest. False where the registry cannot be asked."""
+    """Whether the tag names another manifest than the digest. False if the registry cannot be asked."""
     repository, _tag = split_tag(reference)
     code, now, _err = manifest(docker, reference)
     if code != 0:
@@ -126,7 +126,7 @@ def ensure_image(
 
 
 def pull(docker: Docker, reference: str, *, retries: int, delay_s: float, wait: Callable[[float], None]) -> None:
-    """`docker pull`, up to `retries` times where the failure may pass."""
+    """`docker pull`, up to `retries` times if the failure may be temporary."""
     said = ""
     for attempt in range(1, retries + 1):
         code, out, err = docker.attempt("pull", "--quiet", reference)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What images contain, and what they were made from. Pure: CycloneDX documents and a recipe's files come in as data."""
+"""What images contain, and what they were built from. Pure: CycloneDX documents and recipes are passed in as data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GO_SUM = re.compile(r"^(\S+) (v\S+) (h1:\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Component:
-    """A piece of software in an image. `licenses` is empty where the image says nothing about them."""
+    """A piece of software in an image. `licenses` is empty if the image does not name any."""
 
     name: str
     version: str
@@ -29,7 +29,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Input:
-    """Something that an image was built from, held to its hashes."""
+    """Something that an image was built from, with the hashes that were checked."""
 
     name: str
     version: str
@@ -38,10 +38,10 @@ class Input:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an image comes from. `address` is the official image's, `digest` that of its registry.
+    """Where an image comes from. `address` is that of the official image, `digest` the one in its registry.
 
     `signer`, whose signature of the digest was verified; empty if nobody's was.
-    `inputs`, what a build was held to. `document`: the SBOM's file, `sha256` its hash.
+    `inputs`: the inputs of a build with their hashes. `document`: the SBOM's file, `sha256` its hash.
     """
 
     service: str
@@ -78,7 +78,7 @@ def describes(document: Mapping[str, Any], reference: str, image_id: str, tool: 
 
 
 def inputs(files: Mapping[str, str]) -> tuple[Input, ...]:
-    """What the files of a recipe or a build context hold the downloads to: wheels, jars, Go modules."""
+    """The downloads that the files of a recipe or a build context pin by hash: wheels, jars, Go modules."""
     found: list[Input] = []
     requirements = files.get("requirements.txt", "")
     # Name, version and the text up to the next name, in turn.
@@ -97,7 +97,7 @@ def inputs(files: Mapping[str, str]) -> tuple[Input, ...]:
 def report(images: Sequence[Provenance]) -> str:
     """The page that explains the documents: origin, licenses, and what is not known."""
     lines = [
-        "# What runs, and where it came from",
+        "# What runs, and where it comes from",
         "",
         "Written by `playbooks/sbom.yml`. Each document lists the software in one image (CycloneDX JSON);",
         "`provenance.json` has every input of a build with its hashes.",
@@ -126,7 +126,7 @@ def report(images: Sequence[Provenance]) -> str:
         "",
         "## Signatures",
         "",
-        "Images of a registry are held to the digest of their first pull, and to `image_signatures` if it is set.",
+        "Images of a registry must have the digest of their first pull and the signatures of `image_signatures`.",
         "",
         *(f"- {image.service}: {image.signer or 'not verified'}" for image in images),
         "",
@@ -171,6 +171,6 @@ def _licenses(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _cell(text: str) -> str:
-    """Text that does not end a cell of a table; a license may be a whole paragraph."""
+    """Text for a cell of a Markdown table; a license may be a whole paragraph."""
     one_line = " ".join(text.split()).replace("|", "\\|")
     return one_line if len(one_line) <= 80 else one_line[:77] + "..."

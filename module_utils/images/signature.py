@@ -13,14 +13,14 @@ from typing import Any
 from ansible.module_utils.services.kinds import boolean
 from ansible.module_utils.shared.docker import Runner
 
-# The entry of image_signatures for every image that has none of its own.
+# The entry of image_signatures for all images without a more specific entry.
 ANY = "*"
-# What cosign says if it found no signature, or none by this signer. Anything else means that it could not find out.
+# What cosign says if it found no signature, or none by this signer. With any other error, the result is not known.
 REFUSALS = ("no signatures found", "no matching signatures", "no matching attestations")
 
 
 class SignatureError(Exception):
-    """An image is not known to be signed as the site demands; the text is fit for people."""
+    """An image does not have the signature that the site requires, or it could not be verified; has a message."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Signer:
 
     @property
     def mark(self) -> str:
-        """What the lock file stores when this signer's signature was verified. Changes with every demand."""
+        """What the lock file stores for a signature of this signer. It changes with each part of the entry."""
         demand = [self.key_text, self.identity, self.issuer, self.transparency_log, self.trusted_root]
         return "sha256:" + hashlib.sha256(json.dumps(demand).encode()).hexdigest()
 
     @property
     def key_text(self) -> str:
-        """The key as cosign's file has it, so that its SHA-256 is that of `sha256sum cosign.pub`."""
+        """The key as it is in cosign's file, so that its SHA-256 is the one that `sha256sum cosign.pub` prints."""
         return f"{self.key.strip()}\n"
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class Signer:
 
 
 def _entry(signatures: Mapping[str, Mapping[str, Any]], official: str) -> str | None:
-    """The key of the entry for an image: its name with tag, its name without, or the one for all."""
+    """The key of the entry for an image: its name with the tag, its name without the tag, or the one for all images."""
     return next((name for name in (official, official.rpartition(":")[0], ANY) if name in signatures), None)
 
 
@@ -89,7 +89,7 @@ def signer_of(signatures: Mapping[str, Mapping[str, Any]], official: str) -> Sig
 
 
 def contradictions(signatures: Mapping[str, Mapping[str, Any]], officials: Iterable[str], source: str) -> list[str]:
-    """Why these images cannot be held to image_signatures, one message for each reason."""
+    """Why image_signatures cannot be applied to these images, one message for each reason."""
     if not signatures:
         return []
     images = sorted(set(officials))
@@ -103,15 +103,14 @@ def contradictions(signatures: Mapping[str, Mapping[str, Any]], officials: Itera
     signed = [official for official in images if signer_of(signatures, official)]
     if source == "packages" and signed:
         found.append(
-            f"image_signatures demands signatures of {', '.join(signed)}, and image_source=packages builds them on "
-            "this machine, where nobody signs them. Set image_source=registry, or change these entries to "
-            "{unsigned: true}"
+            f"image_signatures requires signatures of {', '.join(signed)}, but image_source=packages builds these "
+            "images on this machine, unsigned. Set image_source=registry, or change these entries to {unsigned: true}"
         )
     return found
 
 
 def verify(run: Runner, cosign: str, reference: str, signer: Signer) -> None:
-    """Have cosign verify an image by its digest; SignatureError if it is not signed by this signer."""
+    """Verify the signature of an image with cosign; SignatureError if it is not signed by this signer."""
     with tempfile.NamedTemporaryFile("w", prefix="trade2026-key-", suffix=".pub", encoding="utf-8") as key:
         key.write(signer.key_text)
         key.flush()
@@ -119,9 +118,9 @@ def verify(run: Runner, cosign: str, reference: str, signer: Signer) -> None:
             code, out, err = run(signer.command(cosign, reference, key.name), handle_exceptions=False)
         except OSError as error:
             raise SignatureError(
-                f"image {reference}: image_signatures demands a signature, and `{cosign}` cannot be run: "
-                f"{error.strerror}; the image was not used. Install cosign (Debian 13 has it as a package), or name "
-                "the program in image_cosign"
+                f"image {reference}: image_signatures requires a signature, but `{cosign}` cannot be run: "
+                f"{error.strerror}; the image was not used. Install cosign (Debian 13 has it as a package), or set "
+                "image_cosign to the path of the program"
             ) from error
     if code == 0:
         return
@@ -131,7 +130,7 @@ def verify(run: Runner, cosign: str, reference: str, signer: Signer) -> None:
     if any(sign in said.lower() for sign in REFUSALS):
         raise SignatureError(
             f"image {reference}: it is not signed by {signer} (image_signatures, entry `{signer.entry}`); the image "
-            f"was not used. If you trust it, have that signer sign this digest, or correct the entry. Otherwise find "
+            f"was not used. If you trust it, let that signer sign this digest, or correct the entry. Otherwise find "
             f"out who pushed it. cosign's answer: {said}"
         )
     raise SignatureError(

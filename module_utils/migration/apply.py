@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Apply a plan: every file is written whole or not at all, noted in the journal before it is renamed into place."""
+"""Apply a plan: write each file to a temporary file, journal it, then rename it into place."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ class Applied(NamedTuple):
 
 
 def apply(context: Context, plan: Plan, records: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """Do everything that the plan says, and enter into it the content of files that were not read before.
+    """Apply the whole plan, and add to it the content of files that were not read before.
 
     Args:
         context: the migration, with everything open for writing.
         plan: what to do.
-        records: what the scan says of paths; empty for those that are planned.
+        records: path → its record from the scan; empty for paths that are planned.
 
     Returns:
         The manifest's next records.
 
     Raises:
-        MigrationError: something could not be done; what was done is whole.
+        MigrationError: an operation failed; what was written until then is complete.
         OSError: the same, for directories and symlinks.
     """
     records = dict(records)
@@ -89,7 +89,7 @@ def apply(context: Context, plan: Plan, records: dict[bytes, bytes]) -> dict[byt
 
 
 def backup_name(name: bytes, directory: int, stamp: str) -> bytes:
-    """A name beside `name` that is still free, within what a file system takes."""
+    """A free name for a backup of `name` in the same directory, short enough for any file system."""
     ending = f".{stamp}.bak".encode()
     for number in range(1000):
         candidate = name[: 255 - len(ending) - 4] + (b"-%d" % number if number else b"") + ending
@@ -97,7 +97,7 @@ def backup_name(name: bytes, directory: int, stamp: str) -> bytes:
             os.stat(candidate, dir_fd=directory, follow_symlinks=False)
         except FileNotFoundError:
             return candidate
-    raise MigrationError("a thousand backups of one second stand beside it; remove some")
+    raise MigrationError("there are already a thousand backups of the same second; remove some")
 
 
 # Directories.
@@ -137,9 +137,9 @@ def _written_into(plan: Plan) -> set[bytes]:
 
 
 def _finish_directories(context: Context, plan: Plan) -> None:
-    """Give the directories that were created or written into the source's time, children first.
+    """Set the source's time on the directories that were created or written into, children first.
 
-    Then flush every file system that was written to, but for the manifest's own, which is flushed with it.
+    Then flush every file system that was written to, except that of the manifest, which is flushed with it.
     """
     flushed = {os.fstat(context.state_fd).st_dev}
     others: list[int] = []
@@ -186,14 +186,14 @@ def _keeps_backup(context: Context, action: str) -> bool:
 
 
 def _check_unchanged(path: bytes, name: bytes, directory: int, key: bytes) -> None:
-    """Raise MigrationError if something other than planned is in the place of a file that is to be written.
+    """Raise MigrationError if the destination of a file is no longer as it was when the plan was made.
 
-    The change time does not count: it changes with the number of a file's names.
+    The change time does not count, because adding a hard link changes it.
     """
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
-        # What vanished is not in the way.
+        # A file that vanished is not in the way.
         return
     size, mtime, _ctime, mode = key.split(b" ") if key else (b"", b"", b"", b"")
     if (b"%d" % status.st_size, b"%d" % status.st_mtime_ns, b"%o" % status.st_mode) != (size, mtime, mode):
@@ -201,7 +201,7 @@ def _check_unchanged(path: bytes, name: bytes, directory: int, key: bytes) -> No
 
 
 def _apply_files(context: Context, plan: Plan, records: dict[bytes, bytes]) -> None:
-    """Write the files, in as many processes as serve."""
+    """Write the files, in as many processes as are worth starting."""
     number_of = {}
     writes: list[FilePlan] = []
     for number, file in enumerate(plan.files):
@@ -239,7 +239,7 @@ def _unwritten_record(file: FilePlan) -> bytes:
 
 
 def _apply_names(context: Context, plan: Plan, records: dict[bytes, bytes]) -> None:
-    """Make further names of files, which are all in place by now."""
+    """Create the hard links to files, which are all in place by now."""
     wanted = {name.first for name in plan.names}
     contents = {file.entry.path: file.content for file in plan.files if file.entry.path in wanted}
     with OpenDirectories(context) as directories:
@@ -270,7 +270,7 @@ def _apply_names(context: Context, plan: Plan, records: dict[bytes, bytes]) -> N
 
 
 def _renew_keys(context: Context, plan: Plan, records: dict[bytes, bytes]) -> None:
-    """Linking changes a file's change time: remember what it is at the end."""
+    """Update the recorded change times, because linking changes them."""
     for path in {path for name in plan.names for path in (name.entry.path, name.first) if path is not None}:
         record = parse_file_record(records.get(path))
         if record is None:
@@ -280,13 +280,13 @@ def _renew_keys(context: Context, plan: Plan, records: dict[bytes, bytes]) -> No
             key = stat_key_of(os.stat(name, dir_fd=parent, follow_symlinks=False))
         finally:
             os.close(parent)
-        # A file that the site changed keeps the key of what was written, to be known as changed.
+        # A file that the site changed keeps the key of what was written, so that it still counts as changed.
         if record.dest.rsplit(b" ", 2)[0] == key.rsplit(b" ", 2)[0]:
             records[path] = file_record(record.source, key, record.digest, record.mentions)
 
 
 class FileWriter:
-    """Does what is planned for files, one after the other."""
+    """Carries out the plans of files, one after the other."""
 
     def __init__(self, context: Context, directories: OpenDirectories) -> None:
         self._context = context
@@ -328,12 +328,12 @@ class FileWriter:
         finally:
             os.close(descriptor)
         content = reading.content
-        # What was read when it was planned has its diff from there.
+        # A file that was read for the plan has its diff already.
         shown = show_change(self._context, entry, reading) if plan.content is None else ""
         return Applied(content, file_record(entry_key(entry), key, content.digest, content.mentions), shown)
 
     def link(self, plan: FilePlan, content: Content) -> Applied | Failed | None:
-        """Make a file another name of `plan.first`; None where that is on another file system."""
+        """Create a file as a hard link to `plan.first`; None if that is on another file system."""
         first_directory, _slash, first_name = (plan.first or b"").rpartition(b"/")
         try:
             name = self._enter(plan.entry.path)
@@ -358,9 +358,9 @@ class FileWriter:
 
 
 class Writer:
-    """Puts files and symlinks in their places, a directory of the destination at a time.
+    """Writes files and symlinks into the destination, one directory at a time.
 
-    `backup` means that what is in the place is kept under another name.
+    `backup` means that a file which is replaced is kept under another name.
     """
 
     def __init__(self, context: Context) -> None:
@@ -372,7 +372,7 @@ class Writer:
         self._across = False
 
     def enter(self, dest: int) -> None:
-        """What follows is for this directory. It may be on another file system than the staging folder."""
+        """Make this the current directory. It may be on another file system than the staging folder."""
         self._dest = dest
         self._across = fs.file_system_of(dest) != self._file_system
 
@@ -382,7 +382,7 @@ class Writer:
         """Write the result of a file; returns it, and the new `stat_key`.
 
         Raises:
-            MigrationError: it is not what was planned, where that is known.
+            MigrationError: the result differs from the planned one, if that is known.
         """
 
         def write() -> tuple[Reading, bytes]:
@@ -405,7 +405,7 @@ class Writer:
         return self._on_its_file_system(write)
 
     def link(self, entry: fs.Entry, name: bytes, first: bytes, beside: int, digest: bytes, backup: bool) -> None:
-        """Make `name` another name of the file `first` in the directory `beside`."""
+        """Make `name` a hard link to the file `first` in the directory `beside`."""
 
         def link() -> None:
             with self._staged(entry.path) as (staged, place):
@@ -428,7 +428,7 @@ class Writer:
         self._on_its_file_system(symlink)
 
     def _on_its_file_system(self, write: Callable[[], Written]) -> Written:
-        """Write; retry if only the rename shows that the directory is separate, as with quotas."""
+        """Write; retry if the rename fails because the directory counts as another file system, as with quotas."""
         try:
             return write()
         except OSError as exc:
@@ -439,10 +439,10 @@ class Writer:
 
     @contextlib.contextmanager
     def _staged(self, path: bytes) -> Iterator[tuple[bytes, int]]:
-        """A name for what is to become `path`, and the directory for it; what fails leaves nothing there.
+        """A temporary name for what will become `path`, and its directory; it is removed after a failure.
 
-        On another file system that is the directory of `path` itself, and a pointer among the staged files tells the
-        next run what to remove if this one is killed.
+        On another file system that is the directory of `path` itself, and a pointer among the staged files names what
+        the next run has to remove if this one is killed.
         """
         self._count += 1
         staged = self._prefix + b"%d" % self._count
@@ -459,7 +459,7 @@ class Writer:
                 os.unlink(pointer, dir_fd=self._context.staging_fd)
 
     def _put(self, staged: bytes, place: int, name: bytes, backup: bool) -> None:
-        """Rename into place. The old file stays until that very moment: a backup is another name of it."""
+        """Rename into place. The old file stays until then: its backup is a hard link to it."""
         dest = self._dest
         if not backup:
             os.rename(staged, name, src_dir_fd=place, dst_dir_fd=dest)

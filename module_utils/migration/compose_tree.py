@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Compose files of a source: which there are, and which have to be read again because of another one."""
+"""Find the Compose files of a source, and those that must be read again because another file changed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ansible.module_utils.shared import fs
 
 
 class TreeFiles(Mapping[str, bytes]):
-    """The files of a tree by path, content on demand.
+    """The files of a tree by path, read when they are accessed.
 
     Args:
         root: descriptor of the tree's directory.
-        paths: the files that iterating gives; what is not a regular file has no content.
+        paths: the files to iterate over; anything but a regular file has no content.
         known: the paths of everything in the tree.
     """
 
@@ -60,10 +60,10 @@ class ComposeScan:
     """What is known about the Compose files of a source.
 
     Attributes:
-        contexts: for each how Compose reads it; None for a file that was one and is no longer. Empty where no file has
-            to be read again.
-        keys: what the next manifest says about each: `ComposeContext.key`.
-        again: files that did not change and are read in another way than before.
+        contexts: for each file how Compose reads it; None for one that is no longer a Compose file. Empty if no file
+            has to be read again.
+        keys: for each file the `ComposeContext.key` for the next manifest.
+        again: files that did not change but are read differently than before.
     """
 
     contexts: dict[bytes, ComposeContext | None] = field(default_factory=dict)
@@ -79,15 +79,15 @@ def scan_compose_files(
     base: Location | None,
     path_map: PathMap,
 ) -> ComposeScan:
-    """Find the Compose files, if any file that may be one or may speak of one was added, changed or removed.
+    """Find the Compose files, if any file that may be one or may refer to one was added, changed or removed.
 
     Args:
         root: descriptor of the source.
-        records: the paths of the source; the value is empty for a file that is to be read.
-        last_records: the manifest's; None where the maps or options are others than then.
+        records: the paths of the source; the value is empty for a file that has to be read.
+        last_records: those of the manifest; None if the maps or options have changed since.
         last_keys: `keys` of the last run.
-        base: the source, as its files name it.
-        path_map: where places go.
+        base: the root of the source, as its files name it.
+        path_map: the path map.
     """
 
     def concerns(path: bytes) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a file of the source becomes: whole where it is small, else in pieces, so that memory stays bounded."""
+"""Compute the migrated content of a file: at once if it is small, else in pieces, so that memory stays bounded."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ansible.module_utils.shared import fs
 
 # Up to this size a file is handled in one piece.
 WHOLE_MAX = 4 * 1024 * 1024
-# A hole in a smaller file is not worth keeping, and as zeros it is binary as well.
+# A hole in a smaller file is not worth keeping; read as zeros, it makes the file binary too.
 _HOLE_MIN = 65536
 _ZEROS = bytes(fs.BLOCK)
 _CHANGES = "changes while it is read; stop what writes to the source and run again"
 
 
 class Content(NamedTuple):
-    """What a file reads after the migration, without its bytes.
+    """The result of migrating a file, without its bytes.
 
-    `digest` is the SHA-256 of the result. `mentions` counts what is left over; `leftovers` lists the first of it.
+    `digest` is the SHA-256 of the result. `mentions` counts the leftovers; `leftovers` lists the first of them.
     """
 
     digest: bytes
@@ -34,7 +34,7 @@ class Content(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A file's content; `old` and `new` are its bytes before and after, None where they are not held in memory."""
+    """A file's content; `old` and `new` are its bytes before and after, or None if they are not kept in memory."""
 
     content: Content
     old: bytes | None = None
@@ -49,21 +49,21 @@ def _content(digest: bytes, document: Document) -> Content:
 def read_content(
     context: Context, descriptor: int, entry: fs.Entry, sink: int | None = None, kind: str | None = None
 ) -> Reading:
-    """Read a file of the source and compute its result, which goes to `sink` too where it is not held in memory.
+    """Read a file of the source and compute its result, which is written to `sink` if it is not kept in memory.
 
     Args:
         context: the migration.
         descriptor: the file, open for reading.
-        entry: what the scan saw.
+        entry: the entry that the scan found.
         sink: an empty file, open for writing.
-        kind: what an earlier reading found out about the file.
+        kind: the kind of the file, if an earlier read determined it.
 
     Raises:
         MigrationError: the file is not what it was when the source was scanned.
     """
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or (status.st_size, status.st_mtime_ns) != (entry.size, entry.mtime_ns):
-        raise MigrationError("changed while the migration was looking at it; run the migration again")
+        raise MigrationError("changed while the migration was reading it; run the migration again")
     if fs.has_holes(descriptor, status, _HOLE_MIN if status.st_size <= WHOLE_MAX else status.st_size):
         return _read_sparse(context, descriptor, entry, sink)
     os.lseek(descriptor, 0, os.SEEK_SET)
@@ -79,8 +79,8 @@ def read_content(
 
 
 def _read_large(context: Context, descriptor: int, entry: fs.Entry, sink: int | None, kind: str | None) -> Reading:
-    """A large file: it is taken for text until a NUL says otherwise, and then read once more as binary."""
-    # A file of an encoding of its own is not decoded in pieces: it is copied as it is, and its mentions are reported.
+    """A large file: it is treated as text until a NUL byte is found, and then read again as binary."""
+    # A large file with its own encoding is not decoded: it is copied as it is, and its mentions are reported.
     kind = kind or kind_of(os.pread(descriptor, 4, 0), has_nul=context.encoding_of(entry.path) is not None)
     reading = _read_as(kind, context, descriptor, entry, sink)
     if reading is None:
@@ -95,7 +95,7 @@ def _read_large(context: Context, descriptor: int, entry: fs.Entry, sink: int | 
 
 
 def _read_as(kind: str, context: Context, descriptor: int, entry: fs.Entry, sink: int | None) -> Reading | None:
-    """The content of a file of this kind; None where a NUL shows that it is binary."""
+    """The content of a file of this kind; None if a NUL byte shows that it is binary."""
     digest, seen, odd = hashlib.sha256(), 0, b""
     stream = DocumentStream(kind, context.rules, context.mention_finder)
     while True:
@@ -130,7 +130,7 @@ def _read_sparse(context: Context, descriptor: int, entry: fs.Entry, sink: int |
     for start, end in fs.data_ranges(descriptor, 0, entry.size):
         _hash_zeros(digest, start - position)
         if start > position:
-            # A mention does not go on behind a hole.
+            # No mention continues after a hole.
             stream.feed(b"\x00", final=False)
         position = start
         while position < end:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all phases of a migration share, and which source and destination are refused."""
+"""The context that all phases of a migration share, and the check of source and destination."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ ON_CONFLICT = ("fail", "backup", "overwrite")
 
 
 class MigrationError(Exception):
-    """Something that stops a migration; the message says what, where and what to do."""
+    """An error that stops a migration; the message says what, where and what to do."""
 
 
 def stopped(reason: str) -> str:
     """The message for an error in the middle of a run."""
     return (
         f"{reason}; the migration stopped there. Every file in the destination is whole, old or new: "
-        "remove the cause and run the migration again, it goes on"
+        "remove the cause and run the migration again; it continues there"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One migration: what the module was asked for, and what `engine` opened for it.
+    """One migration: the module's options, and what `engine` has opened.
 
-    Descriptors are of open directories, -1 where there is none.
+    Descriptors are those of open directories, or -1.
     """
 
-    # Absolute path of the tree to copy, which is only ever read.
+    # Absolute path of the tree to copy, which is only read.
     src: str
     # Absolute path of the directory to copy to.
     dest: str
@@ -49,16 +49,16 @@ class Context:
     mentions: tuple[str, ...] = ("trade2025",)
     # Globs for what is not copied.
     exclude: tuple[str, ...] = ()
-    # The encoding of files by glob, the first that matches wins; other files are read as UTF-8 or by their byte order
+    # Encoding of files by glob; the first match wins. Other files are read as UTF-8, or according to their byte order
     # mark.
     encodings: tuple[tuple[Glob, str], ...] = ()
     # Refuse to change anything if something would be left over.
     strict: bool = False
     # What happens to a file in the way: one of `ON_CONFLICT`.
     on_conflict: str = "fail"
-    # Remove what vanished from the source.
+    # Remove files that no longer exist in the source.
     prune: bool = False
-    # How the files name `src`: relative paths of Compose files are resolved against it. None: they stay.
+    # How the files name `src`. Relative paths in Compose files are resolved against it; if None, they stay.
     compose_base: Location | None = None
     # Absolute path of the state directory; None for `.trade_migrate` in the destination.
     state_dir: str | None = None
@@ -66,7 +66,7 @@ class Context:
     check_mode: bool = False
     # Show what changes in text files.
     with_diff: bool = False
-    # Processes that work at once; 0 for one a processor, four at most.
+    # Number of worker processes; 0 for one per processor, four at most.
     workers: int = 0
     # Names the backups of this run.
     stamp: str = ""
@@ -79,11 +79,11 @@ class Context:
     state_fd: int = -1
     # Where files are written before they are renamed into place; -1 until something is applied.
     staging_fd: int = -1
-    # What each file was about to become; None until something is applied.
+    # The journal; None until something is applied.
     journal: fs.AppendLog | None = None
     # The Compose files of the source; empty until it is scanned.
     compose: ComposeScan = field(default_factory=ComposeScan)
-    # What the last run wrote.
+    # The manifest of the last run.
     manifest: Manifest = field(default_factory=lambda: Manifest(""))
 
     # Derived in `__post_init__`.
@@ -99,7 +99,7 @@ class Context:
         object.__setattr__(self, "path_rules", Rules(self.rules.path_map, {}))
 
     def opened(self, **descriptors: object) -> Context:
-        """The same migration with something more open."""
+        """A copy of this context with more things open."""
         return dataclasses.replace(self, **descriptors)  # type: ignore[arg-type]
 
     def dest_parent(self, path: bytes) -> tuple[int, bytes]:
@@ -108,19 +108,19 @@ class Context:
         return fs.open_directory_strictly(self.dest_fd, directory), name
 
     def encoding_of(self, path: bytes) -> str | None:
-        """The encoding that a glob gives a file; None where none does."""
+        """The encoding that a glob sets for a file; None if no glob matches."""
         for glob, encoding in self.encodings:
             if glob.matches(path):
                 return encoding
         return None
 
     def treatment(self, path: bytes) -> tuple[str | None, str | None]:
-        """What decides, apart from its bytes, what a file becomes: names of one file with equal ones stay together."""
+        """What decides the result apart from the bytes: hard links of one file with equal treatments stay linked."""
         return self.compose.keys.get(os.fsdecode(path)), self.encoding_of(path)
 
 
 class OpenDirectories:
-    """The directories of the file at hand, in both trees; they stay open while files of the same one follow."""
+    """The directories of the current file in both trees; they stay open while files of the same directory follow."""
 
     def __init__(self, context: Context, absent: AbstractSet[bytes] = frozenset()) -> None:
         """`absent` are the directories in whose place the destination has none."""
@@ -138,7 +138,7 @@ class OpenDirectories:
         self.close()
 
     def enter(self, directory: bytes) -> bool:
-        """Open a directory's counterparts; false where they are open already."""
+        """Open a directory in both trees; false if it is open already."""
         if directory == self._directory:
             return False
         self.close()
@@ -149,7 +149,7 @@ class OpenDirectories:
         return True
 
     def dest_status(self, name: bytes) -> os.stat_result | None:
-        """What has this name in the destination's directory."""
+        """The status of the file with this name in the destination's directory."""
         if self.dest < 0:
             return None
         try:
@@ -167,7 +167,7 @@ class OpenDirectories:
 
 
 def infer_base(src: str, path_map: PathMap) -> Location | None:
-    """How the files name `src`: below the shortest mapped path whose last name is in the path of `src`.
+    """Infer how the files name `src`: below the shortest mapped path whose last name occurs in the path of `src`.
 
     `/backup/Trade2025/trading` is `C:/trade2025/trading` for a map with `C:/trade2025`.
     """
@@ -183,7 +183,7 @@ def infer_base(src: str, path_map: PathMap) -> Location | None:
 
 
 def check_places(context: Context) -> None:
-    """Refuse a source and a destination between which nothing can be migrated safely.
+    """Refuse a source and destination that are unsafe to migrate between.
 
     Raises:
         MigrationError: what is wrong, and what to do.

@@ -14,10 +14,10 @@ LINES_PER_FILE = 120
 LINES_TOTAL = 2000
 SIZE_MAX = 1024 * 1024
 _LINE_MAX = 240
-# Pairs of lines that difflib may compare at worst, some hundredths of a second.
+# Limit of line pairs for difflib, which then takes a few hundredths of a second at worst.
 _COMPARISONS_MAX = 250_000
 
-# A tag, and the lines that it is about in the old and the new text.
+# A tag, and its lines in the old and the new text.
 Opcode = tuple[Any, int, int, int, int]
 
 
@@ -38,9 +38,9 @@ class _Matcher(difflib.SequenceMatcher[str]):
 
 
 def _opcodes(old: list[str], new: list[str]) -> list[Opcode]:
-    """What differs, in time linear in the lines where there are many: difflib's grows with their square.
+    """The differences, in linear time if there are many lines: the time of difflib is quadratic.
 
-    Many lines are compared one by one, since rewriting neither adds nor removes any; where their number differs,
+    Many lines are compared one by one, because rewriting neither adds nor removes lines; if their number differs,
     everything between the first and the last difference is one block.
     """
     first, shorter = 0, min(len(old), len(new))
@@ -92,7 +92,7 @@ def _unified(old: list[str], new: list[str], name: str) -> Iterator[str]:
 
 
 def unified(path: bytes, old: bytes, new: bytes, kind: str) -> str:
-    """The diff between two states of the text file `path`; empty where masked texts are equal or too large."""
+    """The diff between two states of the text file `path`; empty if the masked texts are equal."""
     if max(len(old), len(new)) > SIZE_MAX:
         return f"{fs.display_name(path)}: too large to show\n"
     name = fs.display_name(path)
@@ -107,14 +107,14 @@ def unified(path: bytes, old: bytes, new: bytes, kind: str) -> str:
 
 
 class Diffs:
-    """The diffs of many files. What will not be shown is not kept: a tree has many files."""
+    """The diffs of many files; those beyond what will be shown are not kept."""
 
     def __init__(self) -> None:
         self._diffs: list[tuple[bytes, str]] = []
         self._lines = 0
 
     def add(self, path: bytes, text: str) -> None:
-        """Keep a file's diff, as long as the files before it leave room."""
+        """Keep a file's diff, as long as there is room."""
         if not text:
             return
         self._diffs.append((path, text))

@@ -20,7 +20,7 @@ from ansible.module_utils.migration.report import Report
 from ansible.module_utils.migration.scan import scan
 from ansible.module_utils.shared import fs
 
-# Raise when the result for an unchanged file may differ from what earlier code gave.
+# Increase this number if the result for an unchanged file may differ from that of earlier code.
 _RESULTS_VERSION = 2
 
 
@@ -28,7 +28,7 @@ def migrate(context: Context) -> Report:
     """Migrate. A report with `failure` set means that nothing was changed, and says why.
 
     Raises:
-        MigrationError: nothing was done, or it stopped half-way with whole files only.
+        MigrationError: nothing was done, or it stopped midway; every file is complete.
     """
     check_places(context)
     with _errors_explained(context), _no_umask(), contextlib.ExitStack() as opened:
@@ -50,7 +50,7 @@ def migrate(context: Context) -> Report:
 
 @contextlib.contextmanager
 def _errors_explained(context: Context) -> Iterator[None]:
-    """Turn what may happen to any program into an error that says what to do."""
+    """Turn system errors into an error that says what to do."""
     try:
         yield
     except state.LockedError as exc:
@@ -66,7 +66,7 @@ def _errors_explained(context: Context) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_umask() -> Iterator[None]:
-    """Files get the mode that is asked for."""
+    """Switch the umask off, so that files get exactly the given mode."""
     umask = os.umask(0)
     try:
         yield
@@ -126,7 +126,7 @@ def _load_manifest(context: Context) -> Manifest:
 
 
 def _open_for_writing(context: Context, opened: contextlib.ExitStack) -> Context:
-    """Create the destination and its state directory where they are missing, and open the staging folder."""
+    """Create the destination and its state directory if they are missing, and open the staging folder."""
     if context.dest_fd < 0:
         _create_dest(Path(context.dest))
         context = context.opened(dest_fd=_open_dest(context, opened))
@@ -147,7 +147,7 @@ def _open_for_writing(context: Context, opened: contextlib.ExitStack) -> Context
 
 
 def _create_dest(dest: Path) -> None:
-    """Create the destination, and the parents that it lacks with the usual mode, since the umask is off."""
+    """Create the destination, and missing parents with the usual mode, because the umask is off."""
     missing = [parent for parent in dest.parents if not parent.exists()]
     for parent in reversed(missing):
         parent.mkdir(0o755)
@@ -165,7 +165,7 @@ def _overtaken(dest: str) -> str:
 
 
 def _save(context: Context, report: Report, records: dict[bytes, bytes]) -> None:
-    """Write the next manifest, where it says something else than the last one."""
+    """Write the next manifest, if it differs from the last one."""
     manifest = context.manifest
     same = manifest.same_rules and not manifest.journal and records == manifest.records
     same = same and context.compose.keys == manifest.compose

@@ -29,9 +29,9 @@ def _translate(glob: str) -> str:
 
 
 class Glob:
-    """One glob: without a slash for a name at any depth, with one for a path from the source's root.
+    """One glob: without a slash it matches a name at any depth, with one a path from the source's root.
 
-    A `?` stands for a character, however many bytes that has.
+    A `?` matches one character, however many bytes it has.
 
     Raises:
         ValueError: the glob cannot be used; the message says why.
@@ -49,7 +49,7 @@ class Glob:
             raise ValueError(f"{text!r} is not a valid glob ({exc}); write * ? ** or [abc]") from exc
 
     def matches(self, path: bytes, name: str | None = None) -> bool:
-        """Whether the glob is for this path; `name` is its last part, where it is at hand."""
+        """Whether the glob matches this path; `name` is its last part, if the caller has it."""
         if self.anchored:
             return self._pattern.fullmatch(os.fsdecode(path)) is not None
         last = name if name is not None else os.fsdecode(path.rpartition(b"/")[2])
@@ -57,7 +57,7 @@ class Glob:
 
 
 class Excluder:
-    """Decides which entries are left out, and remembers which globs were of use."""
+    """Decides which entries are excluded, and records which globs matched."""
 
     def __init__(self, globs: tuple[str, ...]) -> None:
         self._globs = tuple(dict.fromkeys(globs))

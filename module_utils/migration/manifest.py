@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a migration remembers in its state directory: manifest, journal, lock and the files being written.
+"""The state directory of a migration: manifest, journal, lock and the files being written.
 
-The manifest is the record of the last run that came to its end. The journal holds, for a run that is under way or was
-interrupted, what each file was about to become before it was renamed into place: so the next run knows its own work.
+The manifest records the last run that finished. The journal records, for a run that is under way or was interrupted,
+each file before it is renamed into place, so that the next run recognizes these files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class LockedError(Exception):
-    """Another migration into the same destination is running; the message says which."""
+    """Another migration into the same destination is running; the message names it."""
 
 
 class Record(NamedTuple):
@@ -41,7 +41,7 @@ class Record(NamedTuple):
 
 
 def stat_key(size: int, mtime_ns: int, ctime_ns: int, mode: int) -> bytes:
-    """What changes when a file does, as bytes to compare."""
+    """Everything in a file's status that changes with the file, as bytes to compare."""
     return b"%d %d %d %o" % (size, mtime_ns, ctime_ns, mode)
 
 
@@ -56,12 +56,12 @@ def entry_key(entry: fs.Entry) -> bytes:
 
 
 def file_record(source: bytes, dest: bytes, digest: bytes, mentions: int) -> bytes:
-    """A file's record as the manifest holds it."""
+    """A file's record as the manifest stores it."""
     return b"F%s\t%s\t%s\t%d" % (source, dest, digest, mentions)
 
 
 def parse_file_record(record: bytes | None) -> Record | None:
-    """The parts of a file's record; None for anything else."""
+    """The parts of a file's record; None for other records."""
     if not record or not record.startswith(b"F"):
         return None
     source, dest, digest, mentions = record[1:].split(b"\t")
@@ -70,7 +70,7 @@ def parse_file_record(record: bytes | None) -> Record | None:
 
 class Manifest:
     """Records by path: `F…` files, `L<target>` symlinks, `D<mode>` directories; the leftovers by path; and for each
-    Compose file by path the key of the context that it was read in."""
+    Compose file the key of the context that it was read in."""
 
     def __init__(self, fingerprint: str) -> None:
         self.fingerprint = fingerprint
@@ -82,7 +82,7 @@ class Manifest:
 
     @classmethod
     def load(cls, directory: int, fingerprint: str) -> Manifest:
-        """Read the manifest and the journal from the state directory; empty where there is none (-1).
+        """Read the manifest and the journal from the state directory; empty if there is none (-1).
 
         Raises:
             ValueError: the manifest is damaged or of an unknown version.
@@ -111,7 +111,7 @@ class Manifest:
         return manifest
 
     def save(self, directory: int) -> None:
-        """Write the manifest, after everything that it speaks of is on the disk, and end the journal."""
+        """Write the manifest, after everything that it lists is on the disk, and remove the journal."""
         fs.sync_file_system(directory)
         header = {
             "version": VERSION,
@@ -122,7 +122,7 @@ class Manifest:
         }
         with fs.atomic_write(os.fsdecode(_MANIFEST), directory) as file:
             file.write(json.dumps(header).encode() + b"\n")
-            # Record by record: the whole text would be most of what a run needs in memory.
+            # Record by record: the whole text would need more memory than the rest of a run.
             file.writelines(b"%s\0%s\0" % item for item in self.records.items())
         end_journal(directory)
 
@@ -147,7 +147,7 @@ def _read(directory: int, name: bytes) -> bytes | None:
 
 
 def open_state(path: bytes, create: bool) -> int:
-    """Open the state directory; -1 where it is missing and not to be created."""
+    """Open the state directory; -1 if it is missing and not to be created."""
     if create:
         with contextlib.suppress(FileExistsError):
             Path(os.fsdecode(path)).mkdir(0o700)
@@ -158,14 +158,14 @@ def open_state(path: bytes, create: bool) -> int:
 
 
 def lock(directory: int, exclusive: bool) -> int:
-    """Take the lock, which the kernel frees when the process ends however it ends; returns its descriptor.
+    """Take the lock, which the kernel releases when the process ends, and return its descriptor.
 
     Args:
         directory: the state directory.
-        exclusive: false for check mode, which creates no file (-1 then): it only sees that nobody writes.
+        exclusive: false for check mode, which creates no file (-1 then) and only checks that nobody writes.
 
     Raises:
-        LockedError: somebody else holds it.
+        LockedError: another process holds it.
     """
     flags = os.O_RDWR | os.O_CREAT if exclusive else os.O_RDONLY
     try:
@@ -195,10 +195,10 @@ def is_used(directory: int) -> bool:
 
 
 def open_staging(directory: int, dest: int) -> int:
-    """Open the folder for files being written, emptied of what an interrupted run left there.
+    """Open the folder for files being written, and remove what an interrupted run left there.
 
-    Where the destination spans file systems, a pointer names a temporary file elsewhere in `dest`, which goes too.
-    Symlinks of the tree are staged here as well: what those name is the site's, and is never touched.
+    If the destination spans file systems, a pointer names a temporary file elsewhere in `dest`, which is removed too.
+    Symlinks of the tree are staged here as well: their targets belong to the site and are never touched.
     """
     with contextlib.suppress(FileExistsError):
         os.mkdir(STAGING, 0o700, dir_fd=directory)
@@ -216,12 +216,12 @@ def open_staging(directory: int, dest: int) -> int:
 
 
 def temporary_name(staged: bytes) -> bytes:
-    """Name of the temporary file for a staged name, in the folder of the file that it is to become."""
+    """Name of the temporary file for a staged name, in the folder of the final file."""
     return STATE_NAME + b"-" + staged
 
 
 def _is_pointer(name: bytes, target: bytes) -> bool:
-    """Whether a staged symlink is one of ours to a temporary file below the destination."""
+    """Whether a staged symlink is a pointer to a temporary file below the destination."""
     folder, _slash, last = target.rpartition(b"/")
     return last == temporary_name(name) and not target.startswith(b"/") and b".." not in folder.split(b"/")
 
@@ -235,18 +235,18 @@ def open_journal(directory: int) -> fs.AppendLog:
 
 
 def end_journal(directory: int) -> None:
-    """Remove the journal: the manifest says it all."""
+    """Remove the journal, whose content is in the manifest now."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(_JOURNAL, dir_fd=directory)
 
 
 def note(journal: fs.AppendLog | None, digest: bytes, path: bytes) -> None:
-    """Append to the journal what `path` is about to become."""
+    """Append to the journal what will be at `path`."""
     if journal is None:
         raise RuntimeError("the journal is open whenever something is written")
     journal.append((b"%s\t%s" % (digest, path),))
 
 
 def link_digest(target: bytes) -> bytes:
-    """How the journal knows a symlink with this target."""
+    """The digest by which the journal identifies a symlink with this target."""
     return b"L" + hashlib.sha256(target).hexdigest().encode()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Plan a migration: what is to become of everything that the scan found. Reads both trees and writes nothing."""
+"""Plan a migration: decide what to do with everything that the scan found. Reads both trees and writes nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ansible.module_utils.migration.scan import DirectoryScan, LinkScan, ScanRes
 from ansible.module_utils.rewriting.document import kind_of
 from ansible.module_utils.shared import fs
 
-# What is planned for a path. `REPLACE` is a conflict that `on_conflict` decides, `CONFLICT` one that stops the run.
+# The actions for a path. `REPLACE` is a conflict that `on_conflict` resolves, `CONFLICT` one that stops the run.
 SAME, TOUCH, KEEP = "same", "touch", "keep"
 CREATE, UPDATE, REPLACE, CONFLICT = "create", "update", "replace", "conflict"
 WRITES = frozenset({CREATE, UPDATE, REPLACE})
@@ -36,7 +36,7 @@ DIRECTORY_THERE = "a directory is in its place"
 
 
 class DirectoryPlan(NamedTuple):
-    """What becomes of a directory; `unfinished` if an interrupted run created it without its mode and time."""
+    """The plan for a directory; `unfinished` if an interrupted run created it without its mode and time."""
 
     entry: fs.Entry
     action: str
@@ -45,7 +45,7 @@ class DirectoryPlan(NamedTuple):
 
 
 class LinkPlan(NamedTuple):
-    """What becomes of a symlink; `target` is the rewritten one, `dest_key` the `stat_key` of what is there."""
+    """The plan for a symlink; `target` is the rewritten one, `dest_key` the `stat_key` of what exists there."""
 
     entry: fs.Entry
     target: bytes
@@ -55,10 +55,10 @@ class LinkPlan(NamedTuple):
 
 
 class FilePlan(NamedTuple):
-    """What becomes of a file.
+    """The plan for a file.
 
-    `dest_key` is the `stat_key` of what is in its place; for `KEEP`, of what a migration wrote there. `content` is
-    None for a file that is not read before it is written. `first` is the path of another name of the same file.
+    `dest_key` is the `stat_key` of what exists in the destination; for `KEEP`, of what a migration wrote there.
+    `content` is None for a file that is not read before it is written. `first` is the path of a hard link to it.
     """
 
     entry: fs.Entry
@@ -70,7 +70,7 @@ class FilePlan(NamedTuple):
 
 
 class PrunePlan(NamedTuple):
-    """Something that vanished from the source and is removed."""
+    """Removal of something that no longer exists in the source."""
 
     path: bytes
     is_directory: bool
@@ -78,25 +78,25 @@ class PrunePlan(NamedTuple):
 
 @dataclass(slots=True)
 class Plan:
-    """What a migration does, in the order in which it is done. Check mode stops here."""
+    """What a migration does, in this order. Check mode stops here."""
 
     directories: list[DirectoryPlan] = field(default_factory=list)
     links: list[LinkPlan] = field(default_factory=list)
     files: list[FilePlan] = field(default_factory=list)
-    # Further names of files.
+    # Hard links.
     names: list[FilePlan] = field(default_factory=list)
     prunes: list[PrunePlan] = field(default_factory=list)
-    # What vanished from the source and stays, because the site changed it.
+    # What no longer exists in the source but stays, because the site changed it.
     kept: list[bytes] = field(default_factory=list)
-    # The manifest's records of what vanished from the source and stays.
+    # The manifest's records of what no longer exists in the source but stays.
     carried: dict[bytes, bytes] = field(default_factory=dict)
     # Files that cannot be migrated, and why.
     failures: list[tuple[bytes, str]] = field(default_factory=list)
     diffs: diff.Diffs = field(default_factory=diff.Diffs)
 
     def operations(self) -> Iterator[tuple[str, bytes, str]]:
-        """Action, path and reason of everything that is not as it should be."""
-        # Files come in the order in which processes were done with them.
+        """Action, path and reason of everything that has to change."""
+        # Files are in the order in which the worker processes finished them.
         files = sorted(self.files, key=lambda plan: plan.entry.path)
         for kind, plans in (("directory", self.directories), ("symlink", self.links), ("file", files)):
             for plan in plans:
@@ -112,7 +112,7 @@ class Plan:
             yield "fail", path, reason
 
     def __str__(self) -> str:
-        """The plan, one line an operation."""
+        """The plan, one line per operation."""
         lines = []
         for action, path, reason in self.operations():
             lines.append(f"{action} {fs.display_name(path) or '.'}" + (f": {reason}" if reason else "") + "\n")
@@ -126,7 +126,7 @@ class Failed(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """A file's plan as a worker sends it, without the entry, which its parent has."""
+    """A file's plan as a worker sends it, without the entry, which the parent process has."""
 
     action: str
     reason: str
@@ -136,7 +136,7 @@ class Decision(NamedTuple):
 
 
 def make_plan(context: Context, scan: ScanResult) -> Plan:
-    """Plan everything. New files are read only in check mode and for `strict`: else they are read as they are written.
+    """Plan everything. New files are read here only in check mode and for `strict`, else when they are written.
 
     Raises:
         OSError: a directory cannot be read.
@@ -170,7 +170,7 @@ def _add(plan: Plan, files: list[FilePlan], entry: fs.Entry, decision: Decision 
 def _decide_all(
     context: Context, entries: list[fs.Entry], absent: set[bytes]
 ) -> Iterator[tuple[fs.Entry, Decision | Failed]]:
-    """Decide about files, in as many processes as serve."""
+    """Plan the files, in as many processes as are worth starting."""
 
     @contextlib.contextmanager
     def start() -> Iterator[Callable[[fs.Entry], Decision | Failed]]:
@@ -184,7 +184,7 @@ def _decide_all(
 
 
 def _is_ours(context: Context, path: bytes) -> bool:
-    """Whether the destination's `path` is what a migration wrote, as manifest or journal say."""
+    """Whether the destination's `path` is what a migration wrote, according to manifest or journal."""
     record = context.manifest.records.get(path, b"")
     begun = context.manifest.journal.get(path, set())
     if context.dest_fd < 0 or not (record or begun):
@@ -235,7 +235,7 @@ def _conflict(context: Context) -> str:
 
 
 def directory_record(entry: fs.Entry) -> bytes:
-    """A directory's record as the manifest holds it."""
+    """A directory's record as the manifest stores it."""
     return b"D%o" % (entry.mode & DIRECTORY_MODE)
 
 
@@ -285,14 +285,14 @@ def _plan_link(context: Context, item: LinkScan) -> LinkPlan:
 
 
 class FilePlanner:
-    """Decides about files, one after the other."""
+    """Plans files, one after the other."""
 
     def __init__(self, context: Context, directories: OpenDirectories) -> None:
         self._context = context
         self.directories = directories
 
     def decide(self, entry: fs.Entry) -> Decision | Failed:
-        """What is to become of a file."""
+        """The plan for a file."""
         directory, _slash, name = entry.path.rpartition(b"/")
         try:
             self.directories.enter(directory)
@@ -334,7 +334,7 @@ class FilePlanner:
         return Decision(action, reason, key, content, self._show_change(entry, name, reading, status))
 
     def _unchanged_source(self, entry: fs.Entry, name: bytes, record: Record, status: os.stat_result) -> Decision:
-        """The result is what it was, so that the source need not be read: was the destination changed by hand?"""
+        """The plan for a file whose source is unchanged and need not be read: was the destination changed by hand?"""
         key = stat_key_of(status)
         content = recorded_content(self._context, entry.path, record)
         if record.dest == key or (
@@ -344,7 +344,7 @@ class FilePlanner:
         return Decision(KEEP, "", record.dest, content, "")
 
     def compare(self, entry: fs.Entry, name: bytes, new: bytes, status: os.stat_result) -> tuple[str, str]:
-        """What to do with a file of the destination if the source's result has the hash `new`; and why."""
+        """What to do with a file of the destination if the new content has the hash `new`, and why."""
         context = self._context
         conflict = _conflict(context)
         record = parse_file_record(context.manifest.records.get(entry.path))
@@ -386,13 +386,13 @@ class FilePlanner:
 
 
 def recorded_content(context: Context, path: bytes, record: Record) -> Content:
-    """The content of a file that is as the manifest says."""
+    """The content of a file that matches the manifest."""
     _count, lines = context.manifest.leftovers.get(os.fsdecode(path), (0, []))
     return Content(record.digest, "", 0, record.mentions, tuple(tuple(line) for line in lines))
 
 
 def show_change(context: Context, entry: fs.Entry, reading: Reading) -> str:
-    """The diff between a file of the source and its copy, where that is another text."""
+    """The diff between a file of the source and its copy, if they differ."""
     if not context.with_diff or reading.old is None or reading.new is None:
         return ""
     if reading.content.kind == "binary" or not reading.content.replacements:
@@ -400,13 +400,13 @@ def show_change(context: Context, entry: fs.Entry, reading: Reading) -> str:
     return diff.unified(entry.path, reading.old, reading.new, reading.content.kind)
 
 
-# Further names of files.
+# Hard links.
 
 
 class _NamePlanner:
-    """Plans the further names of files: names of one inode stay together unless their results differ.
+    """Plans hard links: names of one file stay linked unless their results differ.
 
-    They differ where the name decides what a file becomes: the one is a Compose file, the other is not.
+    They differ if the name affects the result: one is the name of a Compose file, the other is not.
     """
 
     def __init__(self, context: Context, scan: ScanResult, plan: Plan, planner: FilePlanner) -> None:
@@ -434,7 +434,7 @@ class _NamePlanner:
                 self._first_plans[entry.path] = names[-1]
 
     def _plan_name(self, entry: fs.Entry, first: bytes) -> FilePlan | None:
-        """The plan for another name of `first`; None where it has to be a file of its own."""
+        """The plan for a hard link to `first`; None if it has to be a separate file."""
         context = self._context
         leader = self._first_plans.get(first)
         content = leader.content if leader else None
@@ -462,7 +462,7 @@ class _NamePlanner:
         renewed = leader is not None and leader.action in WRITES
         record = parse_file_record(context.manifest.records.get(entry.path))
         key = stat_key_of(status)
-        # What the last run wrote as a file of its own, because it could not be linked, stays one.
+        # What the last run wrote as a separate file, because it could not be linked, stays separate.
         apart = record is not None and record.source == entry_key(entry) and record.dest == key
         if action == SAME and (renewed or not (apart or self._is_linked(first, status))):
             action = UPDATE
@@ -471,11 +471,11 @@ class _NamePlanner:
         return FilePlan(entry, action, reason, key, content, first)
 
     def _read(self, first: bytes, entry: fs.Entry) -> Content:
-        """The content of a file, of which `entry` is another name."""
+        """The content of a file to which `entry` is a hard link."""
         return self._planner.read(entry._replace(path=first)).content
 
     def _is_linked(self, first: bytes, status: os.stat_result) -> bool:
-        """Whether what has this status is the destination's `first`."""
+        """Whether this is the status of the destination's `first`."""
         parent, name = self._context.dest_parent(first)
         try:
             there = os.stat(name, dir_fd=parent, follow_symlinks=False)
@@ -488,7 +488,7 @@ class _NamePlanner:
         return directory == first_directory or self._file_system(directory) == self._file_system(first_directory)
 
     def _file_system(self, directory: bytes) -> tuple[bytes, int]:
-        """The file system of a directory of the destination; where it is yet to be created, of the one above it."""
+        """The file system of a directory of the destination; of its parent if it does not exist yet."""
         if self._context.dest_fd < 0:
             return b"", -1
         while directory and directory in self._scan.absent:
@@ -504,7 +504,7 @@ class _NamePlanner:
 
 
 def _plan_prunes(context: Context, scan: ScanResult, plan: Plan) -> None:
-    """Decide about everything that the manifest knows and the source does not have any more."""
+    """Plan the removal of what is in the manifest and no longer exists in the source."""
     known, seen = context.manifest.records, scan.records
     if len(known) <= len(seen) and known.keys() <= seen.keys():
         return
@@ -514,7 +514,7 @@ def _plan_prunes(context: Context, scan: ScanResult, plan: Plan) -> None:
     for path in sorted((path for path in known if path not in seen), reverse=True):
         record = known[path]
         if any(parent in written for parent in _parents(path)):
-            # A file takes the place of the directory, which goes with all that it holds.
+            # A file replaces the directory, which is removed with all its content.
             continue
         if not context.prune or _exists_below(context.source_fd, path):
             plan.carried[path] = record
@@ -541,7 +541,7 @@ def _parents(path: bytes) -> Iterator[bytes]:
 
 
 def _left_in_directory(context: Context, path: bytes, pruned: set[bytes]) -> list[str] | None:
-    """What a directory holds except what is pruned; None where it does not exist."""
+    """What a directory contains except what is pruned; None if it does not exist."""
     if context.dest_fd < 0:
         return None
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Spreading work over processes without a process for each piece, and without semaphores, which not every host has."""
+"""Distribute work over a fixed number of processes, without semaphores, which not every host has."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _NUMBER = struct.Struct("=I")
 # All piece numbers must fit into a pipe, which holds 64 KiB.
 _PIECES_MAX = 8192
 _PIECE_FILES, _PIECE_BYTES = 256, 16 * 1024 * 1024
-# Below this a second process costs more than it gains.
+# Below this amount of work a second process costs more than it saves.
 _PARALLEL_FILES, _PARALLEL_BYTES = 400, 16 * 1024 * 1024
 
 
 class WorkerError(Exception):
-    """A worker process ended without giving its results."""
+    """A worker process ended without returning its results."""
 
 
 def run(
@@ -40,10 +40,10 @@ def run(
     """Yield each item with its result, in any order.
 
     Args:
-        items: what to work on.
-        sizes: how much work each item is, in bytes.
-        start: entered once in each process, gives the function that handles an item.
-        workers: processes; 0 for one a processor, four at most. Little work is done in this process alone.
+        items: the items to work on.
+        sizes: the work that each item takes, in bytes.
+        start: context manager that is entered once per process and gives the function that handles an item.
+        workers: processes; 0 for one per processor, four at most. Little work is done in this process alone.
 
     Raises:
         WorkerError: a worker was killed.
@@ -111,13 +111,13 @@ def _run_pieces(pieces: Sequence[range], start: _Serve, workers: int) -> Iterato
             if descriptor >= 0:
                 os.close(descriptor)
         for read_result, child in children.items():
-            # A worker whose results nobody reads any more ends at its next write.
+            # A worker whose results are no longer read ends at its next write.
             os.close(read_result)
             os.waitpid(child, 0)
 
 
 def _serve(pieces: Sequence[range], start: _Serve, numbers: int, results: int) -> None:
-    """The life of a worker; never returns, so that nothing of the parent's is run twice."""
+    """Run a worker; never returns, so that no code of the parent runs twice."""
     status = 1
     try:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -156,4 +156,4 @@ def _collect(children: dict[int, int], expected: int) -> Iterator[tuple[int, lis
                 expected -= 1
                 yield number, results
     if expected:
-        raise WorkerError("a worker process of the migration was killed; run the migration again, it goes on")
+        raise WorkerError("a worker process of the migration was killed; run the migration again, it continues there")

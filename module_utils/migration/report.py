@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a migration did, or would do: a view of its plan."""
+"""Report what a migration did or would do, from its plan."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIST_MAX = 500
 
 @dataclass(slots=True)
 class Report:
-    """What a migration did, or would do. Lists hold everything but the diffs; `as_dict` sorts and caps them."""
+    """What a migration did or would do. The lists are complete, except for the diffs; `as_dict` sorts and caps them."""
 
     directories_total: int = 0
     directories_created: int = 0
@@ -54,14 +54,14 @@ class Report:
     failures: list[tuple[str, str]] = field(default_factory=list)
     # Why nothing may be written; empty when it may.
     failure: str = ""
-    # The plan, for people and for comparing.
+    # The plan as text, for display and comparison.
     plan: str = ""
     # The leftovers in files' contents, by path, for the manifest.
     content_leftovers: dict[str, tuple[int, list[list[Any]]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, context: Context, scan: ScanResult, plan: Plan) -> Report:
-        """The report on a plan, before or after it was applied."""
+        """The report on a plan, before or after it is applied."""
         report = cls(
             directories_total=len(scan.directories),
             files_total=scan.files_total,
@@ -151,7 +151,7 @@ class Report:
 
     @property
     def changed(self) -> bool:
-        """Whether anything in the destination is, or would be, another than before."""
+        """Whether anything in the destination has changed or would change."""
         counts = (
             self.directories_created,
             self.files_copied,
@@ -200,7 +200,7 @@ class Report:
 
 
 def _unused_exclude(glob: str) -> str:
-    """What to say of a glob that excludes nothing."""
+    """The warning about a glob that excludes nothing."""
     if "\\" in glob:
         slashes = glob.replace("\\", "/")
         return f"exclude: {glob!r} matches nothing in the source; write the path with slashes: {slashes!r}"
@@ -208,7 +208,7 @@ def _unused_exclude(glob: str) -> str:
 
 
 def _escapes(path: bytes, target: bytes) -> bool:
-    """Whether a symlink leads out of the tree, as far as its text says."""
+    """Whether a symlink leads out of the tree, judging by its text."""
     if target.startswith(b"/"):
         return True
     depth = path.count(b"/")

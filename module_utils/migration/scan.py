@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scan source and destination: what `stat` says of them, compared with the manifest. No file is opened."""
+"""Scan source and destination: compare the status of every file with the manifest. No file is opened."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible.module_utils.migration.globs import Excluder
 from ansible.module_utils.migration.manifest import STATE_NAME
 from ansible.module_utils.shared import fs
 
-# What tools create again, and logs: of no use in the migrated tree.
+# What tools create again, and logs: useless in the migrated tree.
 DEFAULT_EXCLUDES = (
     ".git",
     ".svn",
@@ -40,8 +40,8 @@ DEFAULT_EXCLUDES = (
 class DirectoryScan(NamedTuple):
     """A directory of the source.
 
-    `found` is the mode of what is in its place in the destination: None if nothing is, or if a symlink or
-    file is in the place of a directory above it.
+    `found` is the mode of what has its path in the destination: None if nothing has, or if a directory above it is a
+    symlink or file there.
     """
 
     entry: fs.Entry
@@ -49,7 +49,7 @@ class DirectoryScan(NamedTuple):
 
 
 class LinkScan(NamedTuple):
-    """A symlink of the source and its target; `found` is what is in its place in the destination."""
+    """A symlink of the source and its target; `found` is what has its path in the destination."""
 
     entry: fs.Entry
     target: bytes
@@ -59,20 +59,20 @@ class LinkScan(NamedTuple):
 
 @dataclass(slots=True)
 class ScanResult:
-    """What the trees hold, parents before children."""
+    """The content of the trees, parents before children."""
 
     directories: list[DirectoryScan] = field(default_factory=list)
     links: list[LinkScan] = field(default_factory=list)
     # Files that the destination does not have.
     new: list[fs.Entry] = field(default_factory=list)
-    # Files in whose place something is that the manifest does not vouch for.
+    # Files whose counterpart in the destination does not match the manifest.
     existing: list[fs.Entry] = field(default_factory=list)
-    # Further names of a file, each with the first name that may have the same result.
+    # Hard links, each with the first name that may have the same result.
     further_names: list[tuple[fs.Entry, bytes]] = field(default_factory=list)
-    # Path of everything in the source → what the manifest says of it, where source and destination are as it says;
-    # empty for what is still to be planned.
+    # Path of everything in the source → its record in the manifest, if source and destination match it; empty for what
+    # still has to be planned.
     records: dict[bytes, bytes] = field(default_factory=dict)
-    # Directories of the source in whose place there is no directory.
+    # Directories of the source that are not directories in the destination.
     absent: set[bytes] = field(default_factory=set)
     # What is not copied, and why.
     skipped: list[tuple[bytes, str]] = field(default_factory=list)
@@ -86,7 +86,7 @@ class ScanResult:
 
 
 def scan(context: Context) -> ScanResult:
-    """Compare source, destination and manifest by what `stat` says.
+    """Compare source, destination and manifest by file status.
 
     Raises:
         OSError: a directory cannot be read.
@@ -105,7 +105,7 @@ def scan(context: Context) -> ScanResult:
             return True
         return False
 
-    # The first name of each file that has several, and its other names.
+    # The first name of each file with hard links, and its other names.
     firsts: dict[tuple[int, int], bytes] = {}
     later_names: list[fs.Entry] = []
     for directory, source, entries in fs.walk(context.source_fd, skip):
@@ -115,8 +115,7 @@ def scan(context: Context) -> ScanResult:
             for entry in entries:
                 kind = entry.mode & 0o170000
                 if kind == stat.S_IFREG:
-                    # Asked only where the mode does not say that everybody may, and so that nothing is written if
-                    # one file is missing.
+                    # Checked before anything is written, and only if the mode does not let everybody read the file.
                     if entry.mode & 0o444 != 0o444 and not os.access(
                         entry.path.rpartition(b"/")[2], os.R_OK, dir_fd=source, effective_ids=True
                     ):
@@ -148,7 +147,7 @@ def scan(context: Context) -> ScanResult:
 
 
 def _scan_compose_files(context: Context, result: ScanResult) -> None:
-    """Find the Compose files; those about which another file says something new are planned again."""
+    """Find the Compose files; those that are read differently because another file changed are planned again."""
     manifest = context.manifest
     last_records = manifest.records if manifest.same_rules else None
     result.compose = scan_compose_files(
@@ -172,7 +171,7 @@ def _scan_compose_files(context: Context, result: ScanResult) -> None:
 def _pair_names(
     context: Context, firsts: dict[tuple[int, int], bytes], later_names: list[fs.Entry]
 ) -> list[tuple[fs.Entry, bytes]]:
-    """Each further name of a file with the first name that is treated alike, or with the very first one."""
+    """Pair each hard link with the first name that is treated alike, or with the very first one."""
     alike = {(inode, context.treatment(path)): path for inode, path in firsts.items()}
     pairs = []
     for entry in later_names:
@@ -182,7 +181,7 @@ def _pair_names(
 
 
 def _scan_files(context: Context, files: list[fs.Entry], dest: int, start: int, result: ScanResult) -> None:
-    """Compare the files of one directory; `start` is where their names begin in their paths."""
+    """Compare the files of one directory; `start` is the position at which their names begin in their paths."""
     manifest, same_rules, stat_at = context.manifest.records, context.manifest.same_rules, os.stat
     records, new, existing = result.records, result.new, result.existing
     for entry in files:

@@ -22,7 +22,7 @@ def version(text: str) -> tuple[int, ...]:
 
 
 def check_version(name: str, found: str, minimum: str) -> list[Result]:
-    """A program is there and new enough."""
+    """A program is installed and new enough."""
     if not version(found):
         return [failed(name, "not found", "run `make setup` on this machine, or install it")]
     if version(found) < version(minimum):
@@ -31,7 +31,7 @@ def check_version(name: str, found: str, minimum: str) -> list[Result]:
 
 
 def _overlapping(subnet: str, existing: Mapping[str, ObservedNetwork]) -> str:
-    """The existing network whose addresses overlap, with its subnet; empty for none. The engine refuses such a one."""
+    """The existing network whose addresses overlap, with its subnet; empty for none. The engine refuses overlaps."""
     wanted = ipaddress.ip_network(subnet, strict=False)
     for name, network in sorted(existing.items()):
         for other in network.subnets:
@@ -44,7 +44,7 @@ def _overlapping(subnet: str, existing: Mapping[str, ObservedNetwork]) -> str:
 def check_networks(
     wanted: Sequence[DesiredNetwork], existing: Mapping[str, ObservedNetwork], will_create: bool
 ) -> list[Result]:
-    """Each network exists with exactly its properties, or (`will_create`) is going to."""
+    """Each network exists with exactly its declared properties, or will be created (`will_create`)."""
     results = []
     for network in wanted:
         name = f"network {network.name}"
@@ -56,7 +56,7 @@ def check_networks(
                     failed(
                         name,
                         f"{network.subnet} overlaps with {taken}",
-                        "set another subnet in trade2026_networks, or remove that network if nobody uses it",
+                        "set another subnet in trade2026_networks, or remove that network if it is unused",
                     )
                 )
             elif will_create:
@@ -89,7 +89,7 @@ def check_networks(
                 failed(
                     name,
                     "; ".join(wrong),
-                    "it is never recreated here. Stop what uses it and remove it, "
+                    "the project never recreates a network. Stop what uses it and remove it, "
                     "or set trade2026_networks to what exists",
                 )
             )
@@ -99,7 +99,7 @@ def check_networks(
 def check_containers(
     services: Sequence[Mapping[str, Any]], containers: Sequence[ObservedContainer], project: str, root: str
 ) -> list[Result]:
-    """No container of that name belongs to somebody else, or to the same project deployed from another root."""
+    """No container of that name belongs to another project, or to the same project deployed from another root."""
     results = []
     by_name = {container.name: container for container in containers}
     for service in services:

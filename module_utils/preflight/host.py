@@ -15,7 +15,7 @@ from ansible.module_utils.preflight.result import Result, failed, passed
 LISTEN = "0A"
 CAP_SYS_RESOURCE = 1 << 24
 LAST_PORT = 65535
-# ::ffff:0:0/96 as the kernel writes it; a Java server that listens on an IPv4 address shows it so.
+# ::ffff:0:0/96 as the kernel writes it: the address of a Java server that listens on an IPv4 address.
 IPV4_MAPPED = "0000000000000000FFFF0000"
 
 
@@ -54,7 +54,9 @@ def check_ports(
             name = f"port {port}"
             if not 1 <= port <= LAST_PORT:
                 results.append(
-                    failed(name, f"{service['name']} publishes it, and it is not a port", f"choose 1 to {LAST_PORT}")
+                    failed(
+                        name, f"{service['name']} publishes it, but it is not a valid port", f"choose 1 to {LAST_PORT}"
+                    )
                 )
                 continue
             if port in wanted:
@@ -78,16 +80,16 @@ def check_ports(
                     results.append(
                         failed(
                             name,
-                            f"{service['name']} publishes it, and {holder} listens there",
+                            f"{service['name']} publishes it, but {holder} listens there",
                             "stop that (Trade2025 still running?), or set another port or core_port_offset",
                         )
                     )
                     break
-    return results or [passed("ports", f"{len(wanted)} ports on {bind} are free or our own")]
+    return results or [passed("ports", f"{len(wanted)} ports on {bind} are free or used by their own service")]
 
 
 def process_of(inode: str, proc: Path = Path("/proc")) -> str:
-    """The process that holds a socket, as `name (pid N)`, where the machine lets us see it."""
+    """The process that holds a socket, as `name (pid N)`, if this user may see it."""
     target = f"socket:[{inode}]"
     for folder in proc.glob("[0-9]*/fd"):
         try:
@@ -134,7 +136,7 @@ def check_processors(services: Sequence[Mapping[str, Any]], available: int) -> l
 
 
 def check_bounds(services: Sequence[Mapping[str, Any]]) -> list[Result]:
-    """Variables that contradict each other: one that must not exceed another does."""
+    """No variable exceeds another one that limits it."""
     results = [
         failed(
             f"settings of {service['name']}",
@@ -171,7 +173,7 @@ def check_nofile(services: Sequence[Mapping[str, Any]], hard_limit: int | None) 
             results.append(
                 failed(
                     f"file descriptors of {service['name']}",
-                    f"{service['nofile']} wanted, the engine's own hard limit is {hard_limit}: it would not start",
+                    f"{service['nofile']} needed, but the engine's hard limit is {hard_limit}: it would not start",
                     f"start the engine with a higher limit (LimitNOFILE), or set {service['name']}_nofile",
                 )
             )
@@ -179,7 +181,7 @@ def check_nofile(services: Sequence[Mapping[str, Any]], hard_limit: int | None) 
 
 
 def engine_nofile(proc: Path = Path("/proc")) -> int | None:
-    """Hard limit of file descriptors of the engine's process; None where it may exceed it or cannot be seen."""
+    """Hard limit of file descriptors of the engine's process; None if it may exceed it or the limit cannot be read."""
     for folder in proc.glob("[0-9]*"):
         try:
             if (folder / "comm").read_text(encoding="utf-8").strip() != "dockerd":
@@ -197,7 +199,7 @@ def engine_nofile(proc: Path = Path("/proc")) -> int | None:
 
 
 def check_bind(bind: str) -> list[Result]:
-    """An address of the kind that all of the project's addresses and look-ups are written for."""
+    """The bind address is IPv4: the project handles no other kind."""
     try:
         ipaddress.IPv4Address(bind)
     except ValueError:
@@ -212,7 +214,7 @@ def check_bind(bind: str) -> list[Result]:
 
 
 def check_open(services: Sequence[Mapping[str, Any]], bind: str, accepted: bool) -> list[Result]:
-    """Services that ask for no credentials are published on loopback only."""
+    """Services without authentication are published on loopback only."""
     if bind.startswith("127."):
         return [passed("exposure", f"published on {bind} only")]
     open_services = [str(service["name"]) for service in services if service["unauthenticated"]]
@@ -238,5 +240,5 @@ def _address(text: str) -> str:
         return ".".join(str(int(text[i : i + 2], 16)) for i in (6, 4, 2, 0))
     if text.startswith(IPV4_MAPPED):
         return _address(text[len(IPV4_MAPPED) :])
-    # Any other is none of ours, which are IPv4.
+    # IPv6 listeners cannot conflict with the services' addresses, which are IPv4.
     return "::" if set(text) == {"0"} else "v6"

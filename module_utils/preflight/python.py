@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Python that the modules run with on the machine."""
+"""The Python interpreter of the modules on the machine."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ PACKAGES = {
     "requests": "requests",
     "valkey": "valkey",
     "yaml": "PyYAML",
+    "zstandard": "zstandard",
 }
 
 
 def check_packages() -> list[Result]:
-    """Every package is there before a container is deployed that only a probe with it can judge."""
+    """The Python packages that modules and probes need are installed."""
     missing = sorted(package for module, package in PACKAGES.items() if importlib.util.find_spec(module) is None)
     if not missing:
         return [passed("Python packages", f"{len(PACKAGES)} packages for {sys.executable}")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a preflight check says."""
+"""The results of preflight checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Result:
-    """One check: what it looked at, whether it holds, and what to do where it does not."""
+    """The result of one check: what was checked, whether it passed, and what to do if not."""
 
     name: str
     ok: bool
@@ -17,17 +17,17 @@ class Result:
     remedy: str = ""
 
     def as_dict(self) -> dict[str, str | bool]:
-        """For the module's answer."""
+        """The result as the module returns it."""
         return asdict(self)
 
 
 def passed(name: str, message: str) -> Result:
-    """A check that holds."""
+    """The result of a check that passed."""
     return Result(name, True, message)
 
 
 def failed(name: str, message: str, remedy: str) -> Result:
-    """A check that does not hold, and what to do."""
+    """The result of a check that failed, and what to do."""
     return Result(name, False, message, remedy)
 
 

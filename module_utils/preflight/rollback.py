@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the changes of versions can be taken back."""
+"""Whether changes of versions can be rolled back."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible.module_utils.preflight.result import Result, failed, passed
 def check_rollback(
     services: Sequence[DesiredService], seen: Mapping[str, ObservedService], accepted: Sequence[str]
 ) -> list[Result]:
-    """A version whose data the one before cannot read needs a fresh backup, or the site's acceptance."""
+    """A version whose data the previous version cannot read needs a fresh backup, or the site's acceptance."""
     results = []
     for service in services:
         have = seen.get(service.name, ObservedService())
@@ -26,11 +26,11 @@ def check_rollback(
         results.append(
             failed(
                 f"rollback of {service.name}",
-                f"the change from version {have.version or 'unknown'} to {service.version or 'unknown'} may not be "
-                f"possible to take back with the data kept ({found.kind.replace('_', ' ')}): {found.reason} "
+                f"it may be impossible to roll back the change from version {have.version or 'unknown'} to "
+                f"{service.version or 'unknown'} and keep the data ({found.kind.replace('_', ' ')}): {found.reason} "
                 f"({found.source}); {no_backup}",
                 f"back up its data (`ansible-playbook playbooks/backup.yml --limit {service.name}`) and run again soon,"
                 f" or set core_accept_no_rollback: [{service.name}]",
             )
         )
-    return results or [passed("rollback", "every change of a version can be taken back, or is accepted")]
+    return results or [passed("rollback", "every change of a version can be rolled back, or is accepted")]

@@ -12,15 +12,13 @@ from ansible.module_utils.shared.ownership import keeps_owners
 
 
 def check_tree(root: Path, directories: list[str], documents: list[str], will_create: bool) -> list[Result]:
-    """Every directory and document exists, or (`will_create`) is going to."""
+    """Every directory and document exists, or will be created (`will_create`)."""
     wrong = [root / name for name in directories if not (root / name).is_dir()]
     wrong += [root / name for name in documents if not (root / name).is_file()]
     name = "directory tree"
     blocked = [path for path in wrong if path.exists()]
     if blocked:
-        return [
-            failed(name, f"{_list(blocked)} is there and is of the wrong kind", "move it away; nothing is replaced")
-        ]
+        return [failed(name, f"{_list(blocked)} exists and is of the wrong kind", "move it away; nothing is replaced")]
     if wrong and not will_create:
         return [
             failed(
@@ -36,7 +34,7 @@ def check_tree(root: Path, directories: list[str], documents: list[str], will_cr
 
 
 def check_writable(root: Path) -> list[Result]:
-    """The user of the run may write where the tree is or will be."""
+    """The user of the run may write to the root, or to the folder in which it will be created."""
     place = root
     while not place.exists():
         place = place.parent
@@ -65,7 +63,7 @@ def check_disk(root: Path, min_free_gib: float) -> list[Result]:
 
 
 def check_secrets(root: Path, accept: bool) -> list[Result]:
-    """The secrets lie on a file system that can keep others from reading them."""
+    """The secrets are on a file system that stores owners and modes."""
     if keeps_owners(root):
         return [passed("secrets", f"{root} keeps owners and modes")]
     message = f"{root} is on a drive without owners and modes: anybody who can read the drive can read the secrets"

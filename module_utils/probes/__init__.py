@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `service_probe` asks: one file for each service, and what they share."""
+"""The probes of `service_probe`: one file for each service, and what they share."""

@@ -43,7 +43,7 @@ FINAL = frozenset({Kind.AUTH, Kind.MISMATCH, Kind.CONFIG})
 
 
 class ProbeError(Exception):
-    """A probe failed. The message is for people and contains no secret of ours."""
+    """A probe failed. The message is for the user and contains none of the services' secrets."""
 
     def __init__(self, message: str, kind: Kind = Kind.ANSWER) -> None:
         super().__init__(message)
@@ -97,12 +97,12 @@ class Target:
 
 
 def new_token(now: float) -> str:
-    """A random token that begins with the time in seconds, so that the age of what is left over can be told."""
+    """A random token that begins with the time in seconds, so that the age of leftovers is known."""
     return f"{int(now):08x}{secrets.token_hex(4)}"
 
 
 def created_at(name: str) -> float | None:
-    """When the token in a name was made, in seconds since the epoch; None if the name is not one of ours."""
+    """When the token in a name was made, in seconds since the epoch; None if no test or probe made that name."""
     match = OWN_NAME.fullmatch(name)
     return float(int(match[1], 16)) if match else None
 
@@ -112,7 +112,7 @@ class Probe(abc.ABC):
     """A question to a service over its port. Subclasses add their keys as fields."""
 
     TYPE: ClassVar[str]
-    # Whether it writes, even if only temporarily. A dry run skips such probes.
+    # Whether it writes, even if only temporarily. Check mode skips such probes.
     WRITES: ClassVar[bool] = False
     # (module, PyPI package) of the client library; it is imported before time is measured.
     LIBRARY: ClassVar[tuple[str, str] | None] = None

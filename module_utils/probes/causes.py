@@ -69,7 +69,7 @@ MEMORY = Cause(
 # first: a full disk can make a file unreadable, but not the other way round.
 BY_MESSAGE: tuple[tuple[Cause, tuple[str, ...]], ...] = (
     (
-        Cause("the disk is full", "free space where the service's data directory lies, or move the data"),
+        Cause("the disk is full", "free some space where the service's data directory is, or move the data"),
         (
             r"no space left on device",
             r"flood-stage watermark",
@@ -208,7 +208,7 @@ BY_KIND = {
         "it runs with an older configuration, or something changed it",
         "run the deployment again; if it persists, compare the rendered configuration with the declared value",
     ),
-    Kind.CONFIG: Cause("the probe cannot run", "fix what the message names"),
+    Kind.CONFIG: Cause("the probe cannot run", "correct what the message names"),
 }
 
 NOBODY = Cause(

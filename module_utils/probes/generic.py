@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Probes that fit any service: an HTTP question, and whether a port accepts connections."""
+"""Probes for any service: an HTTP request, and whether a port accepts connections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible.module_utils.probes.compare import subset_differences
 
 
 def query_difference(expect: Mapping[str, Any], content: Any) -> str:
-    """How the answer to a JMESPath query differs from what is expected; empty when it does not. Raises ProbeError."""
+    """How the result of a JMESPath query differs from the expected one; empty if it does not. Raises ProbeError."""
     try:
         import jmespath
         from jmespath.exceptions import JMESPathError
@@ -34,7 +34,7 @@ def query_difference(expect: Mapping[str, Any], content: Any) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Http(Probe):
-    """One request gets the declared status and, where declared, the declared content."""
+    """A request is answered with the declared status and, if declared, the declared content."""
 
     TYPE: ClassVar[str] = "http"
     port: str
@@ -42,10 +42,10 @@ class Http(Probe):
     method: str = "GET"
     status: list[int] = field(default_factory=lambda: [200])
     headers: dict[str, str] = field(default_factory=dict)
-    # Part that the JSON answer must have; it may have more.
+    # What the JSON answer must contain; it may contain more.
     expect_json: dict[str, Any] = field(default_factory=dict)
     expect_text: str = ""
-    # What a JMESPath query over the JSON answer must give: {query: "nodes[0].status", equals: green}.
+    # The expected result of a JMESPath query over the JSON answer: {query: "nodes[0].status", equals: green}.
     expect: dict[str, Any] = field(default_factory=dict)
 
     def run(self, target: Target) -> str:
@@ -62,13 +62,13 @@ class Http(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class Tcp(Probe):
-    """A port accepts connections. Docker accepts them too while nobody listens inside: ask something where you can."""
+    """A port accepts connections. Docker's proxy accepts them even if no process listens: prefer a real request."""
 
     TYPE: ClassVar[str] = "tcp"
     port: str
 
     def run(self, target: Target) -> str:
-        """Connect and hang up."""
+        """Connect and disconnect."""
         number = target.port(self.port)
         try:
             socket.create_connection((target.address, number), target.timeout_s).close()

@@ -70,7 +70,7 @@ class Varz(Probe):
 
 @dataclass(frozen=True, kw_only=True)
 class JetStream(Probe):
-    """JetStream is on; /healthz is right also where it is off."""
+    """JetStream is on; /healthz says ok even if it is off."""
 
     TYPE: ClassVar[str] = "nats_jetstream"
     port: str = "monitor"
@@ -145,7 +145,7 @@ class RoundTrip(Probe):
             kind = Kind.TIMEOUT if silent else Kind.ANSWER
             raise ProbeError(f"JetStream did not take a stream and a message: {text}{left}", kind) from error
         if message.data != payload:
-            raise ProbeError(f"JetStream gave back another message than it acknowledged{left}")
+            raise ProbeError(f"JetStream returned another message than it acknowledged{left}")
         if left:
             raise ProbeError(left.removeprefix("; and "))
         return "a message was stored, acknowledged and read back"

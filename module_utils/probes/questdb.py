@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # A row is visible once the write-ahead log is applied, which takes tens of milliseconds.
 POLL_S = 0.05
-# What QuestDB takes where the site sets no password; its documentation names it.
+# QuestDB's default password, which its documentation names; used if the site sets none.
 OWN_PASSWORD = "quest"
 # libpq's state of a connection that waits for a command (PQTRANS_IDLE).
 IDLE = 0
@@ -35,7 +35,7 @@ class Select(Probe):
     password_file: str = ""
 
     def run(self, target: Target) -> str:
-        """Ask /exec: the page / needs a web console, which not every build has."""
+        """Request /exec: the page / needs the web console, which not every build has."""
         headers = web.basic(self.user, target.secret(self.password_file))
         answer = web.ask(target, self.port, "/exec?query=" + quote("SELECT 1"), headers=headers).expect(200)
         if answer.mapping().get("dataset") != [[1]]:
@@ -47,7 +47,7 @@ class Select(Probe):
 class RoundTrip(Probe):
     """A row written over the line protocol is read over the PostgreSQL protocol; its table is removed.
 
-    The line protocol goes over TCP where that port is published, else over HTTP.
+    The line protocol uses TCP if that port is published, else HTTP.
     """
 
     TYPE: ClassVar[str] = "questdb_roundtrip"
@@ -57,7 +57,7 @@ class RoundTrip(Probe):
     pg_port: str = "pg"
     ilp_port: str = "ilp"
     http_port: str = "http"
-    # QuestDB's own user where the site sets none.
+    # QuestDB's default user, if the site sets none.
     user: str = "admin"
     password_file: str = ""
 
@@ -65,7 +65,7 @@ class RoundTrip(Probe):
         """Create, write, read, drop."""
         import psycopg
 
-        # It logs what it does to a connection that was cut off.
+        # The library logs the clean-up of a connection that was cut off.
         logging.getLogger("psycopg").addHandler(logging.NullHandler())
         what = f"PostgreSQL protocol on {target.address}:{target.port(self.pg_port)}"
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Say why a service failed verification: the failing probe, the likely cause, what to do, and the log without secrets.
+"""Report why a service failed verification: the failing probe, the likely cause, the remedy, and the masked log.
 
 Imported only on failure, so that a healthy service does not spend time on it.
 """
@@ -31,7 +31,7 @@ class Failure:
 
 
 def of_wait(wait: Wait, name: str, ready_timeout_s: float) -> Failure:
-    """The container called `name` did not get healthy."""
+    """The container called `name` did not become healthy."""
     container, cause = wait.container, None
     starting = wait.phase is Phase.STARTING
     if container is None:

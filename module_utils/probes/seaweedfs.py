@@ -75,7 +75,7 @@ class Filer(Probe):
 class S3(Probe):
     """An object is written, read and removed with the key; a wrong secret, an unknown key and no key are rejected.
 
-    Without `bucket` a bucket is made for the purpose and removed.
+    Without `bucket`, a temporary bucket is created and removed.
     """
 
     TYPE: ClassVar[str] = "seaweedfs_s3"
@@ -141,10 +141,10 @@ class S3(Probe):
             if _refused(error):
                 return
             raise
-        raise ProbeError(f"{who} reads an object: S3 is open to everybody who reaches it", Kind.UNEXPECTED_ACCESS)
+        raise ProbeError(f"{who} reads an object: S3 is open to everybody who can reach it", Kind.UNEXPECTED_ACCESS)
 
     def client(self, target: Target, key: str, secret: str) -> Minio:
-        """An S3 client with a key; anonymous without one."""
+        """An S3 client that uses a key, or is anonymous without one."""
         import urllib3
         from minio import Minio
 
@@ -152,7 +152,7 @@ class S3(Probe):
         address = f"[{target.address}]" if ":" in target.address else target.address
         return Minio(
             f"{address}:{target.port(self.port)}", key or None, secret or None, secure=False,
-            # Named, so that the client does not ask where the bucket lies.
+            # Set, so that the client does not request the bucket's region.
             region="us-east-1",
             http_client=urllib3.PoolManager(timeout=timeout, retries=False),
         )  # fmt: skip
@@ -182,7 +182,7 @@ def _refused(error: Any) -> bool:
 
 
 def _quietly(remove: Callable[[], None]) -> Callable[[], None]:
-    """`remove`, for which what is not there is removed."""
+    """Run `remove`; an object or bucket that does not exist counts as removed."""
 
     def removed() -> None:
         from minio.error import S3Error

@@ -154,7 +154,7 @@ class ServiceProber:
         self.result["good_for_s"] = good_after_s
 
     def wait(self) -> None:
-        """Wait for the container; leave the module if it does not get healthy."""
+        """Wait for the container; leave the module if it does not become healthy."""
         name = self.params["container"]
         begun = self.clock.now()
         patient = bool(self.params.get("patient"))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The pictures of the report: Vega-Lite specifications, drawn as inline SVG by vl-convert without a browser.
 
-Colours are the CSS variables of the page, so one picture serves light and dark. A picture that has to be read on a
-telephone is drawn twice, wide and narrow, and the page shows one of them.
+Colours are CSS variables of the page, so that one picture suits both the light and the dark theme. A picture that has
+to be read on a phone is drawn twice, wide and narrow, and the page shows one of them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 WIDE, NARROW = 1100, 330
-# A site with more services has the wide pictures only, and bars without rounded corners: the file stays small.
+# A site with more services gets only the wide pictures, with bars without rounded corners, to keep the file small.
 MANY = 24
 # Width and height of the small pictures of one service.
 SMALL = (236, 64)
@@ -39,7 +39,7 @@ Layer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture: what it shows, for those who cannot see it, and its SVG, wide and narrow."""
+    """One picture: its text alternative, and its SVG, wide and narrow."""
 
     label: str
     wide: str
@@ -48,7 +48,7 @@ class Picture:
 
 def draw(spec: Mapping[str, Any]) -> str:
     """The SVG of a Vega-Lite specification."""
-    # Imported here: core.yml without a report does not need it.
+    # Imported here, because a run without a report does not need it.
     import vl_convert
 
     config = {
@@ -69,7 +69,7 @@ def draw(spec: Mapping[str, Any]) -> str:
         },
     }
     svg = vl_convert.vegalite_to_svg({"padding": 4, **spec, "config": config}, vl_version="v6_1")
-    # Fixed sizes would not shrink with the page. The text beside the picture says what it shows.
+    # Fixed sizes would not shrink with the page. The text beside the picture is its alternative.
     svg = re.sub(r'^(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", str(svg), count=1)
     svg = re.sub(r"<[^>]*>", lambda tag: _shorter(tag[0]), svg)
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
@@ -157,7 +157,7 @@ def _buses(
                 y2=True,
             )
         )
-        # The font of the page may be wider than the one that text is measured with here.
+        # The font of the page may be wider than the one that is measured here.
         fits = subnet and max(len(one["name"]) for one in networks) * 9 < room
         name = network["name"] if fits else network["name"].removeprefix(shared)
         layers.append(_text([{"x": x, "y": 20, "t": name}], size=12.5 if subnet else 11, weight="bold", limit=room))
@@ -231,7 +231,7 @@ def timeline(document: Row) -> Picture | None:
         for first, last, phase in phases:
             if times.get(first) and times.get(last):
                 start, end = (moment(times[name]) - begun for name in (first, last))
-                # Of a service that this run did not start, only the probes belong to it.
+                # For a service that this run did not start, only the probes are part of the run.
                 if start >= 0 and end >= start:
                     rows.append({"service": titles[service["name"]], "phase": phase, "start": start, "end": end})
     if not rows:
@@ -482,7 +482,7 @@ def moment(text: str) -> float:
 
 
 def titles_of(document: Row) -> dict[str, str]:
-    """Name → display name of the services; those that share one have their names in it."""
+    """Name → display name of the services; names are added to display names that several services share."""
     titles = [service["title"] for service in document["services"]]
     return {
         service["name"]: service["title"]

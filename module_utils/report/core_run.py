@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The result document of a run of core.yml, from what its plan, its deployments and its probes returned. Pure."""
+"""Build the result document of a run of core.yml from the results of its plan, deployments and probes. Pure."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from ansible.module_utils.shared.masking import MASK, is_secret_name, mask_text
 Row = dict[str, Any]
 IMAGE_KEYS = ("reference", "source", "version", "id", "built_from", "difference")
 DEPLOYED = "the service is deployed, healthy, and passes its probes"
-LEFT_AS_IT_WAS = "left as it was, because another service failed before it"
+LEFT_AS_IT_WAS = "not deployed, because another service failed before it"
 CORRECT = "Correct what the message names, and run `ansible-playbook core.yml --limit {name}` again."
 OPERATION_KEYS = ("service", "what", "action", "current", "desired", "cause")
 
 
 @dataclass(frozen=True)
 class CoreRun:
-    """Everything that a run of core.yml knows at its end."""
+    """Everything that is known at the end of a run of core.yml."""
 
     # The parts `run` and `machine` of the document, as far as the controller knows them.
     run: Mapping[str, Any]
     machine: Mapping[str, Any]
     # Names of the run's services.
     services: Sequence[str] = ()
-    # The answer of `core_plan`; empty if the run did not get as far.
+    # The result of `core_plan`; empty if the run did not get that far.
     planned: Mapping[str, Any] = field(default_factory=dict)
-    # Service → answer of `service_probe`, image, message of its failure.
+    # Service → result of `service_probe`, image, message of its failure.
     probed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     images: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
-    # Services that the run left as they were because an earlier batch failed.
+    # Services that the run did not deploy because an earlier batch failed.
     undone: Sequence[str] = ()
     # Results of the preflight checks.
     checks: Sequence[Mapping[str, Any]] = ()
-    # What the configuration choices follow from: {source, names, site}.
+    # What the configuration choices are derived from: {source, names, site}.
     migration: Mapping[str, Any] = field(default_factory=dict)
 
 
 def document_of(run: CoreRun) -> Row:
-    """The document, still without what only the machine knows."""
+    """The document, without the parts that are added on the machine."""
     planned = run.planned
     described = [_service(run, entry) for entry in planned.get("probes", [])]
     return {
@@ -77,7 +77,7 @@ def preflight_tests(checks: Sequence[Mapping[str, Any]]) -> list[Row]:
         }
         if check.get("remedy"):
             row["remedy"] = str(check["remedy"])
-        # Several checks may have one name.
+        # Several checks may have the same name.
         number, name = 2, row["id"]
         while row["id"] in found:
             row["id"], number = f"{name}-{number}", number + 1
@@ -88,7 +88,7 @@ def preflight_tests(checks: Sequence[Mapping[str, Any]]) -> list[Row]:
 def choices(services: Mapping[str, Mapping[str, Any]], migration: Mapping[str, Any]) -> list[Row]:
     """Every configuration choice with its value in Trade2025 and its reason, as in docs/MIGRATION.md.
 
-    `services` is service → its dictionary; `migration` has the keys `source` (the answer of `trade_source_info`),
+    `services` is service → its dictionary; `migration` has the keys `source` (the result of `trade_source_info`),
     `names` (host → name of the service in Trade2025) and `site`.
     """
     if not migration:
@@ -118,7 +118,7 @@ def _service(run: CoreRun, entry: Mapping[str, Any]) -> Row:
         "name": name,
         "title": entry["title"],
         "ports": [
-            # Which port that is in the container, the machine says.
+            # The port in the container is added on the machine.
             {"name": port, "host_ip": entry["address"], "host": int(number), "container": int(number)}
             for port, number in entry["ports"].items()
         ],
@@ -130,7 +130,7 @@ def _service(run: CoreRun, entry: Mapping[str, Any]) -> Row:
 
 
 def _timeline(run: CoreRun, name: str) -> Row:
-    """When the service was planned, started, healthy and verified; of one that was left alone, when it was verified."""
+    """When the service was planned, started, healthy and verified; only the last if it was not deployed."""
     probed = run.probed.get(name) or {}
     verified = probed.get("verified_at") or None
     if not run.planned.get("by_service", {}).get(name):
@@ -139,7 +139,7 @@ def _timeline(run: CoreRun, name: str) -> Row:
     times: Row = {"planned": run.planned.get("planned_at"), "started": started or None, "verified": verified}
     after = probed.get("healthy_after_s")
     if started and after is not None:
-        # The engine writes nanoseconds.
+        # The engine's times have nanoseconds.
         moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", started).replace("Z", "+00:00"))
         healthy = (moment + timedelta(seconds=float(after))).astimezone(UTC)
         times["healthy"] = healthy.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -192,7 +192,7 @@ def _probe_tests(name: str, answer: Mapping[str, Any]) -> list[Row]:
 
 
 def _details(answer: Mapping[str, Any]) -> Row:
-    """Cause, remedy and log of a failed answer, as far as it has them."""
+    """Cause, remedy and log of a failed result, as far as it has them."""
     found: Row = {key: str(answer[key]) for key in ("cause", "remedy") if answer.get(key)}
     return found | ({"log": [str(line) for line in answer["log"]]} if answer.get("log") else {})
 
@@ -218,7 +218,7 @@ def _operation(run: CoreRun, row: Mapping[str, Any]) -> Row:
 
 
 def command_line(words: Sequence[str]) -> str:
-    """A command for people, with the names but not the values of variables that may be secret."""
+    """The command line to display, without the values of variables that may be secret."""
     shown = [Path(word).name if place < 2 and "/" in word else word for place, word in enumerate(words)]
     if shown and shown[0].startswith("python"):
         shown = shown[1:]

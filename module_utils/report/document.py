@@ -10,7 +10,7 @@ from typing import Any
 FORMAT = 1
 KINDS = ("preflight", "component", "integration", "performance", "persistence", "network")
 BAD = ("failed", "error")
-# Parts that a run without them leaves out.
+# Optional parts.
 LISTS = (
     "services",
     "networks",
@@ -28,13 +28,13 @@ Document = dict[str, Any]
 
 
 class DocumentError(Exception):
-    """The document is not one of this format; the text is fit for people."""
+    """The document is not one of this format; the text is a message for the user."""
 
 
 def complete(document: Mapping[str, Any]) -> Document:
     """The document with every part, and its verdict; raises DocumentError."""
     if document.get("format") != FORMAT:
-        raise DocumentError(f"document: format is {document.get('format')!r}, this project writes {FORMAT}")
+        raise DocumentError(f"document: format is {document.get('format')!r}, but this project writes {FORMAT}")
     missing = [name for name in ("run", "machine", "services", "tests") if name not in document]
     if missing:
         raise DocumentError(f"document: {', '.join(missing)} is missing; docs/report.schema.json describes it")
@@ -82,7 +82,7 @@ def _failure(document: Mapping[str, Any], failed: Sequence[Any], undone: Sequenc
 
 
 def history_entry(document: Mapping[str, Any], folder: str = "") -> dict[str, Any]:
-    """The document's line in the history of later runs."""
+    """The document's entry in the history that later reports show."""
     run, judged = document["run"], document["verdict"]
     entry = {
         "id": run["id"],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tests of a run as JUnit XML, for those who collect such files."""
+"""The tests of a run as JUnit XML, for CI systems."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.report.document import duration
 
-# XML has no way to write these.
+# Characters that XML cannot represent.
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -17,7 +17,7 @@ def render(document: Mapping[str, Any]) -> str:
     """One suite for each kind, one case for each test. A run that stopped before the deployment is an error."""
     import junitparser
 
-    # Half of the library has type hints.
+    # The library is only partly typed.
     library: Any = junitparser
     run = document["run"]
     whole = library.JUnitXml(f"{run['project']} {run['playbook']}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What only the machine knows of a run: its own facts, and containers and networks as the engine has them."""
+"""What a report adds on the machine: facts, and containers and networks as the engine reports them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.deployment.engine import NEVER, EngineError, connect
 from ansible.module_utils.shared.docker import finish, start
 
-# What the bridge driver uses if a network names nothing else.
+# The default of the bridge driver.
 DEFAULT_MTU = 1500
 MTU_OPTION = "com.docker.network.driver.mtu"
 
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def add_running_state(document: Mapping[str, Any], containers: Mapping[str, str]) -> Row:
-    """The document with facts of the machine and the running state where it has none.
+    """The document with facts of the machine, and with the running state if it has none yet.
 
     `containers` is service → name of its container. An engine that does not answer leaves the parts out.
     """
@@ -63,7 +63,7 @@ def facts(root: Path = Path("/")) -> Row:
 
 
 def _service(client: Any, service: Mapping[str, Any], name: str) -> Row:
-    """A service with what its container is and has."""
+    """A service with the state and properties of its container."""
     from docker.errors import APIError, DockerException
 
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page of the report: what its template shows, and rendering it into one self-contained file."""
+"""The page of the report: prepare the data of its template, and render one self-contained file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ansible.module_utils.shared.sizes import human
 
 # Pictures of single operations; a site with more has them in the table only, which keeps the file small.
 MAX_DETAILED = 16
-# Connections are a matrix up to this number of services, and problems are shown in full up to that one.
+# Above these numbers, connections are not shown as a matrix, and problems not in full.
 MAX_MATRIX = 32
 MAX_PROBLEMS = 30
-# Tests that are named beside the reason for which they were left out.
+# How many tests are named beside the reason why they were skipped.
 MAX_REASONS = 8
 # With more choices than these, the page names the file that has them.
 MAX_CHOICES = 500
@@ -44,7 +44,7 @@ def render(document: Row, templates: Path) -> str:
     from markupsafe import Markup, escape
 
     def code(text: object) -> Markup:
-        """Text in which what stands in backticks, and a command in parentheses, is code."""
+        """Text as HTML; what is in backticks, and a command in parentheses, becomes code."""
         parts = re.split(r"`([^`]+)`", str(text))
         marked = [
             Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
@@ -64,7 +64,7 @@ def render(document: Row, templates: Path) -> str:
 
 
 def without_indentation(page: str) -> str:
-    """A page without the blanks at the beginning of its lines, which nobody sees; those of logs stay."""
+    """A page without the blanks at the beginning of its lines, which a browser ignores; those of logs are kept."""
     parts = re.split(r"(<pre\b.*?</pre>)", page, flags=re.DOTALL)
     return "".join(part if place % 2 else re.sub(r"\n\s+", "\n", part) for place, part in enumerate(parts))
 
@@ -90,7 +90,7 @@ def view(document: Row) -> dict[str, Any]:
         "problems": problems,
         "max_problems": MAX_PROBLEMS,
         "max_reasons": MAX_REASONS,
-        "left_out": left_out(tests, titles),
+        "skipped": skipped(tests, titles),
         "undone": {} if document["run"].get("failed_before_deploy") else undone(document["operations"]),
         "logs": [test for test in problems[:MAX_PROBLEMS] if test.get("log")],
         "matrix": matrix(document, kinds, titles),
@@ -112,8 +112,8 @@ def view(document: Row) -> dict[str, Any]:
     }
 
 
-def left_out(tests: Sequence[Row], titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Why tests were left out: a row for each reason, with the tests and what they are about."""
+def skipped(tests: Sequence[Row], titles: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Why tests were skipped: a row for each reason, with the tests and what they are about."""
     rows = []
     for reason, found in grouped([test for test in tests if test["status"] == "skipped"], "message").items():
         about = dict.fromkeys(f"{titles.get(test['service'], test['service'])}: {test['title']}" for test in found)
@@ -122,12 +122,12 @@ def left_out(tests: Sequence[Row], titles: Mapping[str, str]) -> list[dict[str, 
 
 
 def undone(operations: Sequence[Row]) -> dict[str, list[Row]]:
-    """Service → its operations that the run did not get to."""
+    """Service → its operations that the run did not carry out."""
     return grouped([row for row in operations if row.get("status") == "not_done"], "service")
 
 
 def is_well(service: Row) -> bool:
-    """Whether the container runs, and is healthy if it has a health check."""
+    """Whether the container is running, and healthy if it has a health check."""
     return service.get("state") == "running" and service.get("health", "") in ("healthy", "")
 
 
@@ -178,7 +178,7 @@ def by_service(tests: Sequence[Row], services: Sequence[Row], titles: Mapping[st
 
 
 def grouped(rows: Sequence[Row], key: str) -> dict[str, list[Row]]:
-    """Rows by the value of a key, in the order of their first one."""
+    """Rows by the value of a key, in the order of first occurrence."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(str(row[key]), []).append(row)
@@ -186,7 +186,7 @@ def grouped(rows: Sequence[Row], key: str) -> dict[str, list[Row]]:
 
 
 def reach(document: Row) -> dict[str, Any] | None:
-    """Who reaches whom: tried connections, and where none was tried what the networks allow."""
+    """Which service can reach which: the result of a test, or without one, what the networks allow."""
     services = document["services"]
     if len(services) < 2 or not any(service.get("networks") for service in services):
         return None
@@ -295,7 +295,7 @@ def versions(document: Row) -> list[tuple[str, str]]:
 
 
 def when(text: str, form: str = "%-d %B %Y, %H:%M") -> str:
-    """A time for people, in UTC."""
+    """A time to display, in UTC."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC).strftime(form)
 
 
@@ -308,7 +308,7 @@ def ms(value: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration for people."""
+    """A duration to display."""
     if value < 1:
         return ms(value * 1000)
     if value < 60:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where reports are kept: a folder for each, `latest`, and as many of them as the site wants.
+"""Where reports are kept: a folder for each, and `latest`. The site sets how many are kept.
 
 FOLDER/2026-11-26T06-30-00Z/report.html   the page
                             report.json   docs/report.schema.json
@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.report.document import history_entry
-from ansible.module_utils.shared.fs import sync
+from ansible.module_utils.shared.fs import explain, sync
 
 LATEST = "latest"
 PAGE, DATA, JUNIT = "report.html", "report.json", "junit.xml"
-# Names of the folders, without colons, which Windows drives refuse. Nothing else is ever removed.
+# Names of the folders, without colons, which Windows does not allow. Nothing else is ever removed.
 NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(?:-\d+)?")
 
 
 class StoreError(Exception):
-    """The report cannot be written; the text is fit for people."""
+    """The report cannot be written; the text is a message for the user."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,12 @@ class Store:
                 content = json.loads((path / DATA).read_text(encoding="utf-8"))
                 found.append((path.name, {**content, "history": [history_entry(content, path.name)]}))
             except (OSError, ValueError, KeyError, TypeError):
-                # A report of another format, or one that somebody edited: it stays, but is no part of the history.
+                # A report of another format, or an edited one: it stays, but is not part of the history.
                 continue
         return found
 
     def write(self, files: Mapping[str, str], started: str, keep: int) -> Stored:
-        """Write a report, let `latest` be it, and remove all but the newest `keep`; raises StoreError."""
+        """Write a report, point `latest` to it, and remove all but the newest `keep`; raises StoreError."""
         try:
             self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             target = self._free(started)
@@ -89,7 +89,7 @@ class Store:
             removed = self._prune(target, keep)
             sync(self.folder)
         except OSError as error:
-            raise StoreError(f"the report cannot be written to {self.folder}: {error.strerror or error}") from error
+            raise StoreError(f"the report cannot be written: {explain(error, self.folder)}") from error
         return Stored(target, latest, removed)
 
     def _free(self, started: str) -> Path:
@@ -103,7 +103,7 @@ class Store:
         return path
 
     def _point(self, target: Path) -> str:
-        """Replace `latest` by a symlink; where the file system has none, by a copy."""
+        """Replace `latest` with a symlink, or with a copy if the file system has no symlinks."""
         latest, staged = self.folder / LATEST, self.folder / f".{LATEST}.{secrets.token_hex(4)}"
         try:
             staged.symlink_to(target.name, target_is_directory=True)
@@ -126,7 +126,7 @@ class Store:
 
 
 def _age(path: Path) -> tuple[str, int]:
-    """Orders folders by time, and those of one second by number."""
+    """Sort key: folders by time, and those of the same second by number."""
     moment, _z, number = path.name.partition("Z")
     return moment, int(number.removeprefix("-") or 1)
 

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Taking a service back: what a restore point holds, and whether an older version reads the data of a newer one."""
+"""Rollback of a service: what a restore point holds, and whether an older version reads the data of a newer one."""

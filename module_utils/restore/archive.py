@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The data directories of a service as one compressed tar archive: list, pack, read, unpack.
 
-The archive is an ordinary one, `tar xzf` reads it. The members' hashes, owners and modes are returned for a manifest,
-and nothing is taken from an archive that does not match it. Extended attributes and ACLs are not kept.
+The archive is an ordinary one, which `tar --zstd -xf` reads. The members' hashes, owners and modes are returned for a
+manifest. An archive that does not match its manifest is not used. Extended attributes and ACLs are not kept.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import os
 import stat
 import tarfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,7 +37,7 @@ TYPES: Mapping[Kind, bytes] = {
 
 @dataclass(frozen=True)
 class Member:
-    """One entry of an archive. `path` is below the root of the deployment, so is the target of a hard link."""
+    """One entry of an archive. `path` and the target of a hard link are relative to the root of the deployment."""
 
     path: str
     kind: Kind
@@ -50,13 +48,13 @@ class Member:
     size: int = 0
     # SHA-256 of a file's content.
     sha256: str = ""
-    # What a symlink holds, or the first name of a hard link.
+    # The target of a symlink, or the first name of a hard link.
     target: str = ""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What data directories hold: path below the root → its status, parents before children."""
+    """What data directories hold: path relative to the root → its status, parents before children."""
 
     entries: Mapping[str, os.stat_result]
     # Sockets, pipes and devices, which hold no data.
@@ -74,12 +72,12 @@ class Listing:
 
     @property
     def allocated(self) -> int:
-        """Bytes of disk that a copy takes at most: every entry whole blocks of 4 KiB; holes take none."""
+        """Bytes of disk that a copy needs at most: whole blocks of 4 KiB for every entry, and none for holes."""
         blocks = sum(-(-min(seen.st_blocks * 512, seen.st_size) // 4096) * 4096 for seen in self.files)
         return blocks + 4096 * len(self.entries)
 
     def fingerprint(self) -> list[tuple[Any, ...]]:
-        """Equal for two listings if nothing was written in between."""
+        """Is equal for two listings if nothing was written in between."""
         return [
             (path, seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns)
             for path, seen in self.entries.items()
@@ -87,6 +85,17 @@ class Listing:
 
     def _regular(self) -> Iterator[os.stat_result]:
         return (seen for seen in self.entries.values() if stat.S_ISREG(seen.st_mode))
+
+
+def zstandard() -> Any:
+    """The package; raises RestoreError if it is missing."""
+    try:
+        import zstandard
+    except ImportError:
+        raise RestoreError(
+            "the Python package zstandard is missing; run `make setup`, or install requirements/run.txt there"
+        ) from None
+    return zstandard
 
 
 def outermost(directories: Iterable[str]) -> list[str]:
@@ -99,7 +108,7 @@ def outermost(directories: Iterable[str]) -> list[str]:
 
 
 def scan(root: Path, directories: Sequence[str]) -> Listing:
-    """List data directories below the root; one that does not exist is left out. No symlink below them is followed."""
+    """List data directories below the root that exist. Symlinks below them are not followed."""
     entries: dict[str, os.stat_result] = {}
     skipped: list[str] = []
     # A data directory may itself be a symlink to another disk.
@@ -121,9 +130,10 @@ def pack(root: Path, listing: Listing, stream: IO[bytes]) -> list[Member]:
     """Write the listed entries to the stream as an archive. Raises OSError for what cannot be read or written."""
     members: list[Member] = []
     first: dict[tuple[int, int], str] = {}
+    compressor = zstandard().ZstdCompressor(level=COMPRESSION, write_checksum=True)
     with (
-        gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=COMPRESSION, filename="", mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        compressor.stream_writer(stream, closefd=False) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT, bufsize=fs.BLOCK) as tar,
     ):
         for path, seen in listing.entries.items():
             inode = (seen.st_dev, seen.st_ino)
@@ -133,7 +143,7 @@ def pack(root: Path, listing: Listing, stream: IO[bytes]) -> list[Member]:
             if stat.S_ISDIR(seen.st_mode):
                 member = replace(member, kind="directory", size=0)
             elif stat.S_ISLNK(seen.st_mode):
-                # Path would normalise the text.
+                # `Path.readlink` would normalise the text.
                 target = os.readlink(root / path)  # noqa: PTH115
                 member = replace(member, kind="symlink", size=0, target=target)
             elif inode in first:
@@ -183,8 +193,8 @@ def contents(archive: Path, sha256: str, members: Sequence[Member]) -> Iterator[
     """
     with _explained(), archive.open("rb") as file:
         raw = _Hashed(file)
-        with gzip.GzipFile(fileobj=raw, mode="rb") as unpacked:  # type: ignore[call-overload]
-            with tarfile.open(fileobj=unpacked, mode="r|") as tar:
+        with zstandard().ZstdDecompressor().stream_reader(raw, closefd=False) as unpacked:
+            with tarfile.open(fileobj=unpacked, mode="r|", bufsize=fs.BLOCK) as tar:
                 for member in members:
                     header = tar.next()
                     if header is None:
@@ -205,14 +215,14 @@ def _explained() -> Iterator[None]:
     """Turn the errors of a damaged archive into a RestoreError."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.TarError) as error:
+    except (zstandard().ZstdError, tarfile.TarError) as error:
         raise RestoreError(f"the archive cannot be read: {error}") from error
 
 
 def _blocks(tar: tarfile.TarFile, header: tarfile.TarInfo, member: Member) -> Iterator[bytes]:
     name = fs.display_name(os.fsencode(member.path))
     if (header.name, header.type, header.linkname) != (member.path, TYPES[member.kind], member.target):
-        raise RestoreError(f"the archive has another entry in the place of {name}")
+        raise RestoreError(f"the archive has another entry instead of {name}")
     content = tar.extractfile(header) if member.kind == "file" else None
     if content is None:
         return
@@ -256,7 +266,7 @@ def unpack(archive: Path, sha256: str, members: Sequence[Member], places: Mappin
                 path.chmod(member.mode)
         if member.kind != "directory":
             os.utime(path, ns=(member.mtime_ns, member.mtime_ns), follow_symlinks=False)
-    # A directory's time follows its entries, and one without the right to write takes no more of them.
+    # Directories come last: a new entry changes the time of its directory, and a read-only directory accepts none.
     for member in reversed([one for one in members if one.kind == "directory"]):
         path = _place(member.path, places)
         if owners:

@@ -2,9 +2,9 @@
 """Backups: cold copies of a service's data directories, each with a manifest.
 
 BACKUPS/SERVICE/NUMBER/manifest.json   what the backup holds, with a hash of every file
-BACKUPS/SERVICE/NUMBER/data.tar.gz     the data directories
+BACKUPS/SERVICE/NUMBER/data.tar.zst    the data directories
 
-A backup is written to a temporary folder beside its own and renamed, so that half of one is never listed.
+A backup is written to a temporary folder beside its final one and renamed, so that an incomplete one is never listed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ansible.module_utils.shared.ownership import Ownership
 from ansible.module_utils.shared.sizes import human
 
 MANIFEST = "manifest.json"
-ARCHIVE = "data.tar.gz"
+ARCHIVE = "data.tar.zst"
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -48,10 +48,10 @@ class Backup:
     image_id: str
     version: str
     taken_at: str
-    # The run that took it, and who started that.
+    # The run that took it, and who started that run.
     run: str
     who: str
-    # Bytes in all files, and bytes of disk that they take at most.
+    # Bytes in all files, and bytes of disk that they need at most.
     size: int
     allocated: int
     archive_size: int
@@ -66,7 +66,7 @@ class Backup:
 
     @property
     def text(self) -> str:
-        """How it is called in a message."""
+        """Its name in a message."""
         return f"backup {self.number} of {self.taken_at}"
 
     def holds(self, version: str, image_id: str) -> bool:
@@ -76,7 +76,7 @@ class Backup:
 
 @dataclass(frozen=True)
 class Origin:
-    """What wrote the data that is backed up, and who backs it up."""
+    """Which image wrote the data that is backed up, and who backs it up."""
 
     image: str
     image_id: str
@@ -88,7 +88,7 @@ class Origin:
 def why_not_fresh(backup: Backup, running_image_id: str, fresh_s: int, now: datetime | None = None) -> str:
     """Why a change of version may not rely on the backup; empty for a fresh one.
 
-    Fresh is a backup of the image that runs now, not older than `fresh_s` seconds.
+    A backup is fresh if its image still runs, and if it is not older than `fresh_s` seconds.
     """
     if not running_image_id or backup.image_id != running_image_id:
         return f"it is of version {backup.version or 'unknown'}, and another image runs now"
@@ -113,13 +113,13 @@ class Backups:
         self.folder = folder / service
 
     def numbers(self) -> list[int]:
-        """The numbers that are taken, also by damaged backups, in ascending order."""
+        """The numbers that are in use, also those of damaged backups, in ascending order."""
         with contextlib.suppress(FileNotFoundError):
             return sorted(int(entry.name) for entry in self.folder.iterdir() if entry.name.isdecimal())
         return []
 
     def read(self, number: int) -> Backup:
-        """A backup whose manifest is intact and whose archive has the right size; raises RestoreError."""
+        """Read a backup; raises RestoreError unless its manifest is intact and its archive has the right size."""
         folder = self.folder / str(number)
         try:
             content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -137,7 +137,7 @@ class Backups:
         if (backup.project, backup.service) != (self.project, self.service):
             raise RestoreError(
                 f"backup {number} in {self.folder} is of {backup.service} of the project {backup.project}, and is not "
-                f"used for {self.service} of {self.project}; give each deployment a core_backups_dir of its own"
+                f"used for {self.service} of {self.project}; set a separate core_backups_dir for each deployment"
             )
         if size != backup.archive_size:
             raise RestoreError(self._damaged(number, f"{ARCHIVE} has {size} bytes instead of {backup.archive_size}"))
@@ -176,7 +176,7 @@ class Backups:
             raise RestoreError(self._damaged(backup.number, str(error))) from None
 
     def unpack(self, backup: Backup, places: Mapping[str, Path]) -> None:
-        """Unpack data directory → new place; raises RestoreError and OSError, and removes what was unpacked then."""
+        """Unpack data directory → new place. Raises RestoreError or OSError, after removing what was unpacked."""
         try:
             archive.unpack(self.archive(backup.number), backup.archive_sha256, backup.members, places)
         except BaseException as error:
@@ -187,13 +187,13 @@ class Backups:
             raise
 
     def take(self, root: Path, subject: Subject, origin: Origin) -> Backup:
-        """Back up the data directories as they are. Raises RestoreError and OSError; nothing is left then."""
+        """Back up the data directories as they are. Raises RestoreError or OSError, and then leaves nothing behind."""
         listing = archive.scan(root, subject.data)
         self.require_space(listing)
         number = max(self.numbers(), default=0) + 1
         make_directories(self.folder, 0o700)
         for left in self.folder.glob(".*"):
-            # What a killed run was writing or removing.
+            # Left by a run that was killed while it wrote or removed a backup.
             shutil.rmtree(left, ignore_errors=True)
         temporary = self.folder / f".{number}.{random.token_hex(4)}"
         temporary.mkdir(mode=0o700)
@@ -207,7 +207,7 @@ class Backups:
         return backup
 
     def require_space(self, listing: Listing, reserved: int = 0) -> None:
-        """Raise RestoreError unless a copy of the data fits where the backups are, beside `reserved` bytes."""
+        """Raise RestoreError unless the disk of the backups has room for a copy of the data and `reserved` bytes."""
         require_space(self.folder, listing.allocated + reserved, f"a backup of {self.service}")
 
     def prune(self, keep: int) -> list[int]:
@@ -225,7 +225,7 @@ class Backups:
 
 
 def require_space(folder: Path, needed: int, purpose: str) -> None:
-    """Raise RestoreError unless the file system of the folder (or of its nearest parent) has so many bytes free."""
+    """Raise RestoreError unless the file system of the folder (or of its nearest parent) has enough free bytes."""
     place = next(one for one in (folder, *folder.parents) if one.exists())
     free = shutil.disk_usage(place).free
     if needed > free:
@@ -303,10 +303,10 @@ def refuse_folder(folder: Path, root: Path, data: Sequence[str], forbidden: Sequ
     real = folder.resolve()
     for name in data:
         if real.is_relative_to((root / name).resolve()):
-            return f"core_backups_dir: {folder} is inside of the data that it would back up, {root / name}"
+            return f"core_backups_dir: {folder} is inside the data that it would back up, {root / name}"
     for other in forbidden:
         if real.is_relative_to(other.resolve()):
-            return f"core_backups_dir: {folder} is inside of {other}, which is only read"
+            return f"core_backups_dir: {folder} is inside {other}, which must not be changed"
     if not real.is_relative_to(root.resolve()) and not real.is_dir():
         return f"core_backups_dir: {folder} does not exist; mount its disk, or create it (mode 0700, owner root)"
     return ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a change of a service's version can be taken back: does the older version read what the newer one wrote?
+"""Whether a change of a service's version can be rolled back: does the older version read what the newer one wrote?
 
 FINDINGS has the answers. Those that name an experiment are repeated by `make test-official`; docs/operations.md shows
 all of them.
@@ -21,7 +21,7 @@ class RollbackClass:
     """What going back from the version wanted to the version that ran takes.
 
     kind: image_only (the older version reads the data), image_and_data (it does not: a backup is needed), impossible,
-    or unknown (nobody has tried). source: the experiment with its date, or the documentation.
+    or unknown (not tried). source: the experiment with its date, or the documentation.
     """
 
     kind: Kind
@@ -31,11 +31,11 @@ class RollbackClass:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found about going back from a newer to an older version.
+    """What is known about going back from a newer to an older version.
 
     A version stands for all releases that begin with it: 8.1 for 8.1.1 and 8.1.8. A finding that the data can be read
-    holds for all versions between the two; one that they cannot, for every pair that crosses a part of the way.
-    experiment: the versions that were run, older and newer. documentation: what says so where nothing was run.
+    holds for all versions between the two; a finding that it cannot holds for every change that overlaps this range.
+    experiment: the versions that were run, older and newer. documentation: the source if nothing was run.
     """
 
     service: str
@@ -48,7 +48,7 @@ class Finding:
 
     @property
     def source(self) -> str:
-        """Where it is known from."""
+        """The source of the finding."""
         if not self.experiment:
             return self.documentation
         older, newer = self.experiment
@@ -58,7 +58,7 @@ class Finding:
 # When the experiments were last repeated.
 EXPERIMENTS_DATE = "2026-11-26"
 
-# Services that keep no data: whatever version ran before starts again.
+# Services that keep no data: any earlier version starts again.
 WITHOUT_DATA = {
     "authn": "authn keeps no data: keys and clients are files that only the roles write",
     "opa": "OPA keeps no data: policies are files that only the roles write",
@@ -165,7 +165,7 @@ FINDINGS = (
 
 
 def rollback_class(service: str, running: str, wanted: str) -> RollbackClass:
-    """What taking back a change from version `running` to `wanted` takes.
+    """What a rollback of a change from version `running` to `wanted` requires.
 
     Both are versions or tags of an image, such as 8.1.8-alpine. A change to an older version has the same class as the
     way back from an upgrade: the older version has to read what the newer one wrote.
@@ -189,7 +189,7 @@ def rollback_class(service: str, running: str, wanted: str) -> RollbackClass:
             return RollbackClass(finding.kind, finding.reason, finding.source)
     return RollbackClass(
         "unknown",
-        f"nobody has tried whether {service} {_text(older)} reads what {_text(newer)} wrote",
+        f"not tried: whether {service} {_text(older)} reads what {_text(newer)} wrote",
         "none",
     )
 
@@ -227,7 +227,7 @@ def _covers(finding: Finding, older: tuple[int, ...], newer: tuple[int, ...]) ->
 
 def table() -> str:
     """All findings as a Markdown table."""
-    lines = ["| service | from | to | taking it back needs | why | known from |", "|---|---|---|---|---|---|"]
+    lines = ["| service | from | to | rolling it back needs | why | known from |", "|---|---|---|---|---|---|"]
     needs = {"image_only": "the image", "image_and_data": "the image and a backup of the data"}
     rows = [(one.service, one.older, one.newer, one.kind, one.reason, one.source) for one in FINDINGS]
     rows += [(service, "any", "any", "image_only", why, "the service's role") for service, why in WITHOUT_DATA.items()]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Put the data of a backup in the place of a service's data, which is renamed and never deleted."""
+"""Replace a service's data by that of a backup. The previous data is renamed and never deleted."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Move:
 
 
 def stage(backups: Backups, backup: Backup, root: Path) -> tuple[Move, ...]:
-    """Unpack the backup beside the data directories, and verify it. Raises RestoreError and OSError.
+    """Unpack the backup beside the data directories, and verify it.
 
-    After an error, nothing of it is left.
+    Raises RestoreError or OSError, after removing what was unpacked.
     """
     moves = []
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -48,7 +48,7 @@ def stage(backups: Backups, backup: Backup, root: Path) -> tuple[Move, ...]:
                 "changed"
             )
         for left in live.parent.glob(f".{live.name}.unpacked-*"):
-            # What a killed run was unpacking.
+            # Left by a run that was killed while it unpacked a backup.
             shutil.rmtree(left)
         staged = live.with_name(f".{live.name}.unpacked-{random.token_hex(4)}")
         moves.append(Move(str(live), str(staged), str(live.with_name(f"{live.name}.replaced-{moment}"))))
@@ -59,16 +59,16 @@ def stage(backups: Backups, backup: Backup, root: Path) -> tuple[Move, ...]:
 
 
 def swap(moves: Sequence[Move]) -> list[str]:
-    """Rename the present data, then the unpacked data into its place; completes what a killed run began.
+    """Rename the present data, then move the unpacked data to its place; completes what a killed run began.
 
-    Returns where the data is that was there before.
+    Returns the paths of the previous data.
     """
     kept = []
     for move in moves:
         live, staged, aside = Path(move.live), Path(move.staged), Path(move.aside)
         if staged.exists():
             if live.exists():
-                # A killed run may have renamed it already, and an empty directory been created since.
+                # A killed run may have renamed it already, and the engine may have created an empty directory since.
                 while aside.exists():
                     aside = aside.with_name(f"{aside.name}-2")
                 live.rename(aside)

@@ -20,11 +20,11 @@ from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.shared.ownership import keeps_owners
 from ansible.module_utils.shared.sizes import human, in_files
 
-# Each class of a rollback as people read it.
+# The text that is shown for each class of a rollback.
 MEANING = {
     "image_only": "reads the data",
     "image_and_data": "needs a backup of the data",
-    "impossible": "cannot be taken back",
+    "impossible": "cannot be returned to, because of the data",
     "unknown": "not known whether it reads the data",
 }
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Restore points: what a service ran with, kept on its machine so that it can go back.
+"""Restore points: saved states of a service, kept on its machine so that the service can return to them.
 
 ROOT/.trade2026/restore_points/SERVICE/NUMBER/manifest.json   what the point holds, with a hash of every file
 ROOT/.trade2026/restore_points/SERVICE/NUMBER/files/…         rendered files and Compose fragment, below ROOT
@@ -31,17 +31,17 @@ from ansible.module_utils.shared.ownership import Ownership
 FOLDER = Path(".trade2026/restore_points")
 MANIFEST = "manifest.json"
 Status = Literal["recorded", "good"]
-# Where a saved file belongs: below the root or below the secrets root. Also the name of its folder in the point.
+# Whether a saved file belongs below the root or the secrets root. Also the name of its folder in the point.
 Place = Literal["files", "secrets"]
 
 
 class RestoreError(Exception):
-    """A restore point cannot be read, written or used; the text is fit for people."""
+    """A restore point cannot be read, written or used; the text is a message for the user."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The parts of a service that a restore point holds, and what it is called."""
+    """The parts of a service that a restore point holds, and the service's name."""
 
     # Name of the service and of the role that describes it.
     service: str
@@ -57,7 +57,7 @@ class Subject:
     data: tuple[str, ...]
     # Version of the image.
     version: str = ""
-    # Seconds until the service must be proved.
+    # Seconds until the service must be verified.
     ready_timeout_s: float = 120
 
     @classmethod
@@ -67,7 +67,7 @@ class Subject:
         names = (*lists["files"], *lists["secrets"])
         outside = [path for path in names if path.startswith("/") or ".." in path.split("/")]
         if outside:
-            raise RestoreError(f"a restore point holds what is below the root alone, not {', '.join(outside)}")
+            raise RestoreError(f"a restore point holds only what is below the root, not {', '.join(outside)}")
         return cls(**{**values, **lists})
 
 
@@ -90,7 +90,7 @@ class SavedImage:
 
     reference: str
     id: str
-    # Tag of our own that keeps the image when its other tags move.
+    # Tag that keeps the image when its other tags move.
     tag: str
     # Digests in a registry, `NAME@sha256:…`.
     digests: tuple[str, ...] = ()
@@ -106,14 +106,14 @@ class RestorePoint:
     # Why it was recorded.
     reason: str
     recorded_at: str
-    # Run and plan that made the state, and who started the run; empty where no run did.
+    # The run that created the state, its plan and its user; empty if no run did.
     run: str
     plan: str
     who: str
     image: SavedImage
     salt: str
     files: tuple[SavedFile, ...]
-    # What differs from the restore point before.
+    # What differs from the previous restore point.
     changes: tuple[str, ...] = ()
     good_at: str = ""
     # The probes that the state passed, as an entry of `service_probe`.
@@ -141,7 +141,7 @@ class LiveFile:
 
 
 def digest_of(data: bytes, salt: str) -> str:
-    """Identifies a content within one restore point."""
+    """The HMAC that identifies a file's content within one restore point."""
     return hmac.new(salt.encode(), data, hashlib.sha256).hexdigest()
 
 
@@ -167,7 +167,7 @@ def read_live(root: Path, secrets_root: Path, subject: Subject) -> list[LiveFile
 
 
 def differences(point: RestorePoint, live: Iterable[LiveFile], image_id: str, owners: bool = True) -> list[str]:
-    """What of the service is not as the restore point has it; secrets are compared by their content alone."""
+    """What differs between the service and the restore point; secrets are compared by their content only."""
     seen = {(file.place, file.path): file.saved(point.salt) for file in live}
     saved = {(file.place, file.path): file for file in point.files}
     found = []
@@ -200,7 +200,7 @@ class RestorePoints:
         self.marker = self.folder / "rollback.json"
 
     def numbers(self) -> list[int]:
-        """The numbers that are taken, also by damaged points, in ascending order."""
+        """The numbers in use, including those of damaged points, in ascending order."""
         with contextlib.suppress(FileNotFoundError):
             return sorted(int(entry.name) for entry in self.folder.iterdir() if entry.name.isdecimal())
         return []
@@ -261,7 +261,7 @@ class RestorePoints:
         return max(self.numbers(), default=0) + 1
 
     def write(self, point: RestorePoint, live: Iterable[LiveFile]) -> None:
-        """Store a point: complete in a temporary folder first, then under its number."""
+        """Store a point: write it to a temporary folder, then rename that to its number."""
         _private(self.folder, self.root)
         for left in self.folder.glob(".*"):
             # What a killed run was writing.
@@ -323,7 +323,7 @@ class RestorePoints:
             ) from None
 
     def end_rollback(self) -> None:
-        """The service is proved again, so nothing is under way."""
+        """The service has been verified again, so no rollback is under way."""
         self.marker.unlink(missing_ok=True)
 
     def _known(self) -> str:
@@ -410,7 +410,7 @@ def _checksum(content: Mapping[str, Any]) -> str:
 
 
 def _private(folder: Path, top: Path) -> None:
-    """Create a folder and its missing parents below `top`, for root alone."""
+    """Create a folder and its missing parents below `top`, accessible only to root."""
     for one in reversed([folder, *_parents(folder, top)]):
         one.mkdir(mode=0o700, exist_ok=True)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Record restore points: of the state before a change, and of a state that has been proved."""
+"""Record restore points: of the state before a change, and of a state that has been verified."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Keep:
 
 
 def owner_of(root: Path) -> dict[str, str]:
-    """Run, plan and user of the run that is under way, from the journal; empty where none is."""
+    """Run, plan and user of the run that is under way, from the journal; empty if there is none."""
     journal = Journal(root)
     try:
         holder = journal.owner()
@@ -50,7 +50,7 @@ def owner_of(root: Path) -> dict[str, str]:
 
 
 def health_alone(subject: Subject) -> dict[str, Any]:
-    """Probes for a state of which nothing is known but that its container was healthy."""
+    """Probes for a state of which it is only known that its container was healthy."""
     return {"name": subject.service, "title": subject.service, "container": subject.container, "ports": {}}
 
 
@@ -65,23 +65,23 @@ class Recorder:
         self.points = RestorePoints(root, subject.service)
 
     def before_change(self) -> RestorePoint | None:
-        """Record the live state unless a restore point holds it already: an edit by hand is not lost then."""
+        """Record the live state unless a restore point holds it already, so that an edit by hand is not lost."""
         live = self._live()
         newest, good = self.points.newest(), self.points.newest("good")
         if any(not of_files(self._differences(point, live, "")) for point in (good, newest) if point):
             return None
         found = self.docker.inspect("container", self.subject.container)
         if not found:
-            # Nothing has run with these files.
+            # No container has run with these files.
             return None
         seen = found[self.subject.container]
-        reason = "before a change; not as the restore point before" if newest else "before a change; the first point"
+        reason = "before a change; differs from the previous point" if newest else "before a change; the first point"
         healthy = (seen["State"].get("Health") or {}).get("Status") == "healthy"
         probe = health_alone(self.subject) if healthy else {}
         return self._record(live, str(seen["Config"]["Image"]), str(seen["Image"]), "recorded", reason, probe)
 
     def proved(self, image: str, image_id: str, probe: Mapping[str, Any], keep: Keep) -> RestorePoint:
-        """Make the live state, which has just been proved, a good restore point; nothing is written if it is one."""
+        """Record the live state, which has just been verified, as good, unless that is recorded already."""
         live = self._live()
         newest, good = self.points.newest(), self.points.newest("good")
         if good is not None and not self._differences(good, live, image_id):
@@ -99,7 +99,7 @@ class Recorder:
         """Remove superfluous points with the tags of their images."""
         for point in self.points.superfluous(keep.count, keep.days):
             code, out, err = self.docker.attempt("image", "rm", point.image.tag)
-            # The tag may be the last one of an image that a container uses; then the point stays until it is not.
+            # The tag may be the last one of an image that a container uses; then the point stays as long as it does.
             if code == 0 or "no such image" in (err + out).lower():
                 self.points.remove(point.number)
 

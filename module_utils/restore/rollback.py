@@ -38,7 +38,7 @@ KEPT_LINES = 1000
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a service is not taken back, and whether its container has to be stopped."""
+    """Why a service is not rolled back, and whether its container has to be stopped."""
 
     why: str
     stop: bool
@@ -46,10 +46,10 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Failed:
-    """The state that is left: its container, and the version that it ran."""
+    """The state that failed: its container, and the version that it ran."""
 
     version: str
-    # What `docker container inspect` says; empty where there is none.
+    # The output of `docker container inspect`; empty if there is no container.
     container: Mapping[str, Any]
 
     @property
@@ -79,7 +79,7 @@ def refuse(
     `backup` has data that the point's version reads; the refusal says how to return to it.
     """
     if point is None and by_hand:
-        return Refusal("It has no good restore point to return to. It is left as it is.", stop=False)
+        return Refusal("It has no good restore point to return to. It was not changed.", stop=False)
     if point is None:
         return Refusal(
             "It has no good restore point, as on a first deployment, so there is nothing to return to. Its container "
@@ -89,7 +89,7 @@ def refuse(
     found = class_of(point, failed.version)
     if found.kind in ("image_only", "unknown"):
         return None
-    # Nothing is lost by the class as long as the newer version has not written anything.
+    # The class does not matter as long as the newer version has not written anything.
     written = _written(point, failed, root)
     if not written:
         return None
@@ -119,7 +119,7 @@ def return_command(point: RestorePoint, backup: Backup) -> str:
 
 
 def class_of(point: RestorePoint, version: str) -> RollbackClass:
-    """What a return from a version to the point takes."""
+    """What a return from a version to the point requires."""
     if not point.subject.data:
         return RollbackClass("image_only", "the service keeps no data", "the service's role")
     return rollback_class(point.subject.role, point.subject.version, version)
@@ -201,14 +201,14 @@ class Rollback:
 
 
 def unchanged(root: Path, secrets_root: Path, point: RestorePoint, container: Mapping[str, Any]) -> bool:
-    """Whether files and image are those of the point already: going back would change nothing."""
+    """Whether files and image already are those of the point, so that a rollback would change nothing."""
     live = read_live(root, secrets_root, point.subject)
     image_id = str(container.get("Image", ""))
     return bool(image_id) and not differences(point, live, image_id, owners=False)
 
 
 def runs(root: Path, secrets_root: Path, point: RestorePoint, container: Mapping[str, Any]) -> bool:
-    """Whether the point's state runs and is healthy, with no rollback to it unfinished."""
+    """Whether the point's state is running and healthy, and no rollback to it is unfinished."""
     health = ((container.get("State") or {}).get("Health") or {}).get("Status")
     marker = RestorePoints(root, point.subject.service).marker
     return health == "healthy" and not marker.exists() and unchanged(root, secrets_root, point, container)
@@ -223,9 +223,9 @@ def fragment_digest(root: Path, subject: Subject) -> str:
 
 
 def evidence(docker: Docker, name: str, points: RestorePoints, secrets_root: Path, failure: str) -> str:
-    """Why the failed state failed, for people: the message, the last log lines, and where the log is kept.
+    """Why the state failed, as text: the message, the last log lines, and where the log is kept.
 
-    `name` is that of the container. Called before the secrets are put back, so that the present ones are masked.
+    `name` is that of the container. Called before the secrets are put back, so that the current ones are masked.
     """
     found = docker.inspect("container", name)
     container = parse(name, found[name]) if found else None

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""References to mapped places in text: found, rewritten whole, or reported. Pure: text in, edits and reasons out."""
+"""Find references to mapped locations in text, and rewrite them or report them. Pure: returns edits and reasons."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which files of a tree are Compose files, and which folders their relative paths are resolved against."""
+"""Find the Compose files of a tree, and the folders that their relative paths are resolved against."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible.module_utils.rewriting.compose_paths import ComposeContext, Folder,
 from ansible.module_utils.rewriting.compose_schema import Include, Reading, Role, read
 from ansible.module_utils.rewriting.path_map import Location, PathMap
 
-# A larger file is not one that a person wrote.
+# A larger file was not written by hand.
 SIZE_MAX = 4 * 1024 * 1024
 _NAMED = re.compile(
     r"(?i)(?:.*[._-])?compose(?:[._-].*)?\.(?:ya?ml|json)(?:[._-]?(?:example|sample|dist|bak|old|orig))?"
@@ -35,7 +35,7 @@ def is_compose_name(name: str) -> bool:
 
 
 def may_matter(name: bytes) -> bool:
-    """Whether `compose_files` has to see a file of this name; included ones of other names it looks up itself."""
+    """Whether `compose_files` needs a file of this name; it looks up included files of other names itself."""
     lower = name.lower()
     return lower.endswith((b".yml", b".yaml")) or name == b".env" or (b"compose" in lower and _is_named(lower))
 
@@ -59,17 +59,17 @@ class _File:
 
 
 def compose_files(files: Mapping[str, bytes], base: Location | None, path_map: PathMap) -> dict[str, ComposeContext]:
-    """The Compose files of a tree, by their path in it, each with how Compose reads it.
+    """The Compose files of a tree: path → how Compose reads the file.
 
-    A file is one by its name; by its content, if it has `services` and no key that no Compose file has; or because
-    another one includes or extends it. A file that resembles one and has keys that no Compose file has is in the
-    result with `is_certain` false.
+    A file counts as one because of its name; because of its content, if it has `services` and only keys that a Compose
+    file may have; or because another one includes or extends it. A file that resembles one but has other keys is in
+    the result with `is_certain` false.
 
     Args:
-        files: the tree's files that `may_matter`, or more; `get` gives None for what cannot be read. Others are looked
-            up in it as well: files that are included, and files and folders that a path may name.
+        files: the tree's files that `may_matter`, or more; `get` gives None for what cannot be read. Included files,
+            and files and folders that a path may name, are looked up in it as well.
         base: the tree's root, as its files name it; None if that is not known.
-        path_map: where places go.
+        path_map: the path map.
     """
     return _Scan(files, base, path_map).contexts()
 
@@ -97,7 +97,7 @@ class _Scan:
             if file is not None:
                 file.folders.clear()
                 file.is_root = False
-        # A file that another one includes is read from there, not by itself.
+        # An included file is read as part of the including one, not by itself.
         for path, folder in listed:
             self._follow(path, folder, set())
         for path in candidates:
@@ -121,7 +121,7 @@ class _Scan:
         self._follow(path, posixpath.dirname(path), set())
 
     def _other_folders(self, file: _File) -> list[str]:
-        """Where else a file may be read from: beside another file by `-f`, or with `--project-directory`."""
+        """Other folders that a file may be read from: after another file with `-f`, or with `--project-directory`."""
         folder = own = posixpath.dirname(file.path)
         if file.reading is None:
             return []
@@ -135,7 +135,7 @@ class _Scan:
         return found
 
     def _fits_better(self, reading: Reading, own: str, folder: str) -> bool:
-        """Whether a path of a file exists from a folder, and not from the file's own."""
+        """Whether a path in a file exists relative to a folder, but not relative to the file's own folder."""
         for node, uses in reading.uses.values():
             if any(use.role in (Role.PATH, Role.CONTEXT, Role.VOLUME) for use in uses):
                 path = volume_source(node.value) if uses[0].role is Role.VOLUME else node.value
@@ -167,7 +167,7 @@ class _Scan:
         return self._known[path]
 
     def _follow(self, path: str, folder: str, reached: set[str]) -> None:
-        """Note that a file is read from a folder, and go on to what it includes and extends; `reached` collects it."""
+        """Note that a file is read from a folder, and follow what it includes and extends; `reached` collects it."""
         waiting = [(path, folder)]
         while waiting:
             path, folder = waiting.pop()
@@ -200,7 +200,7 @@ class _Scan:
         return [(path, base) for path in found] if base is not None else []
 
     def _inside(self, path: str, folder: str) -> str | None:
-        """A relative path as a path of the tree; None where it leads out of it or cannot be known."""
+        """A relative path as a path of the tree; None if it leads out of the tree or is unknown."""
 
         def value(match: re.Match[str]) -> str:
             name = match["name"] or match["plain"]
@@ -217,7 +217,7 @@ class _Scan:
         return "" if joined == "." else joined
 
     def _listed(self) -> list[tuple[str, str]]:
-        """The files that a `.env` lists in COMPOSE_FILE: all are read from the first one's folder."""
+        """The files that a `.env` lists in COMPOSE_FILE; all are read from the first one's folder."""
         found = []
         for folder, variables in self._variables.items():
             listing = variables.get("COMPOSE_FILE", "")
@@ -249,7 +249,7 @@ class _Scan:
         drive, parts = base.drive, (*base.parts, *filter(None, folder.split("/")))
         if folder != posixpath.dirname(path):
             return Folder(drive, parts, self._path_map.relocate(drive, parts))
-        # An entry of the map may name the very file.
+        # An entry of the map may name the file itself.
         after = self._path_map.relocate(drive, (*base.parts, *path.split("/")))
         if after is not None:
             after = Location(after.drive, after.parts[:-1], after.text_drive, after.text_parts[:-1])
@@ -264,7 +264,7 @@ def _folders_above(path: str) -> list[str]:
 
 
 def _possible_bases(path_map: PathMap) -> list[Location]:
-    """What a tree may be whose name is not known: whatever holds a place of the map."""
+    """Possible roots of a tree whose name is not known: all folders that contain a location of the map."""
     found: dict[tuple[str, tuple[str, ...]], Location] = {}
     for entry in path_map.entries:
         source = entry.source

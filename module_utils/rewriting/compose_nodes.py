@@ -52,13 +52,13 @@ class Node:
 
     Attributes:
         kind: what the node is.
-        start: position of its first character in the text, properties (`&a`, `!tag`) left out.
-        end: position behind its last character.
+        start: position of its first character in the text, without properties (`&a`, `!tag`).
+        end: position after its last character.
         line: line number from 1.
         style: of a scalar: "" (plain), `'`, `"`, `|` or `>`.
         value: of a scalar.
         items: of a sequence.
-        pairs: of a mapping, merge keys left out.
+        pairs: of a mapping, without merge keys.
         merged: of a mapping, the mappings that its merge keys name; an earlier one wins.
     """
 
@@ -73,7 +73,7 @@ class Node:
     merged: list[Node] = field(default_factory=list)
 
     def get(self, key: str) -> Node | None:
-        """The value that a mapping has under a key, be it from a merge key; None where there is none."""
+        """The value of a mapping's key, including those from merge keys; None if there is none."""
         for mapping in self.layers():
             for name, value in mapping.pairs:
                 if name.value == key and name.kind == "scalar":
@@ -81,12 +81,12 @@ class Node:
         return None
 
     def text(self, key: str) -> str | None:
-        """The scalar that a mapping has under a key; None where there is none."""
+        """The scalar of a mapping's key; None if there is none."""
         value = self.get(key)
         return value.value if value is not None and value.kind == "scalar" else None
 
     def layers(self) -> Iterator[Node]:
-        """The mapping itself and what its merge keys name, the winning one first."""
+        """The mapping itself and those that its merge keys name, the overriding one first."""
         seen: set[int] = set()
         waiting = [self]
         while waiting:
@@ -98,14 +98,14 @@ class Node:
             waiting = [*mapping.merged, *waiting]
 
     def entries(self) -> Iterator[tuple[str, Node]]:
-        """Keys and values of a mapping and of all that is merged into it, overridden ones too."""
+        """Keys and values of a mapping and of everything merged into it, including overridden ones."""
         for mapping in self.layers():
             for name, value in mapping.pairs:
                 if name.kind == "scalar":
                     yield name.value, value
 
     def spans(self, text: str) -> list[tuple[int, int]] | None:
-        """Where in the text each character of a scalar's value is spelled; None where it is on several lines."""
+        """The position in the text of each character of a scalar's value; None if it spans several lines."""
         raw = text[self.start : self.end]
         if (self.style in "|>" and self.style) or "\n" in raw or "\r" in raw:
             return None
@@ -123,7 +123,7 @@ class Node:
 
 
 def _character(raw: str, position: int, style: str) -> tuple[int, str]:
-    """Length and meaning of one character of a quoted scalar; length 0 where it is not understood."""
+    """Length and meaning of one character of a quoted scalar; length 0 if it is not understood."""
     if style == "'":
         return (2, "'") if raw.startswith("''", position) else (1, raw[position])
     if raw[position] != "\\":
@@ -156,7 +156,7 @@ def parse(text: str) -> list[Node]:
 
 
 class _Builder:
-    """Builds the nodes from the parser's events, without recursion: a file may be nested as deep as it likes."""
+    """Builds the nodes from the parser's events, without recursion, so that any depth of nesting works."""
 
     def __init__(self, text: str, offset: int) -> None:
         self.roots: list[Node] = []
@@ -222,7 +222,7 @@ def _resolve_merges(roots: list[Node]) -> None:
 
 
 def walk(roots: list[Node]) -> Iterator[Node]:
-    """Every node below some, each once, mappings' keys left out."""
+    """Every node below the given ones, each once, without the keys of mappings."""
     seen: set[int] = set()
     waiting = list(reversed(roots))
     while waiting:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Relative paths in Compose files: edited at the positions of their YAML nodes, or left whole with a reason.
 
-Compose resolves a relative path against one folder, as a rule that of the file (`ComposeContext.folders`). Where the
-map moves the folder and the place that the path names differently, the path has to change. Absolute paths are the
-business of `rewriter.Rules`, also in these nodes.
+Compose resolves a relative path against one folder, usually that of the file (`ComposeContext.folders`). If the map
+moves that folder and the target of the path differently, the path has to change. Absolute paths are handled by
+`rewriter.Rules`, in these nodes too.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from ansible.module_utils.shared.masking import mask_line
 
 _ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:(?:[/\\]|\Z)")
 _REMOTE = re.compile(r"github\.com/|git@|.*://")
-# What Compose takes for a folder although the text begins like something else.
+# What Compose treats as a folder although the text begins like something else.
 _NEEDS_DOT = re.compile(r"[~$-]|github\.com/|git@|service:|[A-Za-z]:|.*://")
 _EXPLICIT = re.compile(r"\.{1,2}(?:[/\\]|\Z)")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 _BRACED = re.compile(r"\$\{(?P<name>[A-Za-z_]\w*)(?P<operator>:?[-?+]|\})?", re.ASCII)
 _SECCOMP = re.compile(r"seccomp[:=](?P<path>.+)", re.S)
 _CACHE_PLACE = re.compile(r"(?:\A|,)\s*(?:src|dest)=(?P<path>[^,]+)")
-# Of the line of a leftover, as much is shown.
+# Characters shown of the line of a leftover.
 _TEXT_MAX = 200
-# A line of a file that is not YAML in which a relative path seems to stand.
+# A line that seems to contain a relative path, in a file that is not YAML.
 _SUGGESTS_PATH = re.compile(
     r"(?m)^[ \t]*(?:-[ \t]+)?(?:[\w.\"'-]+[ \t]*:[ \t]+)?[\[\"' ]*(?P<path>\.{1,2}[/\\][^\s\"':,\]}]*)"
     r"|^[ \t]*(?:-[ \t]+)?(?:build|context|dockerfile|env_file|label_file|file|path|source|project_directory)[ \t]*:"
@@ -71,13 +71,13 @@ class ComposeContext:
     """How Compose reads one file of the tree.
 
     Attributes:
-        folders: what its relative paths are resolved against; several where several projects read it, none where it is
-            not known what the map calls the tree.
+        folders: what its relative paths are resolved against; several if several projects read it, none if the
+            location of the tree in the map is not known.
         is_certain: whether it is a Compose file; if not, no path is edited, and those that move are reported.
         is_root: whether it is read as a project's own file, not only through `include` or `extends`.
         variables: values of variables that `.env` files give.
         guesses: other folders that it may be read from, if it is given with `-f` after another file.
-        tree: the names of the tree's root; a path that leads out of it says that a guess is wrong.
+        tree: the names in the tree's root folder; a path that leads out of it shows that a guess is wrong.
     """
 
     folders: tuple[Folder, ...]
@@ -89,7 +89,7 @@ class ComposeContext:
 
     @property
     def key(self) -> str:
-        """Equal for two contexts in which a file reads the same."""
+        """Equal for contexts in which a file is read in the same way."""
         return hashlib.sha256(repr(self).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
@@ -104,7 +104,7 @@ class _Piece(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """Characters `start` to `end` of a scalar's value read `new`."""
+    """Replace the characters `start` to `end` of a scalar's value by `new`."""
 
     start: int
     end: int
@@ -112,7 +112,7 @@ class _Change(NamedTuple):
 
 
 class _Replacement(NamedTuple):
-    """A change of a scalar as one of the file: characters `start` to `end` of its text read `new`."""
+    """A change of a scalar as a change of the file: replace the characters `start` to `end` of its text by `new`."""
 
     node: Node
     change: _Change
@@ -121,17 +121,17 @@ class _Replacement(NamedTuple):
     new: str
 
 
-# What is to be done with a path: nothing (None), a change, or leave it for a reason.
+# The verdict on a path: nothing to do (None), a change, or a reason to leave it.
 _Verdict: TypeAlias = "_Change | Reason | None"
 
 
 def plan_paths(data: bytes, context: ComposeContext, path_map: PathMap) -> ComposePlan:
-    """The edits that the relative paths of a Compose file need, and what is left with its reason.
+    """The edits that the relative paths of a Compose file need, and what is left over, with reasons.
 
     Args:
         data: the file, in UTF-8.
         context: how Compose reads it.
-        path_map: where places go.
+        path_map: the path map.
     """
     try:
         text = data.decode("utf-8")
@@ -148,7 +148,7 @@ def plan_paths(data: bytes, context: ComposeContext, path_map: PathMap) -> Compo
 
 
 def _suggested(text: str, context: ComposeContext, path_map: PathMap, reason: Reason) -> list[ComposeLeftover]:
-    """What looks like a relative path that moves, in a text whose structure is not known."""
+    """Texts that look like relative paths that would move, in a file whose structure is not known."""
     found = []
     judge = _Judge(context, path_map)
     for match in _SUGGESTS_PATH.finditer(text):
@@ -160,7 +160,7 @@ def _suggested(text: str, context: ComposeContext, path_map: PathMap, reason: Re
 
 
 def _line(text: str, start: int, end: int) -> str:
-    """What stands in the lines from one position to another, as one line."""
+    """The text of the lines from one position to another, as one line."""
     first, last = text.rfind("\n", 0, start) + 1, text.find("\n", end)
     lines = text[first : last if last >= 0 else len(text)].split("\n")
     return mask_line(" ".join(filter(None, map(str.strip, lines))))[:_TEXT_MAX]
@@ -176,7 +176,7 @@ class _Planner:
         self._left: dict[int, ComposeLeftover] = {}
 
     def take(self, node: Node, uses: list[Use]) -> None:
-        """Decide about one scalar, which all its uses have to agree on."""
+        """Decide about one scalar; the verdicts for all its uses have to agree."""
         verdicts = [self._judge.use(node, use) for use in uses]
         reasons = [verdict for verdict in verdicts if isinstance(verdict, Reason)]
         if reasons:
@@ -203,7 +203,7 @@ class _Planner:
         self._changes.append(_Replacement(node, change, spans[change.start][0], spans[change.end - 1][1], spelled))
 
     def plan(self, roots: list[Node]) -> ComposePlan:
-        """All of it, in bytes. The edited text is read again: nothing but the changed paths may differ."""
+        """The whole plan, in bytes. The edited text is parsed again: only the changed paths may differ."""
         self._changes.sort(key=lambda item: item.start)
         if self._changes and not self._reads_as_wanted(roots, self._changes):
             alone = [item for item in self._changes if self._reads_as_wanted(roots, [item])]
@@ -234,7 +234,7 @@ class _Planner:
 
 
 def _shape(roots: list[Node], wanted: dict[int, str]) -> list[tuple[object, ...]]:
-    """The nodes as a list that two texts of the same meaning share."""
+    """The nodes as a list that is equal for texts of the same meaning."""
     numbers: dict[int, int] = {}
     found: list[tuple[object, ...]] = []
     waiting = list(reversed(roots))
@@ -260,7 +260,7 @@ def _byte_positions(text: str, positions: Iterable[int]) -> Iterator[tuple[int, 
 
 
 def _spelled(new: str, style: str) -> str:
-    """A part of a scalar in its way of quoting; whether that can be is seen when it is read again."""
+    """A part of a scalar in its style of quoting; parsing the result shows whether that is possible."""
     if style == "'":
         return new.replace("'", "''")
     if style == '"':
@@ -269,7 +269,7 @@ def _spelled(new: str, style: str) -> str:
 
 
 def _pieces(text: str) -> list[_Piece] | None:
-    """A text cut into plain characters and variables, as Compose does; None where Compose would refuse it."""
+    """A text split into plain characters and variables, as Compose does; None if Compose would reject it."""
     found: list[_Piece] = []
     position = 0
     while position < len(text):
@@ -303,7 +303,7 @@ def _pieces(text: str) -> list[_Piece] | None:
 
 
 def _closing(text: str, start: int) -> int | None:
-    """The position behind the brace that ends a variable."""
+    """The position after the brace that ends a variable."""
     depth = 0
     for position in range(start, len(text)):
         if text.startswith("${", position):
@@ -316,7 +316,7 @@ def _closing(text: str, start: int) -> int | None:
 
 
 def volume_source(spec: str) -> str:
-    """The source of a short volume as Compose cuts it off, variables untouched; "" where there is none."""
+    """The source of a short volume as Compose splits it off, with its variables; "" if there is none."""
     if len(spec) <= 2:
         return ""
     depth = 0
@@ -341,7 +341,7 @@ class _Judge:
             self._variables.setdefault(name, []).append(value)
         self._path_map = path_map
 
-    # Where the path is in a scalar.
+    # Paths in a scalar.
 
     def _paths_in(self, node: Node, role: Role) -> Iterator[tuple[int, str]]:
         """The paths that a scalar holds in a role, each with its position in the value."""
@@ -370,7 +370,7 @@ class _Judge:
         elif role in (Role.PATH, Role.MAYBE_PATH, Role.DOCKERFILE):
             yield 0, value
 
-    # What is to be done.
+    # Verdicts.
 
     def use(self, node: Node, use: Use) -> _Verdict:
         """The verdict on a scalar in one of its uses."""
@@ -396,7 +396,7 @@ class _Judge:
         return None
 
     def path(self, path: str, needs_dot: bool = False, must_look_relative: bool = False) -> _Verdict:
-        """The verdict on a path, in all the folders that it may be relative to."""
+        """The verdict on a path, for all folders that it may be relative to."""
         if must_look_relative and not _EXPLICIT.match(path):
             return None
         folders = [*self._folders, *(guess for guess in self._context.guesses if self._is_inside(path, guess))]
@@ -404,7 +404,7 @@ class _Judge:
         return self._agreed(verdicts)
 
     def _agreed(self, verdicts: list[_Verdict]) -> _Verdict:
-        """What the verdicts in several folders come to."""
+        """The combined verdict for several folders."""
         if not self._folders and any(verdict not in (None, Reason.VARIABLE) for verdict in verdicts):
             return Reason.NO_BASE
         return verdicts[0] if all(verdict == verdicts[0] for verdict in verdicts) else Reason.SEVERAL_FOLDERS
@@ -426,7 +426,7 @@ class _Judge:
         return self._agreed(verdicts)
 
     def _context_folder(self, context: str, folder: Folder) -> Folder | None:
-        """A build context as a folder; None where it is not known."""
+        """A build context as a folder; None if it is not known."""
         pieces = _pieces(context)
         if pieces is None or any(piece.name for piece in pieces) or context.startswith("~"):
             return None
@@ -477,7 +477,7 @@ class _Judge:
         return Reason.HOME if rest[:1] in ("", "/", "\\") and parts and self._touches_a_home(parts) else None
 
     def _before_variable(self, path: str, variable: _Piece, folder: Folder, needs_dot: bool) -> _Verdict:
-        """A path with a variable in it: what is before the variable's step is rewritten, if that is all that moves."""
+        """A path with a variable in it: the part before the variable is rewritten, if nothing else moves."""
         before = path[: variable.start]
         cut = max(before.rfind("/"), before.rfind("\\") if folder.drive else -1)
         # A variable in the first step names something in the folder itself.
@@ -485,7 +485,7 @@ class _Judge:
         resolved = self._resolve(prefix, folder)
         if resolved is None:
             return Reason.PLACE_NOT_MAPPED if folder.after else None
-        # The variable may hold any number of steps.
+        # The variable may contain any number of steps.
         begin = "".join(piece.text for piece in _pieces(path[cut + 1 : variable.start]) or [])
         begin = begin.lower() if folder.drive else begin
         if any(name.startswith(begin) for name in self._below(folder.drive, resolved)):
@@ -521,7 +521,7 @@ class _Judge:
         return None if values else Reason.VARIABLE
 
     def _default(self, first: _Piece, rest: str, folder: Folder, needs_dot: bool) -> _Verdict:
-        """`${NAME:-default}rest`: the default is a path of its own, as far as the rest moves along with it."""
+        """`${NAME:-default}rest`: the default is treated as a path, if the rest moves along with it."""
         default = first.text
         if needs_dot and default[:1] not in (".", "~", "$"):
             return None
@@ -550,11 +550,11 @@ class _Judge:
             return _Change(start + verdict.start, start + verdict.end, verdict.new)
         return verdict
 
-    # The arithmetic.
+    # Path arithmetic.
 
     @staticmethod
     def _resolve(path: str, folder: Folder) -> tuple[str, ...] | None:
-        """The place that a path names; None above the drive's root."""
+        """The location that a path names; None above the drive's root."""
         steps = list(folder.parts)
         for step in re.split(r"[/\\]", path) if folder.drive else path.split("/"):
             if step == "..":
@@ -566,12 +566,12 @@ class _Judge:
         return tuple(steps)
 
     def _moved(self, path: str, folder: Folder, needs_dot: bool) -> str | Reason:
-        """A relative path as it has to read after the migration."""
+        """A relative path as it has to be after the migration."""
         new = self._moved_once(path, folder, needs_dot)
         if isinstance(new, Reason) or new == path:
             return new
         again = self._moved_once(new, folder, needs_dot)
-        # A result that no entry of the map fits is not touched the next time.
+        # A result that no entry of the map covers is not changed by the next run.
         return new if isinstance(again, Reason) or again == new else Reason.MOVES_AGAIN
 
     def _moved_once(self, path: str, folder: Folder, needs_dot: bool) -> str | Reason:
@@ -597,7 +597,7 @@ class _Judge:
         return relative.replace("/", "\\") if backslashes and "/" not in path and here.text_drive else relative
 
     def _below(self, drive: str, parts: tuple[str, ...]) -> list[str]:
-        """The entries of the map below a place, as relative paths, in lower case on a drive."""
+        """The entries of the map below a location, as relative paths, in lower case on a drive."""
         key = Location(drive, parts, "", parts).key[1]
         found = []
         for entry in self._path_map.entries:
@@ -607,7 +607,7 @@ class _Judge:
         return found
 
     def _touches_a_home(self, parts: tuple[str, ...]) -> bool:
-        """Whether a path below some home directory may touch the map."""
+        """Whether a path below some home directory may concern the map."""
         for entry in self._path_map.entries:
             names = tuple(name.lower() for name in entry.source.parts)
             if names[0] in ("users", "home", "root"):

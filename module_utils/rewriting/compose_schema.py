@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which nodes of a Compose file name a path of the machine, after the Compose specification and compose-go's resolver.
+"""Which nodes of a Compose file name a path of the machine, according to the Compose specification and compose-go.
 
 https://github.com/compose-spec/compose-go/blob/main/paths/resolve.go is what Compose resolves; `docker compose` itself
 reads the files of `security_opt: seccomp`, and buildx those of `dockerfile` and of the caches.
@@ -14,7 +14,7 @@ from enum import Enum, auto
 
 from ansible.module_utils.rewriting.compose_nodes import Node, walk
 
-# The keys of a service below which no path of the machine is.
+# The keys of a service that contain no path of the machine.
 _SERVICE_WITHOUT_PATHS = frozenset(
     re.findall(
         r"\w+",
@@ -38,10 +38,10 @@ _BUILD_WITHOUT_PATHS = frozenset(
 
 
 class Role(Enum):
-    """What a scalar is to Compose."""
+    """What a scalar means to Compose."""
 
     PATH = auto()
-    # A path or a name, as a setting beside it says that is not known.
+    # A path or a name, depending on another setting whose value is not known.
     MAYBE_PATH = auto()
     # A short volume: `source:target:mode`, the source a path only if it looks like one.
     VOLUME = auto()
@@ -61,7 +61,7 @@ class Role(Enum):
     CACHE = auto()
     # Not a path of this machine.
     OTHER = auto()
-    # Not known to the specification.
+    # Not in the specification.
     UNKNOWN = auto()
 
 
@@ -84,13 +84,13 @@ class Include:
 
 @dataclass(slots=True)
 class Reading:
-    """What a Compose file says about paths.
+    """The paths of a Compose file.
 
     Attributes:
         uses: the scalars of the file, each with how it is used; a scalar with an anchor may have several uses.
         includes: the files that it includes or extends.
-        foreign: keys that no Compose file has, at the top or in a service.
-        services: for each service whether it says what it runs; a file in which one does not needs another beside it.
+        foreign: keys at the top or in a service that no Compose file has.
+        services: for each service whether it has an image or a build; a file without them needs another file.
     """
 
     uses: dict[int, tuple[Node, list[Use]]] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Reading:
     _seen: set[tuple[int, str]] = field(default_factory=set)
 
     def add(self, node: Node | None, role: Role, build_context: str = "") -> None:
-        """Note a scalar's use; a collection's scalars are all used so."""
+        """Note the use of a scalar, or of all scalars of a collection."""
         if node is None:
             return
         if node.kind != "scalar":
@@ -115,7 +115,7 @@ class Reading:
             uses.append(use)
 
     def _new(self, node: Node | None, role: str) -> Iterator[Node]:
-        """The node, unless it was read in this role before: aliases may repeat one node without end."""
+        """The node, unless it was read in this role before, because aliases may be recursive."""
         if node is not None and (id(node), role) not in self._seen:
             self._seen.add((id(node), role))
             yield node
@@ -245,7 +245,7 @@ def _volume(reading: Reading, volume: Node) -> None:
 def _volume_definition(reading: Reading, volume: Node) -> None:
     options = volume.get("driver_opts")
     kind = (options.text("o") if options else None) or ""
-    # Compose resolves nothing but this, and another bind mount may be meant for a path all the same.
+    # Compose resolves only this path, but in another bind mount a path may be meant as well.
     is_bind = volume.text("driver") == "local" and kind == "bind"
     role = Role.PATH if is_bind else Role.MAYBE_PATH if "bind" in kind or "$" in kind else Role.UNKNOWN
     for name, value in volume.entries():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a file's bytes are (text or binary, which encoding), what they read afterwards, and what is left over."""
+"""Determine whether a file is text and its encoding, rewrite its content, and list what is left over."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _MARKS = (
 )
 _MARKED = frozenset(mark[:2] for mark, _encoding in _MARKS)
 _COMPRESSED = tuple(COMPRESSED)
-# How many bytes a character takes at least in the encodings whose units are longer than a byte.
+# Bytes of a code unit, in encodings whose code units are longer than a byte.
 _WIDTHS = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4, "utf-32-be": 4}
-# Encodings in which a backslash may be the second half of a character.
+# Encodings in which the byte of a backslash may be the second half of a character.
 _DOUBLE_BYTE = ("cp932", "gb18030", "big5hkscs", "cp950", "cp949", "johab")
 
 
 @dataclass(slots=True)
 class Document:
-    """What one file reads after the migration.
+    """The content of one file after the migration.
 
     `kind` is `text`, `unclear` (text of an unknown encoding, in which a backslash may be half a character),
-    `utf-16-le` and the like, `binary`, or the name of a given encoding. `mentions` counts what is left over,
-    `leftovers` lists the first of it.
+    `utf-16-le` and the like, `binary`, or the name of a given encoding. `mentions` counts the leftovers, `leftovers`
+    lists the first of them.
     """
 
     new: bytes
@@ -51,7 +51,7 @@ class Document:
 
 
 def kind_of(head: bytes, has_nul: bool) -> str:
-    """The kind of a file from its first bytes and whether a NUL byte stands anywhere in it."""
+    """The kind of a file, from its first bytes and whether it contains a NUL byte."""
     if head[:2] in _MARKED:
         for mark, encoding in _MARKS:
             if head.startswith(mark):
@@ -60,7 +60,7 @@ def kind_of(head: bytes, has_nul: bool) -> str:
 
 
 def has_nul_unit(data: bytes, kind: str = "utf-16-le") -> bool:
-    """Whether UTF-16 or UTF-32 data holds the character NUL, which no text does."""
+    """Whether UTF-16 or UTF-32 data contains the character NUL, which no text does."""
     width = _WIDTHS[kind]
     nul = bytes(width)
     position = data.find(nul)
@@ -74,7 +74,7 @@ def has_nul_unit(data: bytes, kind: str = "utf-16-le") -> bool:
 def is_unclear(data: bytes) -> bool:
     """Whether a text is of an encoding in which a backslash may be the second half of a character.
 
-    It is not if the whole text is UTF-8, or if no double-byte encoding can read all of it.
+    It is not if the whole text is UTF-8, or if no double-byte encoding can decode all of it.
     """
     if data.isascii() or _reads(data, "utf-8"):
         return False
@@ -96,14 +96,14 @@ def plan_document(
     compose: compose_paths.ComposeContext | None = None,
     encoding: str | None = None,
 ) -> Document:
-    """What a whole file reads after the migration, and what is left over in it.
+    """The content of a whole file after the migration, and what is left over in it.
 
     Args:
         data: the file's bytes.
         rules: the compiled maps.
         mentions: what must not be left over.
         compose: for a Compose file, how Compose reads it.
-        encoding: the file's encoding where the site gives it; what is not in it stays as it is.
+        encoding: the file's encoding if the site sets it; lines that are not in it stay as they are.
     """
     kind = kind_of(data[:4], encoding is None and b"\x00" in data)
     if encoding and kind == "text":
@@ -158,7 +158,7 @@ def _decodes(data: bytes, kind: str) -> bool:
 
 
 def _as_utf8(data: bytes, kind: str) -> tuple[bytes, bytes]:
-    """A text in UTF-8, and the bytes at its end that are no whole unit."""
+    """A text in UTF-8, and the bytes at its end that are an incomplete code unit."""
     if kind == "text":
         return data, b""
     if kind in _WIDTHS:
@@ -168,10 +168,10 @@ def _as_utf8(data: bytes, kind: str) -> tuple[bytes, bytes]:
 
 
 def _in_encoding(data: bytes, text: bytes, new_text: bytes, encoding: str) -> tuple[bytes, bytes]:
-    """A new text in its file's encoding, line by line: a line that does not change keeps its very bytes.
+    """A new text in the encoding of its file, line by line: an unchanged line keeps its bytes.
 
-    A line that the encoding would not give back as it was, or that has no spelling in it, stays. Returns the file, and
-    what it reads in UTF-8.
+    A line that the encoding cannot represent, or would not reproduce exactly, stays. Returns the file's bytes, and the
+    text in UTF-8.
     """
     lines, seen = [], []
     rows = zip(data.split(b"\n"), text.split(b"\n"), new_text.split(b"\n"), strict=True)
@@ -190,7 +190,7 @@ def _in_encoding(data: bytes, text: bytes, new_text: bytes, encoding: str) -> tu
 
 
 class StreamRewriter:
-    """Rewrites a text that comes in pieces; what comes out does not depend on where the pieces end.
+    """Rewrites a text that arrives in pieces; the result does not depend on where the pieces end.
 
     Holds a piece and some kilobytes at a time.
     """
@@ -203,7 +203,7 @@ class StreamRewriter:
         self.replacements = 0
 
     def feed(self, piece: bytes, final: bool = False) -> bytes:
-        """Take the next piece and return what is settled by it; `final` flushes."""
+        """Take the next piece and return the result as far as it is certain; `final` flushes."""
         rules, state = self._rules, self._state
         self._buffer += piece
         buffer = self._buffer
@@ -233,7 +233,7 @@ class StreamRewriter:
 
 
 class DocumentStream:
-    """`plan_document` for a file that comes in pieces, its kind known."""
+    """`plan_document` for a file of a known kind that arrives in pieces."""
 
     def __init__(self, kind: str, rules: Rules, mentions: Mentions) -> None:
         self._kind = kind
@@ -248,7 +248,7 @@ class DocumentStream:
             self._mixed = LeftoverScanner(mentions, rules, Kind.MIXED)
 
     def feed(self, piece: bytes, final: bool = False) -> bytes:
-        """Take the next piece and return the bytes of the result that are settled by it.
+        """Take the next piece and return the bytes of the result that are certain by now.
 
         Raises:
             UnicodeDecodeError: the file is not of its kind.

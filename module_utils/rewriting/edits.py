@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Edits of a text, and what it reads once they are applied."""
+"""Edits of a text, and applying them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Edit(NamedTuple):
-    """Bytes `start` to `end` read `new`."""
+    """Replace the bytes `start` to `end` by `new`."""
 
     start: int
     end: int
@@ -15,14 +15,14 @@ class Edit(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a text reads after the migration, and how many references were rewritten for it."""
+    """A text after the migration, and the number of references that were rewritten in it."""
 
     new: bytes
     replacements: int
 
 
 def apply_edits(data: bytes, edits: list[Edit]) -> Plan:
-    """`data` with the edits applied; they may come in any order and don't overlap."""
+    """`data` with the edits applied; they may be in any order and do not overlap."""
     if not edits:
         return Plan(data, 0)
     pieces, position = [], 0

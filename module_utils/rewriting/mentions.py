@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What still mentions the old name: finding it in texts, binary files, compressed files and names."""
+"""Find what still mentions the old name, in texts, binary files, compressed files and names."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ansible.module_utils.rewriting.rewriter import Kept, Rules
 from ansible.module_utils.shared.fs import display_name
 from ansible.module_utils.shared.masking import mask_line
 
-# Per file; what is beyond is counted, not listed.
+# Leftovers listed per file; more are only counted.
 LINES_PER_FILE = 20
 _TEXT_BEFORE, _TEXT_AFTER = 60, 140
-# As much of a compressed file is looked into.
+# Bytes of a compressed file that are searched.
 _EXPANDED_MAX = 64 * 1024 * 1024
 
 
 class Leftover(NamedTuple):
-    """What is left: line 0 stands for the name of a file, a symlink's target, or a binary file.
+    """One leftover; line 0 means the name of a file, a symlink's target, or a binary file.
 
     `reason` is a code of `reasons.REASONS` and a sentence.
     """
@@ -53,7 +53,7 @@ class Mentions:
                 # Digits first: a pattern that begins with bytes that have no case is searched for at memory speed.
                 w, d = re.escape(word), re.escape(digits)
                 patterns.append(
-                    # Behind a space or dash the digits may begin a date: `trade 2025-03-14`.
+                    # After a space or dash the digits may begin a date: `trade 2025-03-14`.
                     d + rb"(?:(?<=(?i:" + w + rb")" + d + rb")|(?:(?<=(?i:" + w + rb")[ ._-]" + d + rb")"
                     rb"|(?<=(?i:" + w + rb")%20" + d + rb"))(?![-/.]?[0-9]))"
                 )
@@ -62,7 +62,7 @@ class Mentions:
         self._pattern = re.compile(b"|".join(patterns)) if patterns else None
         self._covered: tuple[Rules, bool] | None = None
         wide = []
-        # In both byte orders the digits but the last read so: a search for them runs at memory speed.
+        # All digits but the last look like this in both byte orders: a search for them runs at memory speed.
         self._wide_digits = {
             nuls.join(bytes((byte,)) for byte in digits)
             for _word, digits in alternatives
@@ -81,13 +81,13 @@ class Mentions:
                 yield found.span()
 
     def find_wide(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """The same in UTF-16 and UTF-32, for bytes that are no text."""
+        """The same in UTF-16 and UTF-32, for binary data."""
         if self._wide and any(digits in data for digits in self._wide_digits):
             for found in self._wide.finditer(data):
                 yield found.span()
 
     def covers(self, rules: Rules) -> bool:
-        """Whether bytes without a mention cannot hold a reference either, so that one search tells both."""
+        """Whether bytes without a mention cannot contain a reference either, so that one search is enough."""
         if self._covered is None or self._covered[0] is not rules:
             self._covered = rules, bool(rules.stems) and all(stem.endswith(self._names) for stem in rules.stems)
         return self._covered[1]
@@ -98,9 +98,9 @@ class Mentions:
 
 
 def _with_reasons(spans: list[tuple[int, int]], kept: list[Kept]) -> Iterator[tuple[int, int, str]]:
-    """Mentions with the reason of the reference that they stand in, and references that stay without a mention.
+    """Mentions with the reason of the reference that contains them, and unchanged references without a mention.
 
-    In one pass, as a text may have many of both.
+    In one pass, because a text may have many of both.
     """
     at = 0
     mentioned = False
@@ -143,7 +143,7 @@ COMPRESSED: dict[bytes, tuple[str, Callable[[], Any]]] = {
 
 
 class Kind(Enum):
-    """What a scanner looks at."""
+    """What a scanner searches."""
 
     TEXT = "text"
     BINARY = "binary"
@@ -152,7 +152,7 @@ class Kind(Enum):
 
 
 class LeftoverScanner:
-    """Collects what is left in a result that comes in pieces."""
+    """Collects the leftovers of a result that arrives in pieces."""
 
     def __init__(self, mentions: Mentions, rules: Rules, kind: Kind) -> None:
         self._mentions, self._rules, self._kind = mentions, rules, kind
@@ -167,7 +167,7 @@ class LeftoverScanner:
         self.found: list[Leftover] = []
 
     def feed(self, piece: bytes, final: bool) -> None:
-        """Look at the next piece; text is bytes in UTF-8 or in an unknown superset of ASCII."""
+        """Search the next piece; text is bytes in UTF-8 or in an unknown superset of ASCII."""
         if self._first and piece:
             self._first = False
             self._expander = next(
@@ -176,7 +176,7 @@ class LeftoverScanner:
         if self._expander:
             self._expand(piece)
         data = self._carry + piece
-        # What ends in the part that is kept back is found with the next piece.
+        # Matches that end in the part that is kept back are found with the next piece.
         reach = 0 if final else max(self._rules.reach_on, self._mentions.reach) + _TEXT_AFTER
         settled = len(data) - reach
         if settled <= 0 and not final:
@@ -203,7 +203,7 @@ class LeftoverScanner:
         self._carry = data[keep:]
 
     def _spans(self, data: bytes) -> Iterator[tuple[int, int, str]]:
-        """What is left in `data`: mentions, and references that stay; start, end and the code of the reason."""
+        """The leftovers in `data`, mentions and unchanged references: start, end and the code of the reason."""
         spans = list(self._mentions.find(data))
         if self._kind is Kind.BINARY:
             yield from ((start, end, "binary") for start, end in spans)
@@ -215,12 +215,12 @@ class LeftoverScanner:
                 yield from ((start, end, "mixed-encoding") for start, end in self._rules.heads(data))
             return
         yield from ((start, end, "short-name") for start, end in self._rules.short_names(data))
-        # Where every reference holds a mention, nothing stays without one.
+        # If every reference contains a mention, searching for mentions is enough.
         if spans or not self._mentions.covers(self._rules):
             yield from _with_reasons(spans, self._rules.kept(data))
 
     def _expand(self, piece: bytes) -> None:
-        """Look into a compressed file: an archive's member names stand in its expanded bytes."""
+        """Search a compressed file: an archive's member names are in its decompressed bytes."""
         name, expander = self._expander  # type: ignore[misc]
         data = piece
         try:
@@ -237,7 +237,7 @@ class LeftoverScanner:
                             self.found.append(Leftover(0, text, describe("compressed")))
                 self._expanded_carry = joined[-self._mentions.reach :]
                 if expander.eof:
-                    # Such files may hold several streams one after the other: pigz, pbzip2 and `cat` make them.
+                    # Such files may contain several streams in a row: pigz, pbzip2 and `cat` create them.
                     data = expander.unused_data
                     expander = next(make() for kind, make in COMPRESSED.values() if kind == name)
                     self._expander = (name, expander)

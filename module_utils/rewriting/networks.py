@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of Docker networks in text: where a name means the network, and where it may mean something else."""
+"""Find names of Docker networks in text, and decide whether they mean the network or may mean something else."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-# What must not follow a name, because the name would go on.
+# What must not follow a name, because the name would continue.
 _ENCODED_BOUNDARY = rb"(?:25)?(?:0[0-9a-fA-F]|2[1-9a-cA-CfF]|3[a-fA-F]|40|5[b-eB-E]|60|7[b-dB-D])"
 # Punctuation beyond ASCII, in UTF-8 and in cp1252 (a lone continuation byte is not UTF-8).
 _FOREIGN_BOUNDARY = (
@@ -21,14 +21,14 @@ _WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 _ENCODED_MARK_BEFORE = re.compile(rb"%(?:25)?(?:0[9aAdD]|2[0-9a-cA-CfF]|3[a-fA-F]|5[bcdBCD]|7[b-dB-D])\Z")
 _ESCAPE_BEFORE = re.compile(rb"\\(?:[nrt]|(?:u00|x)(?:2[0267cC]|3[b-eB-E]|60))\Z")
 _SEPARATOR_BEFORE = re.compile(rb"(?:[/\\]|%(?:25)?(?:2[fF]|5[cC]))\Z")
-# The API's own paths name a network: `/networks/<name>/connect`.
+# Paths of the Docker API name a network: `/networks/<name>/connect`.
 _API_BEFORE = re.compile(rb"(?:\A|[^A-Za-z0-9_.-])networks/\Z")
 _SEPARATOR_BEHIND = re.compile(rb"/|\\(?!u00[0-9a-fA-F]|x[0-9a-fA-F]|[nrt\"'](?![A-Za-z0-9_]))|%(?:25)?(?:2[fF]|5[cC])")
-# Behind a colon a key has a space, a container's address has a port; a tag, a volume and a port of a host have neither.
+# After a colon, a key has a space and a container's address a port; a tag, a volume and a host's port have neither.
 _VALUE_BEHIND = re.compile(rb":(?![\s\"'\]})]|\Z)")
 _CONTAINER_BEFORE = re.compile(rb"[A-Za-z0-9_-]\.\Z")
 _PORT = re.compile(rb":[0-9$%{]")
-# What comes right before the name of something else: a key, a command that takes a folder, a URL, a user.
+# What directly precedes the name of something else: a key, a command that takes a folder, a URL, a user.
 _OTHER_BEFORE = re.compile(
     rb"(?i)(?:\b(?:image|container_name|hostname|host|service|user|database|schema|repository|volume|secret|config|profile"
     rb"|project|project_name|compose_project_name|namespace|file|path|folder|directory)[\"']?\s*[:=]\s*[\"']?"
@@ -43,7 +43,7 @@ _ENGINE_COMMAND_BEFORE = re.compile(
 )
 _NETWORK_OPTION_BEFORE = re.compile(rb"--?net(?:work)?(?:-alias)?(?:=|\s+)[\"']?(?:name=)?\Z")
 _NETWORK_COMMAND_BEFORE = re.compile(rb"(?<![-\w])network\s+[^\n|;&]*\Z")
-# Below these keys a name is that of a service, a volume and so on, although a network may be called the same.
+# Below these keys a name belongs to a service, a volume and so on, even if a network has the same name.
 _OTHER_KEYS = rb"services|volumes|secrets|configs|models|depends_on|links|external_links|volumes_from|containers"
 _OTHER_LIST_BEFORE = re.compile(rb"(?:" + _OTHER_KEYS + rb")[\"']?\s*:\s*\[[^\]]*\Z")
 _OTHER_PARENT = re.compile(rb"(?:^|[{,])\s*[\"']?(?:" + _OTHER_KEYS + rb")[\"']?\s*:\s*[{\[]?\s*(?:[&#].*)?\Z")
@@ -52,15 +52,15 @@ NETWORK_LOOK_BACK = 2048
 
 
 def _is_below_other(before: bytes, line: bytes) -> bool:
-    """Whether a name that begins a line of YAML stands below a key for something else than networks."""
+    """Whether a name that begins a line of YAML is below a key for something other than networks."""
     item = _ITEM.match(line)
     if not item:
         return False
-    # The items of a list may be as far to the left as its key.
+    # The items of a list may have the same indentation as its key.
     most = len(item.group(1)) - (0 if item.group(2) else 1)
     lines = before.split(b"\n")[:-1]
     if len(before) == NETWORK_LOOK_BACK:
-        # The first of the lines may be cut.
+        # The first of the lines may be incomplete.
         del lines[:1]
     for above in reversed(lines):
         body = above.strip()
@@ -74,7 +74,7 @@ class NetworkNames:
 
     Args:
         network_map: old to new.
-        targets: names that read as they should already.
+        targets: names that are already as they should be.
     """
 
     def __init__(self, network_map: dict[str, str], targets: Iterable[str]) -> None:
@@ -85,7 +85,7 @@ class NetworkNames:
     def at(self, data: bytes, head: int) -> tuple[int, bytes | None, str]:
         """The name at `head`: its end, its new name (None where it stays), and the reason.
 
-        The end is 0 where no name stands at `head`; the reason is empty for a name that reads as it should already.
+        The end is 0 if there is no name at `head`; the reason is empty for a name that is already as it should be.
         """
         found = self._pattern.match(data, head) if self._pattern else None
         if not found:

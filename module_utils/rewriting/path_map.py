@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Path maps: parsing, checking, and where a location is after the migration."""
+"""Path maps: parse and check them, and find where a location is after the migration."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _ABOVE_DRIVES = frozenset(
 _WINDOWS = re.compile(r"([A-Za-z]):(?:[/\\]+|\Z)")
 _BAD_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 _BAD_WINDOWS_CHARACTER = re.compile(r'[<>:"|?*]')
-# Words from which the places of drives and URLs are spelled; as a network's name they would tear such spellings apart.
+# Words that occur in the mount points of drives and in URLs; a network of this name would break up such paths.
 PREFIX_WORDS = frozenset({"mnt", "host_mnt", "cygdrive", "run", "desktop", "host", "file", "localhost"})
-# In a target these would need an escape in most files, or be the start of something else.
+# In a target these would need an escape in most files, or would have another meaning.
 _BAD_TARGET_CHARACTER = re.compile(r"[\"'`$\\<>|*?:%]")
 _BAD_TARGET_END = re.compile(r"[\s,;=(\[{]\Z")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~+@-]*\Z")
@@ -35,8 +35,8 @@ class Location:
     """An absolute path, independent of its spelling.
 
     `drive` is a lower-case letter, or "" for a path of a Unix machine; `parts` are the folder names below it.
-    `text_drive` is the drive as the map writes it: "" where the map writes a Unix path, which `/mnt/c/x` is
-    although it names drive C.
+    `text_drive` is the drive as the map writes it: "" if the map writes a Unix path such as `/mnt/c/x`, although that
+    names drive C.
     """
 
     drive: str
@@ -46,7 +46,7 @@ class Location:
 
     @property
     def key(self) -> tuple[str, tuple[str, ...]]:
-        """Equal for two spellings of the same location: names on a drive have no case."""
+        """Equal for all spellings of the same location: names on a drive are case-insensitive."""
         return self.drive, tuple(part.lower() for part in self.parts) if self.drive else self.parts
 
     @property
@@ -71,22 +71,22 @@ def parse_location(text: str, where: str) -> Location:
 
     Args:
         text: a Windows path with any separators, or a Unix path.
-        where: how an error names the entry, for instance `path_map[2].to`.
+        where: the name of the entry in errors, such as `path_map[2].to`.
 
     Raises:
         MapError: the path is relative, names a whole drive or file system, is on a network share, or holds
-            characters or steps (`.`, `..`) that no place has.
+            characters or steps (`.`, `..`) that no location may have.
     """
     cleaned = text.strip()
     if _BAD_CHARACTER.search(cleaned):
-        raise MapError(f"{where}={text!r} holds a control character; write a plain absolute path")
+        raise MapError(f"{where}={text!r} contains a control character; write a plain absolute path")
     windows = _WINDOWS.match(cleaned)
     if windows:
         drive = windows.group(1)
         parts = _split(cleaned[windows.end() :], r"[/\\]+")
         bad = _BAD_WINDOWS_CHARACTER.search("".join(parts))
         if bad:
-            raise MapError(f"{where}={text!r} holds {bad.group()!r}, which no Windows path may; correct the path")
+            raise MapError(f"{where}={text!r} contains {bad.group()!r}, which Windows does not allow; correct the path")
         location = Location(drive.lower(), parts, drive, parts)
     elif cleaned.startswith(("//", "\\\\")) and not _DRIVE_MOUNT.match(cleaned[1:].replace("\\", "/")):
         raise MapError(f"{where}={text!r} is a network share; map a drive letter or mount it, and write that path")
@@ -107,13 +107,13 @@ def parse_location(text: str, where: str) -> Location:
     if not location.parts:
         raise MapError(f"{where}={text!r} names a whole drive or file system; name a folder on it")
     if any(part in (".", "..") for part in location.text_parts):
-        raise MapError(f"{where}={text!r} holds a step `.` or `..`; write the path that it leads to")
+        raise MapError(f"{where}={text!r} contains a step `.` or `..`; write the path that it leads to")
     return location
 
 
 @dataclass(frozen=True, slots=True)
 class PathMapEntry:
-    """`source` reads `target` after the migration."""
+    """`source` becomes `target`."""
 
     source: Location
     target: Location
@@ -153,7 +153,7 @@ class PathMap:
             other = known.setdefault(parsed.source.key, parsed)
             if not other.target.reads_like(parsed.target):
                 raise MapError(
-                    f"path_map sends {entry['from']} to {other.target} and to {parsed.target}; keep one of them"
+                    f"path_map moves {entry['from']} to {other.target} and to {parsed.target}; keep one of them"
                 )
         path_map = cls(known.values())
         path_map._check_chains()
@@ -169,7 +169,7 @@ class PathMap:
                 if following is None:
                     raise AssertionError("what was relocated is covered by an entry")
                 raise MapError(
-                    f"path_map sends {entry.source} to {target}, and {following.source} to {following.target}: "
+                    f"path_map moves {entry.source} to {target}, and {following.source} to {following.target}: "
                     "a second run would move the first one's files again; migrate in two steps or choose another target"
                 )
 
@@ -200,7 +200,7 @@ def _check_target(target: Location, where: str) -> None:
     for part in target.text_parts:
         bad = _BAD_TARGET_CHARACTER.search(part) or _BAD_TARGET_END.search(part)
         if bad:
-            raise MapError(f"{where} holds {bad.group()!r}, which most files would need to escape; choose another name")
+            raise MapError(f"{where} contains {bad.group()!r}, which most files have to escape; choose another name")
 
 
 def check_network_map(network_map: Mapping[Any, Any]) -> dict[str, str]:
@@ -212,15 +212,15 @@ def check_network_map(network_map: Mapping[Any, Any]) -> dict[str, str]:
     for old, new in network_map.items():
         for name in (old, new):
             if not isinstance(name, str):
-                raise MapError(f"network_map holds {{{old!r}: {new!r}}}, and {name!r} is not text; write it in quotes")
+                raise MapError(f"network_map contains {{{old!r}: {new!r}}}: {name!r} is not text; write it in quotes")
             if not _NETWORK.match(name):
                 raise MapError(
-                    f"network_map holds {name!r}, which is not a valid network name; "
+                    f"network_map contains {name!r}, which is not a valid network name; "
                     "use letters, digits, `_`, `.` and `-`, two at least, a letter or digit first"
                 )
             if name.lower() in PREFIX_WORDS:
                 raise MapError(
-                    f"network_map holds {name!r}, a word of which paths like /mnt/c and URLs are made; "
+                    f"network_map contains {name!r}, which is a part of paths like /mnt/c and of URLs; "
                     "leave it out, and change that network by hand"
                 )
     for old, new in network_map.items():

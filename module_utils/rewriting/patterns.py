@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Byte patterns for the parts of a reference: separators, drives, and what may stand before a path.
+"""Byte patterns for the parts of a reference: separators, drives, and what may precede a path.
 
-What stands before a reference is matched in reversed text, so that the pattern is anchored and needs no fixed width.
+The text before a reference is matched reversed, so that the pattern is anchored and needs no fixed width.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 _ESCAPED = rb"%(?:25)?(?:2[fF]|5[cC])|\\{1,4}(?:u00|x)(?:5[cC]|2[fF])|&(?:#(?:92|47|[xX](?:5[cC]|2[fF]))|bsol|sol);"
 SEPARATOR = rb"(?:" + _ESCAPED + rb"|[/\\])"
 ESCAPED_SEPARATOR = re.compile(_ESCAPED)
-# A longer run of separators is not taken for one.
+# A longer run does not count as a separator.
 RUN = SEPARATOR + rb"{1,4}"
 RUNS = re.compile(RUN)
 UNITS = re.compile(SEPARATOR)
@@ -26,15 +26,15 @@ _R_SEPARATOR = (
 )
 _R_SLASH = rb"(?:/\\?|[fF]2(?:52)?%)"
 _R_RUN = _R_SEPARATOR + rb"{1,4}"
-# `C\:` is how .properties write the colon.
+# `C\:` is the colon of .properties files.
 _R_COLON = rb"(?::\\?|[aA]3(?:52)?%|[aA]3(?:00u|x)\\{1,2}|;(?:85|[aA]3[xX])#&)"
 _R_OPTION_END = rb"(?:\Z|[\s\"'`=,(\[])"
-# An option with its value glued on: `-vC:/…`, `-I/mnt/c/…`.
+# An option directly followed by its value: `-vC:/…`, `-I/mnt/c/…`.
 _R_GLUED = rb"(?:[A-Za-z]|metsysi|etouqi|retfaridi)-" + _R_OPTION_END
 # Marks such as quotes, as percent-encoding and as the escapes of JSON and C write them, and escaped line ends.
 _R_ENCODED_MARK = rb"(?:[0-9a-cA-C]2|[a-fA-F]3)(?:52)?%"
 _R_ESCAPED_MARK = rb"(?:(?:[2678bcBC]2|[b-eB-E]3|0[26]|[9aAdD]0)(?:00u|x)\\|[nrt]\\)"
-# A colon that belongs to a drive letter, as against the one between the two sides of a volume.
+# A colon that belongs to a drive letter, not the one between the two sides of a volume.
 _R_DRIVE_COLON = (
     rb":[A-Za-z](?:(?![A-Za-z0-9_])|" + _R_GLUED + rb"|" + _R_ESCAPED_MARK + rb"|" + _R_ENCODED_MARK + rb")"
 )
@@ -42,7 +42,7 @@ _R_FILE = _R_COLON + rb"(?i:elif)(?![A-Za-z0-9_])"
 _R_HOST = rb"(?i:tsohlacol)"
 _R_BEFORE_LETTER = (
     rb"(?=(?!" + _R_DRIVE_COLON + rb")"
-    rb"(?![.~+@$%]{1,8}[A-Za-z0-9_-])"  # the name before would end where it now goes on
+    rb"(?![.~+@$%]{1,8}[A-Za-z0-9_-])"  # the preceding name would end where it now continues
     rb"(?:\Z|[^A-Za-z0-9_/\\]|" + _R_GLUED + rb"|" + _R_ESCAPED_MARK + rb"|" + _R_ENCODED_MARK + rb""
     rb"|/{2,3}(?:\Z|[\s;,(){}\[\]\"'`])))"  # a comment: `//C:\…`
 )
@@ -53,7 +53,7 @@ _R_BEFORE_SLASH = (
     rb"|" + _R_ESCAPED_MARK + rb"|[\x80-\xbf][\x80-\xaf]\xe2|[\xa0-\xbf]\xc2|[\x8a-\x91]\x80\xe3)"
 )
 _R_BEFORE_ENCODED_SLASH = rb"(?=[0-9a-cA-C]2(?:52)?%|[b-fB-F]3(?:52)?%)"
-# One slash or two; of three and more all but the last are a comment's mark.
+# One slash or two; of three or more, all but the last belong to a comment mark.
 _R_ROOT = (
     rb"(?:%(sep)s"
     + _R_BEFORE_SLASH
@@ -75,7 +75,7 @@ DRIVE = re.compile(
     rb"(?P<colon>" + _R_COLON + rb")(?P<letter>[A-Za-z])"
     rb"(?:(?P<url>" + _R_RUN + _R_LEADING_URL + rb")"
     rb"|(?P<extended>\\{1,2}[?.]\\{2,4}(?=\Z|[^A-Za-z0-9_/\\.%:-]))"
-    # `/C:/…`, as URLs have it, and `vscode://file/C:/…`; behind another name it is the rest of another path.
+    # `/C:/…`, as in URLs, and `vscode://file/C:/…`; after another name it is the rest of another path.
     rb"|(?P<slashes>" + _R_RUN + rb"(?=(?i:elif)//:)"
     rb"|" + _R_SLASH + _R_BEFORE_SLASH + rb"|" + _R_PERCENT_SEPARATOR + rb"{1,4}" + _R_BEFORE_ENCODED_SLASH + rb")"
     rb"|" + _R_BEFORE_LETTER + rb")"
@@ -122,7 +122,7 @@ ENTITIES = {"&": b"amp", "'": b"apos", " ": b"nbsp"}
 
 
 def unix_separator(found: bytes) -> bytes:
-    """How a found run of separators reads in a Unix path: encoding and JSON's `\\/` are kept, doubling is not."""
+    """A run of separators as written in a Unix path: encoding and JSON's `\\/` are kept, doubling is not."""
     if found.startswith(b"%"):
         hexadecimal = b"2F" if found[-1:].isupper() else b"2f"
         return (b"%25" if found[1:3] == b"25" else b"%") + hexadecimal

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading a reference: from its first name to its certain end, and the entry of the path map that it falls under.
+"""Read a reference from its first name to its certain end, and find the entry of the path map that covers it.
 
-A reference is read as a whole: every step of it, up to where it certainly ends. Where more than one end is plausible,
-the reference is in doubt if the readings would be rewritten differently; it then has a `reason` and stays as it is.
+A reference is read as a whole: every step of it, up to where it certainly ends. If more than one end is plausible and
+the readings would be rewritten differently, the reference is in doubt: it gets a `reason` and stays as it is.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from urllib.parse import unquote_to_bytes
 from ansible.module_utils.rewriting.path_map import Location, PathMapEntry
 from ansible.module_utils.rewriting.patterns import ENCODED_SEPARATOR, ESCAPED_SEPARATOR, RUNS, UNRESERVED, part_pattern
 
-# A reference is read this far; what goes on longer is in doubt. As far again is looked for what may belong to it.
+# Maximum length of a reference; a longer one is in doubt. As far again is searched for text that may belong to it.
 REFERENCE_MAX = 4096
 LOOK_AHEAD = 512
 
-# Quotes, brackets, spaces and sentence marks beyond ASCII, in UTF-8 and (behind ASCII) in cp1252. They end a name.
+# Quotes, brackets, spaces and sentence marks outside ASCII, in UTF-8 and (after ASCII) in cp1252. They end a name.
 _FOREIGN_SPACE = rb"\xc2\xa0|\xe2\x80[\x80-\x8b\xa8\xa9\xaf]|\xe3\x80\x80|\xef\xbb\xbf|(?<![\x80-\xff])\xa0"
 _FOREIGN_END = (
     rb"\xc2[\xab\xbb]|\xe2\x86[\x90-\x99]|\xe2\x87[\x90-\x95]|\xe2\x80[\x98\x9a-\xa0\xa2\xa6\xb9\xba]|\xe3\x80[\x81\x82\x88-\x91\x94-\x9f]"
@@ -29,12 +29,12 @@ _FOREIGN_END = (
 )
 _APOSTROPHE = rb"'|\xe2\x80\x99|(?<![\x80-\xff])\x92"
 _FOREIGN_SPACE_HERE, _FOREIGN_END_HERE, _APOSTROPHE_HERE = map(re.compile, (_FOREIGN_SPACE, _FOREIGN_END, _APOSTROPHE))
-# What every name may hold, wherever it stands.
+# Characters that every name may contain, wherever it occurs.
 _PLAIN = re.compile(
     rb"(?:[A-Za-z0-9_.~+@-]|(?!" + _FOREIGN_SPACE + rb"|" + _FOREIGN_END + rb"|" + _APOSTROPHE + rb")[\x80-\xff])*"
 )
 _VERBATIM = re.compile(rb"[^/\x00]*")
-# Marks behind the last name that end a sentence, close a bracket or end a pattern.
+# Marks after the last name that end a sentence, close a bracket or end a pattern.
 _TRAILING_MARKS = re.compile(
     rb"(?:[.,;:!?)\]}'$]|" + _APOSTROPHE + rb"|" + _FOREIGN_END + rb")*"
     rb"(?=[\x00-\x20\"`<>|]|\Z|" + _FOREIGN_SPACE + rb"|\\[nrt\"'](?![A-Za-z0-9_]))"
@@ -47,10 +47,10 @@ _WILD = re.compile(
     rb"(?![0-9A-Fa-f])|%[0-9*](?![0-9A-Fa-f])|!\w+!|\[[^\]/\\\r\n]*\]|\([^()/\\\r\n]*\|[^()/\\\r\n]*\)|\*+|\?|@\w+@|#\{[^}\r\n]*\}"
     rb"|<%.*?%>|<[A-Za-z][\w .-]*>(?=[/\\])|&lt;[\w .-]*&gt;|\.{3}|\xe2\x80\xa6|%(?![0-9A-Fa-f]{2})"
 )
-# The same without what must stand around them, for a name by itself.
+# The same for a single name, without the required surroundings.
 _WILD_PARTS = re.compile(rb"\.[*+]\??|\([^()/\\]*[*+?|^\[][^()/\\]*\)|" + _WILD.pattern.replace(rb"(?=[/\\])", b""))
 _QUERY = re.compile(rb"[?&](?:amp;)?[A-Za-z_][\w.-]*=|\?(?=[^\w*?.\[{]|\Z)")
-# What a regular expression has in place of a name: `.*`, `.+`, `(…)` with a mark of its own in it.
+# What a regular expression has in place of a name: `.*`, `.+`, `(…)` with a metacharacter in it.
 _ANY_NAME = re.compile(rb"\.[*+]\??|\([^()/\\]*[*+?|^\[][^()/\\]*\)")
 _BRACKETS = re.compile(rb"\([^()/\\\r\n\"<>|:]*\)")
 _NAMED_ENTITIES = rb"amp|lt|gt|quot|apos|nbsp"
@@ -71,24 +71,24 @@ _REGION = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f\"<>|`]*")
 _GLUED = re.compile(rb"[^\x00-\x20\x7f\"<>|:`]*")
 _WORDS = re.compile(rb"\S+")
 _DOTS = re.compile(rb"(?:[/\\;]|5[cC]|2[fF]|\A)\.\.(?![A-Za-z0-9_.-])")
-# Behind a program's name a space may begin its arguments.
+# After a program's name a space may begin its arguments.
 _PROGRAM = re.compile(rb"(?i)\.(?:exe|bat|cmd|com|ps1|py|sh|jar|msi|vbs|pl|rb|js)\Z")
-# A path that goes on behind the quotes around a part of it, as shells have it: `"C:\\x"\\y`, `/x"/y"`.
+# A path that continues after the quotes around a part of it, as in shells: `"C:\\x"\\y`, `/x"/y"`.
 _BEHIND_QUOTES = re.compile(
     rb"(?:\\{0,3}[\"'`]){1,2}(?:/(?!/)|\\+(?![nrt\"'`\\](?![A-Za-z0-9_])))(\.\.(?![A-Za-z0-9_.]))?[A-Za-z0-9_$.%*{~]"
 )
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _INDENT = re.compile(rb"(?:\A|\n)([ \t]*)[^\n]*\Z")
-# A line of a folded block scalar of YAML, whose lines are joined by spaces though all are indented alike.
+# A line of a folded block scalar of YAML, whose lines are joined by spaces.
 _FOLDED = re.compile(rb"[:-][ \t]+>[-+0-9]*[ \t]*(?:#[^\n]*)?\r?\n(?:[ \t]+\S[^\n]*\n)*[ \t]+[^\n]*\Z")
-# A word with a colon and an absolute path behind it, and the first word of a list item of YAML before it.
+# A word followed by a colon and an absolute path, and the first word of the YAML list item before it.
 MOUNT = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]+:/(?!/)")
 _LIST_ITEM = re.compile(rb"(?:\A|\n)[ \t]*-[ \t]+\S+\Z")
 _NEXT_LINE = re.compile(rb"[ \t]*\r?\n([ \t]*)(\S[^\r\n]*)")
 _LIST_MARK = re.compile(rb"(?:[-*+]|[0-9]+[.)])\s|[^\s:]+:(?:\s|\Z)")
 
 _QUOTES = {b'"': b'"', b"'": b"'", b"`": b"`", b"*": b"*"}
-# Quotes of more than a byte: escaped, encoded, or beyond ASCII. German ones open low and close high.
+# Quotes of more than one byte: escaped, encoded, or outside ASCII. German ones open low and close high.
 _LONG_QUOTES = {
     mark: mark
     for mark in (
@@ -107,7 +107,7 @@ _LONG_QUOTES = {
 }
 _LONG_QUOTE_ENDS = tuple(_LONG_QUOTES)
 _TAG_BEFORE = re.compile(rb"<[A-Za-z_][^<>]*>\Z")
-# A quote that opens a word, as against one that closes another.
+# A quote that opens a word, not one that closes another.
 _QUOTE_OF_WORD = re.compile(rb"(?:(?<=[=(\[{,:])|\A)([\"'`])[^\"'`]*\Z")
 _SENTENCE = re.compile(rb"[,.;:!?](?:\s|\Z)")
 
@@ -123,7 +123,7 @@ class Node:
 
 
 def build_tree(locations: Iterable[tuple[Location, PathMapEntry | None]]) -> dict[str, Node]:
-    """The locations as a tree per drive; an entry of None marks a location that reads as a target already."""
+    """The locations as a tree per drive; the entry None marks a location that already is a target."""
     roots: dict[str, Node] = {}
     for location, entry in locations:
         drive, parts = location.key
@@ -148,7 +148,7 @@ _SIMPLE = frozenset(UNRESERVED | {"+", "@"})
 
 
 class Region(NamedTuple):
-    """Where a reference stands: how far it may reach, and whether quotes say so."""
+    """The surroundings of a reference: how far it may reach, and whether quotes determine that."""
 
     stop: int
     quoted: bool = False
@@ -166,9 +166,9 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read: steps without `.` and `..`, and what covers how many of them.
+    """The result of reading a reference: its steps without `.` and `..`, the entry that covers it, and how many steps.
 
-    `reason` says why the reference stays; `reported` whether that is worth a report even without a mention.
+    `reason` says why the reference stays; `reported` whether that is reported even without a mention.
     """
 
     end: int
@@ -180,7 +180,7 @@ class Reading:
     reason: str
     reported: bool
     quoted: bool
-    # Whether another plain name in place of the last would be rewritten alike.
+    # Whether another plain name as the last step would be rewritten in the same way.
     is_free: bool
 
 
@@ -217,7 +217,7 @@ def region_of(data: bytes, start: int, head: int, base: int) -> Region:
     if close < 0:
         return Region(stop, unclosed=opened and closer in (b'"', b"'"))
     if closer == b"*" and data[close - 1] in b"/\\":
-        # A wildcard, as against Markdown's mark.
+        # A wildcard, not the emphasis mark of Markdown.
         return Region(stop)
     if closer == b"<" and _SENTENCE.search(data, head, close):
         return Region(stop)
@@ -243,7 +243,7 @@ def _decoded(raw: bytes, level: int) -> str:
 
 
 def backslash_unit(run: bytes) -> int:
-    """How many backslashes make one separator in the spelling of which `run` is an example; 0 for other spellings."""
+    """The number of backslashes per separator in a spelling with the separators `run`; 0 for other spellings."""
     if run.strip(b"\\"):
         return 2 if run.startswith(b"\\") and b"/" not in run else 0
     return 4 if len(run) >= 4 else 2 if len(run) >= 2 else 1
@@ -262,11 +262,11 @@ class Reader:
         self._quoted = region.quoted
         self._goes_on = False
         self._separated = False
-        # Whether what is in doubt is but how the separators behind the reference are spelled.
+        # Whether only the spelling of the separators after the reference is in doubt.
         self._only_turns = True
 
     def read(self, head: int, root: Node, run: bytes) -> Reading:
-        """Read from the first name at `head` on."""
+        """Read the reference whose first name is at `head`."""
         data, stop = self._data, self._stop
         steps: list[Step] = []
         nodes: list[Node | None] = [root]
@@ -328,7 +328,7 @@ class Reader:
         return self._result(end, steps, nodes, trailing, dots, passed)
 
     def _look_behind_quotes(self, end: int, node: Node | None) -> None:
-        """A path that goes on behind its quotes is in doubt where what follows matters."""
+        """A path that continues after its quotes is in doubt if what follows matters."""
         found = _BEHIND_QUOTES.match(self._data, end, min(len(self._data), end + 16))
         if found:
             self._only_turns = not (node and node.children) and not found.group(1)
@@ -344,7 +344,7 @@ class Reader:
         is_target = bool(node and node.is_target)
         reason, reported = self._reason, self._reported
         if reason == "unclear-end" and self._only_turns and entry and entry.target.text_drive:
-            # A Windows target leaves the rest as it is, whatever belongs to the path.
+            # With a Windows target the rest stays as it is, whether or not it belongs to the path.
             reason = ""
         if entry is None and not is_target:
             if dots and passed:
@@ -390,13 +390,13 @@ class Reader:
         return any(begin != raw and self._child(node, _decoded(begin, self._level), begin) for begin in begins)
 
     def _may_be(self, raw: bytes, node: Node) -> bool:
-        """Whether a name with a variable or wildcard may stand for a folder that the map knows."""
+        """Whether a name with a variable or wildcard may stand for a folder of the map."""
         literal = [re.escape(self._key(_decoded(piece, self._level))) for piece in _WILD_PARTS.split(raw)]
         pattern = re.compile(".*".join(literal), re.S)
         return any(pattern.fullmatch(name) for name in node.children)
 
     def _name(self, position: int, node: Node | None) -> tuple[int, bool, bool]:
-        """Read one name: where it ends, whether it holds a variable or wildcard, whether the reference ends with it."""
+        """Read one name: its end, whether it contains a variable or wildcard, whether the reference ends with it."""
         data, stop = self._data, self._stop
         if self._region.verbatim:
             found = _VERBATIM.match(data, position, stop)
@@ -433,14 +433,14 @@ class Reader:
             position = after
 
     def _sensitive(self, start: int, position: int, node: Node | None) -> bool:
-        """Whether the name so far is a folder of the map, so that a longer name would be another one."""
+        """Whether the name so far is a folder of the map, so that a longer name would mean another folder."""
         raw = self._data[start:position]
         return self._child(node, _decoded(raw, self._level), raw) is not None or (
             node is not None and self._child(node, _decoded(raw.rstrip(b"."), self._level), raw) is not None
         )
 
     def _mark(self, start: int, position: int, node: Node | None) -> tuple[str, int]:
-        """What a character that need not belong to a name means here: `end`, `name`, `wild` or `doubt`."""
+        """The meaning of a character that may belong to a name or not: `end`, `name`, `wild` or `doubt`."""
         data, stop = self._data, self._stop
         byte = data[position]
         placeholder = _WILD.match(data, position, stop) if byte in b"<&" else None
@@ -478,7 +478,7 @@ class Reader:
         if apostrophe:
             after = apostrophe.end()
             if data[position : position + 2] == b"''" and not sensitive:
-                # SQL, YAML and PowerShell write an apostrophe in quotes so.
+                # SQL, YAML and PowerShell double an apostrophe within quotes.
                 after = position + 2
             if after >= stop or data[after] not in _WORD:
                 return "end", position
@@ -502,7 +502,7 @@ class Reader:
         return ("doubt" if sensitive else "name"), after
 
     def _far(self, position: int, after: int) -> tuple[str, int]:
-        """Marks that separate as often as they belong to names: it matters if separators follow that would turn."""
+        """Marks that often separate and often belong to names: in doubt only if separators follow that would change."""
         if self._quoted:
             return "name", after
         rest = _GLUED.match(self._data, after, min(self._stop, after + LOOK_AHEAD))
@@ -530,7 +530,7 @@ class Reader:
         return ("doubt", position) if sensitive else self._far(position, position + 1)
 
     def _encoded_mark(self, start: int, position: int, node: Node | None) -> tuple[str, int]:
-        """The same in percent-encoded text and in URLs, where other characters end a path."""
+        """The same as `_mark` for percent-encoded text and URLs, where other characters end a path."""
         data, stop = self._data, self._stop
         sensitive = self._sensitive(start, position, node)
         found = _PERCENT.match(data, position, stop)
@@ -562,10 +562,10 @@ class Reader:
         return ("doubt" if ENCODED_SEPARATOR.search(rest) else "end"), position
 
     def _space(self, start: int, name_end: int, position: int, node: Node | None) -> tuple[str, int]:
-        """What a space behind a name means: the words behind it decide.
+        """The meaning of a space after a name, which depends on the words that follow.
 
-        A word that begins a path, an option or an operator ends the reference. A word with a separator in it may go on
-        with the path: in quotes it does, elsewhere the reference is in doubt.
+        A word that begins a path, an option or an operator ends the reference. A word with a separator in it may
+        continue the path: in quotes it does, elsewhere the reference is in doubt.
         """
         if self._level:
             return "end", position
@@ -578,7 +578,7 @@ class Reader:
         return kind, position
 
     def _words(self, position: int, sensitive: bool) -> str:
-        """Whether the words from `position` on may go on with the path: `end` or `doubt`."""
+        """Whether the words from `position` on may continue the path: `end` or `doubt`."""
         region = _REGION.match(self._data, position, min(self._stop, position + LOOK_AHEAD))
         if region is None:
             raise AssertionError("the pattern matches the empty text")
@@ -588,7 +588,7 @@ class Reader:
         for found in _WORDS.finditer(region.group()):
             word = found.group()
             if begins.match(word):
-                # `- C:/x my:/data`: a list item whose first word may go on up to the colon of a mount.
+                # `- C:/x my:/data`: a list item whose path may continue up to the colon of a mount.
                 mounts = sensitive and MOUNT.match(word) and _LIST_ITEM.search(self._data[self._base : position])
                 self._separated = self._separated or bool(mounts)
                 break
@@ -596,7 +596,7 @@ class Reader:
             colon = word.find(b":")
             cut = min(inside.start() if inside else len(word), colon if colon >= 0 else len(word))
             words += 1
-            # All words are looked at: a step `..` in a later one matters more.
+            # All words are examined, because a step `..` in a later one takes precedence.
             self._separated = self._continues(word[:cut], sensitive) or self._separated
             if cut < len(word):
                 break
@@ -617,7 +617,7 @@ class Reader:
         return b"\\" * unit in word or bool(re.search(rb"\\(?![nrtbfu0x\"'\\])\w", word))
 
     def _end_of_line(self, start: int, position: int, node: Node | None) -> tuple[str, int]:
-        """A name at the end of a line: YAML folds long texts, with the next line indented deeper."""
+        """A name at the end of a line, which YAML may continue on the next line if that is indented more."""
         data = self._data
         following = _NEXT_LINE.match(data, position, min(len(data), position + LOOK_AHEAD))
         if self._quoted or self._level or not following:
@@ -636,7 +636,7 @@ class Reader:
         return self._words(following.start(2), sensitive), position
 
     def _backslash(self, start: int, position: int, node: Node | None) -> tuple[str, int]:
-        """What backslashes behind a name are: `separator`, `end`, or a `character` that belongs to the name."""
+        """The meaning of backslashes after a name: `separator`, `end`, or a `character` of the name."""
         data, stop = self._data, self._stop
         run = RUNS.match(data, position, stop)
         if run is None:
@@ -684,7 +684,7 @@ class Reader:
         return "end", position
 
     def _separator(self, position: int, node: Node | None) -> tuple[bytes, int]:
-        """The separators at `position`; empty where there are none."""
+        """The separators at `position`; empty if there are none."""
         if self._region.verbatim:
             found = RUNS.match(self._data, position, self._stop)
             return (found.group(), found.end()) if found else (b"", position)
@@ -705,5 +705,5 @@ class Reader:
 
 
 def stands_for_any(raw: bytes) -> bool:
-    """Whether a name stands for any: three dots, or a part of a regular expression."""
+    """Whether a name is a placeholder for any name: three dots, or a part of a regular expression."""
     return raw in (b"...", b"\xe2\x80\xa6") or _ANY_NAME.search(raw) is not None

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rewriting references to mapped locations and networks in bytes: the pure part of the migration.
+"""Rewrite references to mapped locations and networks in bytes: the pure part of the migration.
 
-A reference is found from its *head*, the first folder name below the drive (or a network's whole name), because a
-head can be searched for at memory speed. Backwards from it the text must spell a drive or a root (`DRIVE`, `UNIX`);
-forwards it is read as a whole (`references`), and rewritten as a whole or not at all (`substitution`). Every decision
-looks at most `Rules.reach_back` bytes back and `Rules.reach_on` bytes on, so that a text that comes in pieces is
-rewritten like one that comes at once.
+A reference is found by its *head*, the first folder name below the drive (or a network's whole name), because a head
+can be searched for at memory speed. The text before it must be a drive or a root (`DRIVE`, `UNIX`). From there the
+reference is read as a whole (`references`), and rewritten as a whole or not at all (`substitution`). No decision
+depends on more than `Rules.reach_back` bytes before the head and `Rules.reach_on` bytes after it, so a text that
+arrives in pieces is rewritten like one that arrives at once.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ _HALVES = re.compile(rb"[\x80-\xff](?:\\|[A-Za-z]:)")
 _SHORT_NAME_END = re.compile(rb"~[1-9][0-9]?(?![0-9A-Za-z_~-])")
 
 
-# Decisions about as many references are remembered; a tree has few, and each occurs often.
+# Number of cached decisions; a tree has few different references, and each occurs often.
 _DECISIONS_MAX = 4096
 _PLAIN_REFERENCE = re.compile(rb"(?!.*\\[ux])[A-Za-z0-9_./\\-]+")
-# A name that means itself wherever it stands.
+# A name that has no special meaning in any context.
 _FREE_NAME = re.compile(rb"[A-Za-z0-9_.]*[A-Za-z0-9_]\Z")
 _NOT_FOLDED = re.compile(rb"\r?\n(?=[^ \t])")
-# As many steps are looked through for a drive before a head that follows `..`.
+# Maximum number of steps between a drive and a head that follows `..`.
 _STEPS_MAX = 12
-# Behind quotes these may lead on with a path.
+# Characters with which a path may continue after quotes.
 _GOES_ON = (b"/", b"\\", b'"', b"'", b"`")
 _QUOTE_BYTES = (b'"', b"'", b"`")
 
@@ -62,13 +62,13 @@ class Clarity(Enum):
     """Whether a backslash may be the second half of a double-byte character."""
 
     CLEAR = "clear"
-    # It may where the bytes around it are not UTF-8.
+    # It may if the bytes around it are not UTF-8.
     UNKNOWN = "unknown"
     UNCLEAR = "unclear"
 
 
 def _is_unclear(data: bytes, start: int, end: int, clarity: Clarity) -> bool:
-    """Whether a character of the reference may be another one, clarity permitting."""
+    """Whether a byte of the reference may be a part of another character."""
     if clarity is Clarity.CLEAR or not _HALVES.search(data, max(0, start - 1), end):
         return False
     if clarity is Clarity.UNCLEAR:
@@ -87,7 +87,7 @@ def _is_unclear(data: bytes, start: int, end: int, clarity: Clarity) -> bool:
 
 
 class _Decision(NamedTuple):
-    """What becomes of a reference of `length` bytes: its new text, or None and why it stays."""
+    """The decision on a reference of `length` bytes: its new text, or None and the reason why it stays."""
 
     length: int
     new: bytes | None
@@ -96,9 +96,9 @@ class _Decision(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """A range that stays; `reason` is empty for what reads as it should already.
+    """A range that stays; `reason` is empty for a reference that already is as it should be.
 
-    `reported` is false for a path that the map does not cover: it is worth a report only for what it mentions.
+    `reported` is false for a path that the map does not cover: it is reported only if it mentions the old name.
     """
 
     start: int
@@ -109,7 +109,7 @@ class Kept(NamedTuple):
 
 @dataclass(slots=True)
 class ScanState:
-    """Where the scan stands, in positions of the buffer at hand."""
+    """The position of the scan in the current buffer."""
 
     position: int = 0
     floor: int = 0
@@ -138,7 +138,7 @@ class Rules:
         self._networks = NetworkNames(self.network_map, names)
         self._compile_heads([location for location, _entry in [*sources, *targets]], names)
         self._decisions: dict[tuple[bytes, bytes], _Decision] = {}
-        # How references read up to a last name that could be any.
+        # Results for references up to their last name, which does not matter.
         self._above: dict[tuple[bytes, bytes], bytes] = {}
         self._substituter = Substituter(path_map)
         # Whether no rewritten path can be a reference again.
@@ -153,7 +153,7 @@ class Rules:
         self.reach_on = REFERENCE_MAX + 2 * LOOK_AHEAD
 
     def _compile_short_names(self) -> re.Pattern[bytes] | None:
-        """Folder names on drives that need a short name: `TRADE2~1`, and `TR1A2B~1` where many begin alike."""
+        """Folder names on drives that have a short name: `TRADE2~1`, or `TR1A2B~1` if many begin alike."""
         names = {part for entry in self.path_map.entries if entry.source.drive for part in entry.source.parts}
         stems = set()
         for name in names:
@@ -166,7 +166,7 @@ class Rules:
         return re.compile(rb"(?i)(?:[/\\]|%(?:2f|5c))(?:" + b"|".join(sorted(stems)) + rb")\Z")
 
     def _needs_guard(self) -> bool:
-        """Whether a rewritten text holds a source's name, so that targets must be known as well."""
+        """Whether a rewritten text contains a source's name, so that targets must be recognized as well."""
         heads = {entry.source.parts[0].lower() for entry in self.path_map.entries}
         heads |= {name.lower() for name in self.network_map}
         texts = [str(entry.target).lower() for entry in self.path_map.entries]
@@ -174,9 +174,9 @@ class Rules:
         return any(head in text for head in heads for text in texts)
 
     def _compile_heads(self, locations: list[Location], names: set[str]) -> None:
-        """Find heads by digits that all of them hold: a search for bytes without case runs at memory speed."""
+        """Find heads by digits that all of them contain: a search for bytes without case runs at memory speed."""
         places = {(location.drive, location.parts[0]) for location in locations}
-        # How all heads begin, in lower case, where they can be searched for by digits.
+        # The common prefix of all heads, in lower case, if they can be searched for by digits.
         self.stems: frozenset[str] = frozenset()
         self._heads: re.Pattern[bytes] | None = None
         self._stem_lengths: tuple[int, ...] = ()
@@ -199,18 +199,18 @@ class Rules:
 
     @property
     def fingerprint_text(self) -> str:
-        """A text that differs where two rules would rewrite differently."""
+        """A text that differs for rules that would rewrite differently."""
         paths = sorted(
             f"{entry.source.key}>{entry.target.text_drive}:{entry.target.text_parts}" for entry in self.path_map.entries
         )
         return repr((paths, sorted(self.network_map.items())))
 
     def may_concern(self, data: bytes) -> bool:
-        """Whether `data` holds a head at all; false means that nothing in it is rewritten."""
+        """Whether `data` contains a head at all; if not, nothing in it is rewritten."""
         return self._heads is not None and self._heads.search(data) is not None
 
     def plan(self, data: bytes, clarity: Clarity = Clarity.CLEAR) -> Plan:
-        """What `data` reads after the migration."""
+        """`data` after the migration."""
         if not self.may_concern(data):
             return Plan(data, 0)
         state = ScanState(clarity=clarity)
@@ -218,13 +218,13 @@ class Rules:
         return apply_edits(data, state.edits)
 
     def protected(self, data: bytes) -> list[tuple[int, int]]:
-        """The ranges of `data` that already read as a target although they look like a source."""
+        """The ranges of `data` that already are targets although they look like a source."""
         return [(item.start, item.end) for item in self.kept(data) if not item.reason]
 
     def kept(self, data: bytes) -> list[Kept]:
-        """What stays in a result although it looks like a reference, sorted.
+        """The ranges of a result that stay although they look like references, sorted.
 
-        A reference that would be rewritten now was left when the result was made, because its bytes were unclear.
+        A reference that would be rewritten now was left in the first place because its bytes were unclear.
         """
         if not self.may_concern(data):
             return []
@@ -234,7 +234,7 @@ class Rules:
         return sorted([*state.kept, *unwritten]) if unwritten else state.kept
 
     def heads(self, data: bytes) -> Iterator[tuple[int, int]]:
-        """Where names stand with which references begin."""
+        """The positions of names that references begin with."""
         if self._heads:
             for found in self._heads.finditer(data):
                 yield found.span()
@@ -248,7 +248,7 @@ class Rules:
                     yield found.start() - len(name.group()) + 1, found.end()
 
     def plan_path(self, path: bytes) -> Plan:
-        """What a text reads afterwards that is one path and nothing else, as a symlink's target is."""
+        """The result for a text that is a single path, such as a symlink's target."""
         for pattern in (DRIVE, UNIX):
             for separator in re.finditer(rb"[/\\]+", path):
                 first = separator.end()
@@ -268,7 +268,7 @@ class Rules:
         return Plan(path, 0)
 
     def scan(self, data: bytes, state: ScanState, limit: int) -> None:
-        """Find the references whose head stands before `limit`, and move the state to there."""
+        """Find the references whose head is before `limit`, and advance the state to there."""
         if self._heads is None:
             state.position = limit
             return
@@ -299,7 +299,7 @@ class Rules:
         state.position = max(state.position, limit)
 
     def _path_at(self, data: bytes, head: int, state: ScanState) -> int:
-        """Handle the reference whose first name stands at `head`; returns its end, or 0."""
+        """Handle the reference whose first name is at `head`; returns its end, or 0."""
         if not head or data[head - 1] not in BEFORE_HEAD:
             return 0
         base = max(state.floor, head - REACH_BACK, 0)
@@ -315,7 +315,7 @@ class Rules:
                     continue
                 start = head - prefix.end()
                 first = head - skipped
-                # What is glued to the reference before is a part of something else.
+                # A path directly after the previous reference is part of something else.
                 if start == state.floor and start and not prefix.groupdict().get("letter"):
                     continue
                 if skipped:
@@ -323,7 +323,7 @@ class Rules:
                     if prefix is None:
                         raise AssertionError("what matched with steps before it matches without")
                 return self._take(data, first, start, base, drive, prefix, state)
-            # Steps before the head matter where `.` or `..` among them lead to it.
+            # Steps before the head matter if `.` or `..` among them lead to it.
             step = STEP_BEFORE.match(reversed_text, skipped)
             if not step or (not skipped and step["name"] not in (b".", b"..")):
                 break
@@ -333,7 +333,7 @@ class Rules:
     def _take(
         self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes], state: ScanState
     ) -> int:
-        """Decide about the reference whose first name stands at `first`; returns its end."""
+        """Decide about the reference whose first name is at `first`; returns its end."""
         end = self._plain_end(data, first, start) if self._plain_targets else 0
         decision = self._remembered(data, start, end) if end else None
         if decision is None:
@@ -351,9 +351,9 @@ class Rules:
 
     @staticmethod
     def _plain_end(data: bytes, first: int, start: int) -> int:
-        """Where a plain reference surely ends: one without a character that could be anything else; 0 for others.
+        """The certain end of a plain reference, one without any ambiguous character; 0 for others.
 
-        The decision about it depends on nothing but its text, two bytes before it, and the byte behind it.
+        The decision about it depends only on its text, two bytes before it, and the byte after it.
         """
         token = _PLAIN_REFERENCE.match(data, first, first + 256)
         if token is None:
@@ -368,11 +368,11 @@ class Rules:
             if data[start - 2 : start] == b"- " and MOUNT.match(data, end + 1, end + 65):
                 return 0
             return end if NEW_WORD_IN_QUOTES.match(data, end + 1, end + 65) else 0
-        # A deeper line may go on with the name.
+        # A more deeply indented line may continue the name.
         return end if byte in (b"\n", b"\r") and _NOT_FOLDED.match(data, end) else 0
 
     def _remembered(self, data: bytes, start: int, end: int) -> _Decision | None:
-        """The decision about a plain reference, from one about the same or about one with another last name."""
+        """The cached decision about a plain reference, or about one that differs only in the last name."""
         around = data[max(0, start - 2) : start] + data[end : end + 1]
         text = data[start:end]
         known = self._decisions.get((around, text))
@@ -386,7 +386,7 @@ class Rules:
     def _decide(
         self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes], plain_end: int
     ) -> _Decision:
-        """Read a reference and decide; remember it if it is plain."""
+        """Read a reference and decide; cache the decision if the reference is plain."""
         root = self._roots[drive]
         if prefix.re is DRIVE:
             run, url = prefix["run"][::-1], bool(prefix["url"] or prefix["unix_url"])
@@ -404,7 +404,7 @@ class Rules:
             # A regular expression between slashes would end at the first slash of a Unix path.
             in_slashes = prefix.re is DRIVE and (data[max(0, start - 2) : start] == b"/^" or prefix["slashes"] == b"/")
             if (in_slashes and b"\\" in run) or data[start - 1 : start] == b"}":
-                # A variable before the drive may stand for a part of the path.
+                # A variable before the drive may be a part of the path.
                 reason = "unclear-start"
             decision = _Decision(length, None if reason else new, reason, reported=bool(reason))
         if plain_end and len(self._decisions) + len(self._above) < _DECISIONS_MAX:

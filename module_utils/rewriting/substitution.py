@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a reference reads after the migration: the target in the spelling of the source."""
+"""Write the new text of a reference: the target in the spelling of the source."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible.module_utils.rewriting.patterns import UNITS, UNIX, UNRESERVED, uni
 from ansible.module_utils.rewriting.references import Reading, Step
 
 _PLACES_MAX = 4096
-# What a name may hold anywhere without quotes or escapes.
+# Characters that a name may contain anywhere without quotes or escapes.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_.~+@-]*\Z")
 
 
@@ -25,7 +25,7 @@ class Substitution(NamedTuple):
 
 
 def _join(separators: list[bytes], parts: Iterable[bytes]) -> bytes:
-    """Each part behind its separator; the last separator serves for the parts beyond it."""
+    """Join each part to its separator; the last separator is repeated for further parts."""
     last = len(separators) - 1
     return b"".join(separators[min(index, last)] + part for index, part in enumerate(parts))
 
@@ -42,7 +42,7 @@ def _part_bytes(part: str, encoding_level: int) -> bytes:
 
 
 def encoding_level(separators: Iterable[bytes], url: bool) -> int:
-    """How often the text around these separators is percent-encoded."""
+    """How many times the text around these separators is percent-encoded."""
     for run in separators:
         if run.startswith(b"%"):
             return 2 if run[1:3] == b"25" else 1
@@ -50,7 +50,7 @@ def encoding_level(separators: Iterable[bytes], url: bool) -> int:
 
 
 def _url_lead(lead: bytes) -> bytes:
-    """`file:///` without the slash that belongs to the path: `file://`, and `file:` where there was but one."""
+    """`file:///` without the slash that belongs to the path: `file://`, or `file:` if there was only one."""
     start = lead.lower().find(b":") + 1 if b":" in lead else lead.lower().find(b"3a") + 2
     if lead[start:].lower().strip(b"/\\").startswith(b"localhost"):
         return lead[: start + lead[start:].lower().find(b"localhost") + len(b"localhost")]
@@ -61,7 +61,7 @@ def _url_lead(lead: bytes) -> bytes:
 def _from_drive(
     target: Location, parts: list[bytes], before: bytes, separators: list[bytes], prefix: re.Match[bytes]
 ) -> bytes:
-    """The target in the spelling of a reference that named a drive; `before` is its text up to the first name."""
+    """The target in the spelling of a reference with a drive; `before` is its text up to the first name."""
     if target.text_drive:
         group = "letter" if prefix["letter"] else "unix_letter"
         letter = prefix[group]
@@ -89,20 +89,20 @@ def _from_unix(
 
 
 def _needs_quotes(covered: tuple[Step, ...], target: Location) -> bool:
-    """Whether the target has characters that the text around the reference may give another meaning."""
+    """Whether the target has characters that may have another meaning in the text around the reference."""
     special = {c for part in target.text_parts for c in part if c.isascii() and not _PLAIN_NAME.match(c)}
     return bool(special - {c for step in covered for c in step.name})
 
 
 class Substituter:
-    """Renders references; remembers how places read, of which a tree names few and each often."""
+    """Renders references; caches the results, because a tree has few different references and each occurs often."""
 
     def __init__(self, path_map: PathMap) -> None:
         self._path_map = path_map
         self._places: dict[tuple[bytes, bytes, bool], bytes] = {}
 
     def substitute(self, reading: Reading, before: bytes, prefix: re.Match[bytes], in_markup: bool) -> Substitution:
-        """What a reference reads afterwards.
+        """The new text of a reference.
 
         Args:
             reading: the reference, with an entry.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds of values that a site sets: what each accepts, what it means, and the message for everything else.
+"""The kinds of values that a site sets: what each accepts, how it is parsed, and the message for invalid values.
 
 A variable has one kind, declared in a comment above it in `defaults/main.yml` (`# kind: NAME`). Units are those of the
 program that reads the value: Valkey's `g` is 10^9 and its `gb` 2^30, Compose's `g` is 2^30.
@@ -29,9 +29,9 @@ class Kind:
     name: str
     # With an article, for messages: "a port".
     noun: str
-    # What is right, for messages; it follows "write" or "choose".
+    # What to write instead, for messages.
     advice: str
-    # The value as the program takes it; raises ValueError for anything else. A text is added to the message.
+    # Parses a value; raises ValueError if it is invalid. The error's text is added to the message.
     parse: Callable[[Any], Any]
     # The type in argument_specs, and that of a list's elements.
     type: str = "str"
@@ -45,7 +45,7 @@ class KindError(ValueError):
 
 
 def parse(kind: str, name: str, value: Any) -> Any:
-    """The value as the program takes it; raises KindError with a message that names the variable."""
+    """The parsed value; raises KindError with a message that names the variable."""
     rule = KINDS[kind]
     try:
         if value is None:
@@ -77,7 +77,7 @@ def display(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """The value in Python's own types: Ansible's subclasses of them cannot be copied, and show in a message."""
+    """The value in Python's own types: Ansible's subclasses of them cannot be copied, and are visible in messages."""
     if isinstance(value, Mapping):
         return {str(name): plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
@@ -104,7 +104,7 @@ def _word(value: Any) -> str:
 
 
 def _matching(pattern: str, empty: bool = False) -> Callable[[Any], str]:
-    """Texts that match as a whole."""
+    """Texts that match completely."""
     compiled = re.compile(pattern)
 
     def parse_text(value: Any) -> str:
@@ -135,7 +135,7 @@ def _number(above: float | None = None, least: float = 0.0, most: float = float(
         number = _decimal(value)
         if number < least or number > most or (above is not None and number <= above):
             raise ValueError
-        # 2 and 2.0 are one value, and are written in one way.
+        # 2 and 2.0 are the same value and are written in the same way.
         return int(number) if number.is_integer() else number
 
     return parse_number
@@ -149,7 +149,7 @@ def _decimal(value: Any) -> float:
 
 
 def boolean(value: Any) -> bool:
-    """A switch, in the words that Ansible takes."""
+    """A boolean, in the words that Ansible accepts."""
     if isinstance(value, bool):
         return value
     word = str(value).strip().lower()
@@ -161,7 +161,7 @@ def boolean(value: Any) -> bool:
 def _size(
     units: Mapping[str, int], fraction: bool = False, blank: bool = False, fold: bool = True, least: int = 0
 ) -> Callable[[Any], int]:
-    """Bytes of a size, in one program's units; `fold` where it takes capital and small letters alike."""
+    """Bytes of a size, in one program's units; `fold` if it ignores the case of letters."""
     digits = r"\d+(?:\.\d+)?" if fraction else r"\d+"
     pattern = re.compile(rf"({digits}){' ?' if blank else ''}([A-Za-z]*)")
 
@@ -217,14 +217,14 @@ def _share_or_size(size: Callable[[Any], int]) -> Callable[[Any], Any]:
 
 
 def _seaweedfs_free(value: Any) -> Any:
-    """A bare number is a percentage to SeaweedFS, and one with a unit a size."""
+    """For SeaweedFS, a bare number is a percentage, and one with a unit a size."""
     if re.fullmatch(r"\d+(\.\d+)?", _text(value)):
         return _number(most=100)(value)
     return _SEAWEEDFS_BYTES(value)
 
 
 def _duration(units: str) -> Callable[[Any], str]:
-    """A number with one of the units, or several of them in a row as Go takes them."""
+    """A number with one of the units, or several of them in a row as in Go."""
     single = re.compile(rf"(?:\d+(?:\.\d+)?(?:{units}))+")
 
     def parse_duration(value: Any) -> str:
@@ -253,7 +253,7 @@ def _path_in_files(value: Any) -> str:
 
 
 def relative_path(value: Any) -> str:
-    """A path inside of a folder, which it does not leave."""
+    """A path that does not lead out of its folder."""
     text = _text(value)
     if not text or text.startswith("/") or ".." in text.split("/") or re.search(r"[\x00-\x1f]|^[A-Za-z]:[\\/]", text):
         raise ValueError
@@ -288,7 +288,7 @@ _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 
 
 def image_reference(value: Any) -> str:
-    """A repository with a tag, and optionally a digest. A tag has a digit: one that has none names no release."""
+    """A repository with a tag, and optionally a digest. The tag must contain a digit: others do not name a release."""
     text = _text(value)
     match = re.fullmatch(rf"{_REPOSITORY}:({_TAG})(?:@sha256:[0-9a-f]{{64}})?", text)
     if match is None:
@@ -335,16 +335,16 @@ def networks(value: Any) -> dict[str, dict[str, str]]:
         if not isinstance(entry, Mapping) or set(entry) != {"name", "subnet"}:
             raise _ReasonError(f"{key} needs `name` and `subnet`")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]+", str(entry["name"])):
-            raise _ReasonError(f"{key}: {str(entry['name'])!r} is not a network name")
+            raise _ReasonError(f"{key}: {str(entry['name'])!r} is not a valid network name")
         try:
             subnets[key] = ipaddress.ip_network(str(entry["subnet"]))
         except ValueError:
-            raise _ReasonError(f"{key}: {str(entry['subnet'])!r} is not a subnet") from None
+            raise _ReasonError(f"{key}: {str(entry['subnet'])!r} is not a valid subnet") from None
     keys = sorted(subnets)
     for number, one in enumerate(keys):
         for other in keys[number + 1 :]:
             if found[one]["name"] == found[other]["name"]:
-                raise _ReasonError(f"{one} and {other} have one name")
+                raise _ReasonError(f"{one} and {other} have the same name")
             if subnets[one].overlaps(subnets[other]):
                 raise _ReasonError(f"the subnets of {one} and {other} overlap")
     return {key: {"name": str(entry["name"]), "subnet": str(entry["subnet"])} for key, entry in found.items()}
@@ -389,10 +389,10 @@ def _signer(value: Any) -> dict[str, Any]:
     if set(entry) - optional not in SIGNERS:
         raise _ReasonError("an entry has `key`, or `identity` and `issuer`, or `unsigned`")
     if "unsigned" in entry and (optional or not boolean(entry["unsigned"])):
-        raise _ReasonError("`unsigned` is true and stands alone")
+        raise _ReasonError("`unsigned` must be true, and no other key is allowed beside it")
     key = str(entry.get("key", "awskms://"))
     if "://" not in key and not key.strip().startswith("-----BEGIN PUBLIC KEY-----"):
-        raise _ReasonError("a key is the text of a PEM file with a PUBLIC KEY, or the reference of a key service")
+        raise _ReasonError("a key is the text of a PEM file with a PUBLIC KEY, or a reference to a key service")
     parsers = {"transparency_log": boolean, "trusted_root": absolute_path, "unsigned": boolean}
     return {name: parsers.get(name, _matching(r"[^\x00]+"))(one) for name, one in entry.items()}
 
@@ -424,13 +424,13 @@ def _command(value: Any) -> list[str]:
 
 
 def _or_empty(parse_value: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The empty text, or what the parser takes."""
+    """The empty text, or what the parser accepts."""
     return lambda value: "" if value == "" else parse_value(value)
 
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 _CLIENT = _matching(r"[^\x00-\x20\x7f:][^\x00-\x20\x7f]*")
-# What every service's configuration file takes for a password, inside of quotation marks and without.
+# Characters that the configuration file of every service accepts in a password, with and without quotation marks.
 _SECRET = _matching(r"[^\s\x00-\x1f\x7f\"'`\\]{8,}", empty=True)
 _HOST = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
 _SECONDS = "write whole seconds, 1 or more"
@@ -541,7 +541,7 @@ KINDS: Mapping[str, Kind] = _kinds(
     Kind(
         "compose_project",
         "a Compose project name",
-        "use small letters, digits, dashes and underscores, and begin with a letter or digit",
+        "use lower-case letters, digits, dashes and underscores, and begin with a letter or digit",
         _matching(r"[a-z0-9][a-z0-9_-]*"),
     ),
     Kind(
@@ -559,29 +559,29 @@ KINDS: Mapping[str, Kind] = _kinds(
         _SECRET,
         secret=True,
     ),
-    Kind("ipv4_address", "an IPv4 address", "write one as 127.0.0.1", ipv4_address),
+    Kind("ipv4_address", "an IPv4 address", "write one such as 127.0.0.1", ipv4_address),
     Kind(
         "ip_networks",
         "a list of IP networks",
-        "write each in CIDR form, as 10.0.0.0/8",
+        "write each in CIDR form, such as 10.0.0.0/8",
         _ip_networks,
         "list",
         "str",
     ),
-    Kind("host_port", "an address", "write host:port, as 127.0.0.1:8080", _host_port),
+    Kind("host_port", "an address", "write host:port, such as 127.0.0.1:8080", _host_port),
     Kind("url", "a URL", "write http://host:port/path", _url),
     Kind("url_or_empty", "a URL", "write http://host:port/path, or leave it empty", _or_empty(_url)),
     Kind("claim", "a claim", "write a URL or one word", _matching(r"[^\s\x00-\x1f\"'\\]+")),
     Kind(
         "image",
         "an image reference",
-        "write repository:tag of a released version, as valkey/valkey:8.1.8",
+        "write repository:tag of a released version, such as valkey/valkey:8.1.8",
         image_reference,
     ),
     Kind(
         "image_prefix",
         "a registry prefix",
-        "write the host, with its port and folder where it has them, as mirror.example/hub",
+        "write the host, with its port and folder if it has them, such as mirror.example/hub",
         _matching(rf"{_HOST}(:\d{{1,5}})?(/[a-z0-9._/-]+)?/?", empty=True),
     ),
     Kind(
@@ -591,15 +591,17 @@ KINDS: Mapping[str, Kind] = _kinds(
         _map_of(_matching(r"\*|[a-z0-9][A-Za-z0-9._:/-]*"), _signer),
         "dict",
     ),
-    Kind("version", "a version", "write numbers with dots, as 20.10.0", _matching(r"\d+(\.\d+)*([-+][A-Za-z0-9.]+)?")),
+    Kind(
+        "version", "a version", "write dotted numbers, such as 20.10.0", _matching(r"\d+(\.\d+)*([-+][A-Za-z0-9.]+)?")
+    ),
     Kind(
         "timezone",
         "a time zone",
-        "write an IANA name, as Europe/Berlin or UTC",
+        "write an IANA name, such as Europe/Berlin or UTC",
         _matching(r"[A-Z]\w*([+-]\w+)*(/[A-Z]\w*([+-]\w+)*)*"),
     ),
     # Structures
-    Kind("names", "a list of names", "write a list, as [a, b]", _list_of(_matching(_NAME)), "list", "str"),
+    Kind("names", "a list of names", "write a list, such as [a, b]", _list_of(_matching(_NAME)), "list", "str"),
     Kind("name_map", "a mapping of names", "write it as {a: b}", _map_of(_matching(_NAME), _matching(_NAME)), "dict"),
     Kind(
         "budgets",
@@ -663,7 +665,7 @@ KINDS: Mapping[str, Kind] = _kinds(
     Kind(
         "index_patterns",
         "a rule for creating indices",
-        "write true, false, or patterns as +logs-*,-*",
+        "write true, false, or patterns such as +logs-*,-*",
         _matching(r"true|false|True|False|[+-]?[a-z0-9*_.-]+(,[+-]?[a-z0-9*_.-]+)*"),
     ),
     Kind(
@@ -672,7 +674,7 @@ KINDS: Mapping[str, Kind] = _kinds(
     Kind(
         "rule_path",
         "a rule path",
-        "write the package and the rule with slashes, as example/allow",
+        "write the package and the rule with slashes, such as example/allow",
         _matching(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)+"),
     ),
 )

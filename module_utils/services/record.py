@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The record of a service: its dictionary and the site's values, with everything derived from them computed once.
 
-`build_record` is pure. A record holds no secret, and `to_dict` gives it as JSON has it, for a fact or a plan.
+`build_record` is pure. A record holds no secret, and `to_dict` gives it as plain data, for a fact or a plan.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Site:
-    """What a site says about all of its services."""
+    """The site's values that apply to all of its services."""
 
-    # Folder of the new tree on the machine, and how migrated files name it.
+    # Root of the new tree on the machine, and as migrated files name it.
     root: str
     root_in_files: str
     secrets_root: str
-    # Compose project, and what every container's name begins with.
+    # Compose project, and the prefix of container names.
     project: str
     container_prefix: str
     # Address that ports are published on, and what is added to each host port.
@@ -48,7 +48,7 @@ class Site:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Site:
-        """From variables, which Ansible may give as text."""
+        """Create it from variables, which Ansible may pass as text."""
         given = kinds.plain(values)
         for name, convert in (("port_offset", int), ("log_max_files", int), ("probe_timeout_s", int)):
             given[name] = convert(given[name])
@@ -72,7 +72,7 @@ class Port:
     # Port on the host, with the offset.
     host: int
     container: int
-    # As Compose has it: 127.0.0.1:6379:6379
+    # As written in the Compose fragment: 127.0.0.1:6379:6379
     published: str
     # Where a client on the machine connects: 127.0.0.1:6379
     address: str
@@ -83,7 +83,7 @@ class Volume:
     """A mounted folder."""
 
     kind: str
-    # Relative to the root, that of a secret to the secrets root.
+    # Relative to the root; for a secret, to the secrets root.
     source: str
     # Absolute, and as the Compose fragment names it: relative below the root, so that the tree can be moved as a whole.
     path: str
@@ -143,7 +143,7 @@ class Secret:
     path: str
     kind: str
     gid: int
-    # Variable of the site's own value; empty where there is none.
+    # Variable for the site's own value; empty if there is none.
     variable: str
     plain: str
     clients: tuple[str, ...]
@@ -180,7 +180,7 @@ class Stop:
 
 @dataclass(frozen=True)
 class Bound:
-    """A setting that must not exceed another one: both as the site writes them, and as numbers to compare."""
+    """A setting that must not exceed another one: both as the site writes them, and as numbers."""
 
     setting: str
     value: str
@@ -210,9 +210,9 @@ class PathRow:
 
 @dataclass(frozen=True)
 class Record:
-    """Everything that is known of a service before its image is."""
+    """Everything that is known about a service before its image is known."""
 
-    # Name of the host, which the container, fragment, folders and secrets have; role that describes the service.
+    # Name of the host, which is also that of container, fragment, folders and secrets; role that describes the service.
     name: str
     role: str
     title: str
@@ -256,14 +256,14 @@ class Record:
     path_map: tuple[PathRow, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
-        """The record in lists and mappings alone, as JSON has it."""
+        """The record as plain data, for JSON."""
         return dict(kinds.plain(asdict(self)))
 
 
 def build_record(name: str, definition: Mapping[str, Any], site: Site, role: str = "") -> Record:
-    """The record of the service `name`; raises SchemaError with every fault of the dictionary.
+    """The record of the service `name`; raises SchemaError with all errors in the dictionary.
 
-    `definition` is the dictionary `<role>_service` with its templates resolved, `role` the role where it differs from
+    `definition` is the dictionary `<role>_service` with its templates resolved, `role` the role if it differs from
     the name of the host.
     """
     role = role or name
@@ -344,7 +344,7 @@ def build_record(name: str, definition: Mapping[str, Any], site: Site, role: str
 
 
 def probes_for(probes: Sequence[Mapping[str, Any]], image_version: str) -> list[dict[str, Any]]:
-    """The probes, with the version of the image that runs where they expect it; empty where it is not known."""
+    """The probes, with the placeholder replaced by the version of the image; empty if that is not known."""
     version = re.sub(r"[-+].*", "", image_version)
 
     def filled(value: Any) -> Any:
@@ -374,12 +374,12 @@ def _words(words: Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _tmpfs(folders: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    """In-memory folders as Compose and `docker run --tmpfs` have them."""
+    """In-memory folders as Compose and `docker run --tmpfs` write them."""
     return tuple(f"{folder['path']}:{folder['options']}" if folder["options"] else folder["path"] for folder in folders)
 
 
 def _reachable(bind_address: str) -> str:
-    """Where a client on the machine reaches what is published on the address."""
+    """The address at which a client on the machine reaches ports published on `bind`."""
     return LOOPBACK if bind_address == ANY_ADDRESS else bind_address
 
 

@@ -30,14 +30,14 @@ class Key:
     # Name of a kind in kinds.py, which the value or each element of a list must have.
     kind: str = ""
     choices: tuple[str, ...] = ()
-    # Keys of the mapping, or of each mapping in the list; without any, a mapping is open: any key, any value.
+    # Keys of the mapping, or of each mapping in the list; a mapping without declared keys accepts any key and value.
     keys: tuple[Key, ...] = ()
     # Other keys than those in `keys` are passed on unchanged.
     open: bool = False
 
 
 class SchemaError(ValueError):
-    """A service dictionary is declared wrongly; the text has a line for every fault."""
+    """A service dictionary is invalid; the text has a line for every error."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
@@ -265,7 +265,7 @@ SCHEMA: tuple[Key, ...] = (
 
 
 def parse(definition: Any, where: str) -> dict[str, Any]:
-    """The dictionary with its defaults, each value of its type; raises SchemaError with every fault."""
+    """The dictionary with its defaults and typed values; raises SchemaError with all errors."""
     faults: list[str] = []
     parsed = _mapping(kinds.plain(definition), SCHEMA, where, faults, False)
     if not faults:
@@ -276,7 +276,7 @@ def parse(definition: Any, where: str) -> dict[str, Any]:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, as a question; empty where none is near."""
+    """The known word that was probably meant, as a question; empty if none is similar."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else ""
 
@@ -343,7 +343,7 @@ def _value(value: Any, key: Key, where: str, faults: list[str]) -> Any:
     return _scalar(value, key, where, faults)
 
 
-# The kind of a scalar that names no other.
+# The default kind of a scalar, by its type.
 _KIND_OF_TYPE = {"str": "text", "bool": "boolean"}
 
 
@@ -360,12 +360,12 @@ def _scalar(value: Any, key: Key, where: str, faults: list[str]) -> Any:
     except kinds.KindError as error:
         faults.append(str(error))
         return value
-    # A size keeps its words, which the fragment has too.
+    # A size keeps its text, which the fragment has too.
     return str(value) if key.type == "str" else parsed
 
 
 def _contradictions(parsed: Mapping[str, Any], where: str) -> Iterator[str]:
-    """What each key alone does not show."""
+    """Errors that concern several keys."""
     image = parsed["image"]
     if ("build" in image) == ("official" in image):
         yield f"{where}.image: needs either `official` with `recipe`, or `build`"
@@ -376,7 +376,7 @@ def _contradictions(parsed: Mapping[str, Any], where: str) -> Iterator[str]:
     folders = [volume["source"] for volume in parsed["volumes"] if volume["kind"] == "config"]
     for number, file in enumerate(parsed["config"]):
         if not any(file["dest"].startswith(f"{folder}/") for folder in folders):
-            yield f"{where}.config[{number}].dest: {file['dest']} lies in no volume of kind config"
+            yield f"{where}.config[{number}].dest: {file['dest']} is not in a volume of kind config"
     for number, volume in enumerate(parsed["volumes"]):
         if volume["writable"] and volume["kind"] != "config":
             yield f"{where}.volumes[{number}].writable: only a volume of kind config can be writable"
@@ -399,4 +399,4 @@ def _contradictions(parsed: Mapping[str, Any], where: str) -> Iterator[str]:
 
 def _repeated(values: Sequence[str], where: str, what: str) -> Iterator[str]:
     for value in sorted({value for value in values if values.count(value) > 1}):
-        yield f"{where}: the {what} {value} is there twice"
+        yield f"{where}: duplicate {what} {value}"

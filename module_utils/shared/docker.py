@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Docker command line, seen as a few typed questions.
+"""The Docker command line as a few typed calls.
 
-For what runs a container or asks one question: a start of the command line takes a tenth of the time that the SDK takes
-to import. The look at a whole machine asks dozens of questions and uses the SDK (`module_utils/deployment/engine.py`).
+For running a container or a single query: starting the command line takes a tenth of the time of importing the SDK.
+The inspection of a whole machine needs dozens of queries and uses the SDK (`module_utils/deployment/engine.py`).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ Runner = Callable[..., tuple[int, str, str]]
 
 
 class DockerError(Exception):
-    """A docker command failed; the text is fit for people."""
+    """A docker command failed; the text is a message for the user."""
 
 
 class Docker:
-    """Ask docker through `run`, which is `AnsibleModule.run_command` or a stand-in with its signature."""
+    """Calls docker through `run`, which is `AnsibleModule.run_command` or a replacement with its signature."""
 
     def __init__(self, run: Runner, binary: str = "docker") -> None:
         self._run = run
         self._binary = binary
 
     def call(self, *args: str, stdin: str | None = None) -> str:
-        """Standard output of `docker ARGS`; raises DockerError with what docker said."""
+        """Standard output of `docker ARGS`; raises DockerError with docker's message."""
         code, out, err = self.attempt(*args, stdin=stdin)
         if code != 0:
             raise DockerError(failure(" ".join(args[:3]), err or out))
@@ -45,7 +45,7 @@ class Docker:
         return int(code), str(out), str(err)
 
     def inspect(self, kind: str, *names: str) -> dict[str, dict[str, Any]]:
-        """What `docker KIND inspect` says of those of `names` that exist, by the name asked for."""
+        """Name → `docker KIND inspect`, for those of `names` that exist."""
         if not names:
             return {}
         code, out, err = self.attempt(kind, "inspect", *names)
@@ -55,7 +55,7 @@ class Docker:
             raise DockerError(failure(f"{kind} inspect", err))
         if len(names) == 1:
             return {}
-        # The command line prints what it found in the order asked for, and an error for each of the others.
+        # The command line prints what it found in the order of the names, and an error for each of the others.
         missing = {word.rstrip(":") for word in err.split()}
         existing = [name for name in names if name not in missing]
         answers = json.loads(out or "[]")
@@ -65,7 +65,7 @@ class Docker:
 
 
 def failure(command: str, said: str) -> str:
-    """Why a docker command failed, for people. Docker repeats a line for each name that it was given."""
+    """Why a docker command failed, as a message. Docker repeats a line for each name that it was given."""
     lines = list(dict.fromkeys(line.strip() for line in said.splitlines() if line.strip()))
     if lines and "cannot connect to the docker daemon" in lines[0].lower():
         return f"Docker does not answer: {lines[0]} Start the engine, then run again."

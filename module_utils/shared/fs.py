@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files and directories by descriptors: walking, reading without a trace, writing whole or not at all."""
+"""Files and directories by descriptors: walk, read without changing the access time, write atomically."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,10 +18,10 @@ from typing import IO, NamedTuple
 
 from ansible.module_utils.shared.ownership import Ownership
 
-# As much is read or written at a time.
+# Bytes that are read or written at a time.
 BLOCK = 1024 * 1024
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# Longer relative paths are opened name by name: the system takes 4096 bytes at most.
+# Longer relative paths are opened name by name: the system accepts 4096 bytes at most.
 _PATH_STEP = 3000
 
 
@@ -70,15 +71,26 @@ def entry_of(path: bytes, status: os.stat_result) -> Entry:
 
 
 def display_name(path: bytes) -> str:
-    """A path as text that any terminal and any JSON takes."""
+    """A path as text that any terminal and any JSON parser accepts."""
     text = path.decode("utf-8", "backslashreplace")
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def explain(error: OSError) -> str:
-    """What went wrong with a path, and what to do, for people."""
+def explain(error: Exception, place: Path | str = "") -> str:
+    """A message that says what went wrong with a path, and what to do; `place` is for an error that names no path.
+
+    Any other error of this project is a message already.
+    """
+    if not isinstance(error, OSError):
+        return str(error)
+    number, what, where = error.errno or 0, error.strerror, error.filename or place
+    if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
+        # Of a whole tree: (source, target, reason) of each file, of which only the text of the reason is left.
+        _source, where, what = error.args[0][0]
+        found = re.match(r"\[Errno (\d+)\] ([^:]+)", str(what))
+        number, what = (int(found[1]), found[2]) if found else (0, str(what))
     remedies = {
         errno.ENOSPC: "free some space there, then run again",
         errno.EDQUOT: "raise the quota or free some space there, then run again",
@@ -87,9 +99,8 @@ def explain(error: OSError) -> str:
         errno.EPERM: "make it accessible for the user that Ansible becomes (`lsattr` shows whether it is immutable)",
         errno.EIO: "the disk fails; look at the machine's kernel log",
     }
-    where = f"{error.filename}: " if error.filename else ""
-    what = error.strerror or type(error).__name__
-    return f"{where}{what}; {remedies.get(error.errno or 0, 'correct it, then run again')}"
+    remedy = remedies.get(number, "correct it, then run again")
+    return f"{where}: " * bool(where) + f"{what or str(error) or type(error).__name__}; {remedy}"
 
 
 # Walking.
@@ -98,13 +109,13 @@ def explain(error: OSError) -> str:
 def walk(
     root: int, skip: Callable[[str, bytes, os.DirEntry[str]], bool] | None = None
 ) -> Iterator[tuple[Entry, int, list[Entry]]]:
-    """Directories below `root` (a descriptor), parents first, each with what it holds, sorted by name.
+    """Directories below `root` (a descriptor), parents first, each with its entries, sorted by name.
 
-    No symlink is followed and no file is opened. The stack is a list, since trees may be deep.
+    No symlink is followed and no file is opened. The stack is a list, because trees may be deep.
 
     Args:
         root: where to begin.
-        skip: called with a name, its path and its directory entry; true leaves it out, with all below it.
+        skip: called with a name, its path and its directory entry; true leaves it out, with everything below it.
 
     Yields:
         The directory, a descriptor of it that is closed afterwards, and its entries.
@@ -156,7 +167,7 @@ def open_directory_strictly(root: int, path: bytes) -> int:
 
 
 def open_for_reading(path: bytes | str, directory: int | None = None) -> int:
-    """Open a file for reading; a symlink at its end is not followed, and the access time stays where that is allowed.
+    """Open a file for reading without following a symlink at its end, and keep the access time if that is allowed.
 
     Only a file's owner and root may keep its access time.
     """
@@ -171,7 +182,7 @@ def open_for_reading(path: bytes | str, directory: int | None = None) -> int:
 
 
 def read_all(descriptor: int, size: int) -> bytes:
-    """All of a file that had `size` bytes; more where it has grown."""
+    """The content of a file that had `size` bytes, or more if it has grown."""
     data = os.read(descriptor, size + 1)
     if len(data) == size:
         return data
@@ -210,7 +221,7 @@ def data_ranges(descriptor: int, start: int, end: int) -> Iterator[tuple[int, in
         except OSError as exc:
             if exc.errno != errno.ENXIO:
                 raise
-            # Only a hole follows.
+            # Only a hole is left.
             return
         if first >= end:
             return
@@ -220,9 +231,9 @@ def data_ranges(descriptor: int, start: int, end: int) -> Iterator[tuple[int, in
 
 
 def has_holes(descriptor: int, status: os.stat_result, least: int) -> bool:
-    """Whether a file has holes of `least` bytes together.
+    """Whether a file has holes of at least `least` bytes in total.
 
-    Few blocks alone prove nothing: file systems that compress, or allocate late, count few for any file.
+    A small number of blocks alone proves nothing: file systems that compress or allocate late report few for any file.
     """
     if status.st_blocks * 512 >= min(status.st_size, least):
         return False
@@ -234,7 +245,7 @@ def has_holes(descriptor: int, status: os.stat_result, least: int) -> bool:
 
 @contextlib.contextmanager
 def removed_on_error(name: bytes | str, directory: int | None = None) -> Iterator[None]:
-    """Remove the temporary file `name` if what is done with it fails; `name` may have been renamed by then."""
+    """Remove the temporary file `name` if the body fails; it may have been renamed by then."""
     try:
         yield
     except BaseException:
@@ -255,7 +266,7 @@ def atomic_write(
         path: what to replace.
         directory: the descriptor of a directory that `path` is relative to.
         mode: of the new file.
-        ownership: owner and mode of the new file, where they matter.
+        ownership: owner and mode of the new file, if they matter.
     """
     folder, _slash, last = str(path).rpartition("/")
     temporary = f"{folder}{_slash}.{last[:200]}.{secrets.token_hex(4)}"
@@ -282,7 +293,7 @@ def write_file(path: Path, data: bytes, ownership: Ownership) -> None:
 
 
 def symlink(target: bytes, path: Path) -> None:
-    """Make a symlink with exactly this text, which `Path` would normalise."""
+    """Create a symlink with exactly this text, which `Path` would normalise."""
     folder = os.open(path.parent, _DIRECTORY)
     try:
         os.symlink(target, os.fsencode(path.name), dir_fd=folder)
@@ -313,11 +324,11 @@ def sync_file_system(descriptor: int) -> None:
 
 
 class AppendLog:
-    """A log to which whole records are appended, also by several processes; a torn last record is read as none.
+    """A log to which complete records are appended, also by several processes; an incomplete last record is ignored.
 
     Args:
-        path: the file, made where it is missing.
-        separator: the byte that ends a record; no record holds it.
+        path: the file, which is created if it is missing.
+        separator: the byte that ends a record; no record contains it.
         directory: the descriptor of a directory that `path` is relative to.
     """
 
@@ -325,7 +336,7 @@ class AppendLog:
         self._separator = separator
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         self.descriptor = os.open(path, flags, 0o600, dir_fd=directory)
-        # A record that a full disk or a power cut left without its end must not swallow the first one of this run.
+        # A record that a full disk or a power failure cut off must not be merged with the first one of this run.
         os.write(self.descriptor, separator)
 
     def append(self, records: Iterable[bytes]) -> None:
@@ -352,13 +363,13 @@ def read_log(data: bytes, separator: bytes) -> list[bytes]:
 
 
 def file_system_of(directory: int) -> tuple[bytes, int]:
-    """What two directories must have in common for a file to be renamed or linked from one into the other.
+    """What two directories must have in common so that a file can be renamed or linked from one into the other.
 
-    That is the mount and the device: a bind mount has the device of what surrounds it, a subvolume the mount.
+    That is the mount and the device: a bind mount shares the device with its parent, a subvolume the mount.
     """
     mount = b""
     with contextlib.suppress(OSError):
-        # By plain calls: it is asked for every directory.
+        # Plain system calls, because it is called for every directory.
         descriptor = os.open(b"/proc/self/fdinfo/%d" % directory, os.O_RDONLY | os.O_CLOEXEC)
         try:
             mount = os.read(descriptor, 1024).partition(b"mnt_id:")[2].partition(b"\n")[0].strip()
@@ -368,7 +379,7 @@ def file_system_of(directory: int) -> tuple[bytes, int]:
 
 
 def is_mount_point(path: str, table: Path = Path("/proc/self/mountinfo")) -> bool:
-    """Whether something is mounted at a directory, also of the same file system, which `ismount` does not see."""
+    """Whether a directory is a mount point, even of the same file system, which `ismount` does not detect."""
     if os.path.ismount(path):
         return True
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find secrets and hide them in whatever is shown: diffs, leftovers, results and error messages."""
+"""Find secrets and mask them in everything that is shown: diffs, leftovers, results and error messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-# Stands for a secret wherever one is hidden; the same length for all, so that it reveals nothing.
+# Replaces every masked secret; the same for all, so that not even the length is revealed.
 MASK = "********"
 
 _NAME = (
@@ -23,7 +23,7 @@ _ASSIGNED = re.compile(
     r"(?P<quote>\\?[\"']?)(?P<value>(?!\s|[|>][-+]?\s*$).+?)(?P=quote)(?=\s*[,;}\])]|\s*$|\s+#|(?<=[\"'])\s)"
 )
 _OPTION = re.compile(rf"(?i)(?P<name>--?{_NAME}\s+)(?P<value>[^\s-]\S*)")
-# Settings whose value follows a blank: Valkey's, and ClickHouse's in SQL.
+# Settings whose value follows a space: Valkey's, and ClickHouse's in SQL.
 _SETTING = re.compile(r"(?i)(?P<name>\b(?:requirepass|masterauth|IDENTIFIED BY)\s+)(?P<value>'[^']*'|\S+)")
 _URL = re.compile(r"(?P<name>[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@\"']*:)(?P<value>[^\s@/\"']+)(?=@)")
 _BEARER = re.compile(r"(?i)(?P<name>\b(?:bearer|basic)\s+)(?P<value>[A-Za-z0-9._~+/=-]{8,})")
@@ -34,14 +34,14 @@ _PEM_END = re.compile(r"-----END [A-Z0-9 ]+-----")
 _BLOCK = re.compile(rf"(?i)^(?P<indent>\s*)(?:-\s+)?[\"']?{_NAME}[\"']?\s*:\s*[|>][-+0-9]*\s*(?:#.*)?$")
 
 
-# Cheaper than the patterns above: a line without any of these holds nothing that they find.
+# Faster than the patterns above: a line without any of these has no match for them.
 _SUSPECT = re.compile(
     r"(?i)pass|pwd|secret|token|key|credential|masterauth|identified|://|bearer|basic|eyJ|-----|\"(?:d|p|q|dp|dq|qi|k)\""
 )
 
 
 def mask_line(line: str) -> str:
-    """One line with the values of secret-like names, credentials in URLs and tokens hidden."""
+    """One line with tokens, credentials in URLs and the values of secret-like names masked."""
     if not _SUSPECT.search(line):
         return line
     line = _PEM_BEGIN.sub(MASK, line) if _PEM_END.search(line) else line
@@ -52,7 +52,7 @@ def mask_line(line: str) -> str:
 
 
 def mask_lines(lines: list[str]) -> list[str]:
-    """The lines of a file, as many as before, with PEM blocks and block scalars of secret-like names hidden too."""
+    """The lines of a file, as many as before, with PEM blocks and block scalars of secret-like names masked too."""
     masked: list[str] = []
     in_pem, block_indent = False, -1
     for line in lines:
@@ -80,7 +80,7 @@ def mask_lines(lines: list[str]) -> list[str]:
 
 
 def mask_text(text: str) -> str:
-    """A text of any number of lines with everything hidden that looks like a secret."""
+    """A text of any number of lines with everything masked that looks like a secret."""
     return "".join(mask_lines(text.splitlines(keepends=True)))
 
 
@@ -97,11 +97,11 @@ def mask_tree(value: Any, text: Callable[[str], str]) -> Any:
 
 # --- known secrets ---------------------------------------------------------------------------------------------------
 
-# A shorter secret is hidden only as a whole word: "a" hidden in every word would leave nothing to read.
+# A shorter secret is masked only as a whole word: masking "a" in every word would make a text unreadable.
 MIN_INSIDE_WORDS = 6
 # Shorter strings of a JSON document are settings (`RS256`), not secrets.
 MIN_JSON_SECRET = 8
-# A larger file is not one of our secrets.
+# A larger file is not a secret.
 SECRET_FILE_LIMIT = 1024 * 1024
 # The members of a JWK that are public, also in a private key (RFC 7517, section 4).
 _PUBLIC_MEMBERS = frozenset({"kty", "kid", "use", "alg", "key_ops", "e", "n"})
@@ -112,7 +112,7 @@ _SECRET_NAME = re.compile(
     r"(?:$|[_.\-0-9])",
     re.IGNORECASE,
 )
-# Names that end so say where a secret is, how it is created or how long it lives.
+# Names with these endings say where a secret is, how it is created or how long it is valid.
 _NO_SECRET_NAME = re.compile(
     r"(?:file|path|dir|url|uri|name|ttl|length|size|type|expiry|expiration|expires_in|seconds|enabled|required|policy|"
     r"id|alg|algorithm|count)$",
@@ -125,7 +125,7 @@ _NO_SECRET_VALUE = re.compile(
 _URL_PASSWORD = re.compile(r"[a-z][a-z0-9+.\-]*://[^\s/:@]*:([^\s/@]+)@", re.IGNORECASE)
 _OPTION_VALUE = re.compile(r"(?<![\w\-])--?([A-Za-z][\w.\-]*)(?:=|\s+)(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'\-][^\s\"']*))")
 _ASSIGNMENT = re.compile(r"(?:^|\s)([A-Za-z_]\w*)=(?:\"([^\"]*)\"|'([^']*)'|([^\s\"']+))")
-# Short options that mean a password to one program only.
+# Short options that mean a password only for one program.
 _PROGRAM_OPTION = re.compile(
     r"\bcurl\b[^|;&\n]*?\s(?:-u|--user)[ =]?[\"']?[^\s:\"'/]+:([^\s\"']+)"
     r"|\b(?:redis|valkey)-cli\b[^|;&\n]*?\s-a\s+[\"']?([^\s\"']+)"
@@ -153,7 +153,7 @@ def secrets_of_text(text: str) -> list[str]:
 
 
 def _secret_spans(text: str) -> list[tuple[int, int]]:
-    """Where the passwords in a command line or URL begin and end."""
+    """Start and end of the passwords in a command line or URL."""
     spans = {match.span(1) for match in _URL_PASSWORD.finditer(text)}
     spans |= {match.span(match.lastindex or 0) for match in _PROGRAM_OPTION.finditer(text)}
     spans |= {match.span() for match in _JWT.finditer(text)}
@@ -169,10 +169,10 @@ def _secret_spans(text: str) -> list[tuple[int, int]]:
 
 
 class Mask:
-    """Hide known secrets in every spelling: as they are, quoted for a URL or for JSON, and in base64.
+    """Masks known secrets in every spelling: as they are, quoted for a URL or for JSON, and in base64.
 
-    A secret that is also part of an identifier (`CLICKHOUSE_PASSWORD: clickhouse` and a service of that name) is hidden
-    only where it is a whole value or where the text itself shows it to be a password.
+    A secret that is also part of an identifier (`CLICKHOUSE_PASSWORD: clickhouse` and a service of that name) is masked
+    only if it is a whole value or if the text itself shows that it is a password.
     """
 
     def __init__(self, secrets: Iterable[str], identifiers: Iterable[str] = ()) -> None:
@@ -184,11 +184,11 @@ class Mask:
         self._known = re.compile("|".join(map(_pattern, spellings))) if spellings else None
 
     def text(self, text: str) -> str:
-        """The text with every secret that is not an identifier hidden; a short one only as a whole word."""
+        """The text with every secret masked that is not an identifier; a short one only as a whole word."""
         return self._known.sub(MASK, text) if self._known else text
 
     def value(self, value: str) -> str:
-        """A value (of a variable, a label, a word of a command) with every secret in it hidden."""
+        """A value (of a variable, a label, a word of a command) with every secret in it masked."""
         if value in self._secrets or _PEM_BEGIN.search(value):
             return MASK
         text = _BEARER.sub(lambda match: match["name"] + MASK, self.text(value))
@@ -197,7 +197,7 @@ class Mask:
         return text
 
     def output(self, text: str) -> str:
-        """The output of a program with known secrets hidden, and everything that looks like one."""
+        """The output of a program with known secrets masked, and everything that looks like one."""
         return mask_text(self.text(text))
 
     def data(self, data: object) -> object:

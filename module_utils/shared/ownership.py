@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Owners and modes, also on file systems that keep none (a Windows drive under WSL, NTFS)."""
+"""Owners and modes, including file systems that store none (a Windows drive under WSL, NTFS)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-# Types of file systems, as /proc/self/mounts names them, on which chown and chmod answer 0 and change nothing.
-# 9p and drvfs: WSL's Windows drives; fuse and fuseblk: ntfs-3g. With the options below they keep owners.
+# Types of file systems, as in /proc/self/mounts, on which chown and chmod succeed without changing anything.
+# 9p and drvfs: WSL's Windows drives; fuse and fuseblk: ntfs-3g. With the options below they store owners.
 WITHOUT_OWNERS = {"9p", "drvfs", "fuse", "fuseblk", "ntfs", "ntfs3", "vfat", "exfat", "cifs", "smb3", "virtiofs"}
 KEPT_BY_OPTION = {"metadata", "permissions", "default_permissions", "acl"}
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """What a path should have; None leaves it as it is."""
+    """The desired owner and mode of a path; None leaves them as they are."""
 
     uid: int | None = None
     gid: int | None = None
@@ -35,7 +35,7 @@ class Ownership:
         return found
 
     def apply(self, path: Path) -> bool:
-        """Set it; true when something changed, false when the file system does not keep it."""
+        """Set them; true if something changed, false if the file system does not store them."""
         before = path.stat()
         if self.uid is not None or self.gid is not None:
             os.chown(path, -1 if self.uid is None else self.uid, -1 if self.gid is None else self.gid)
@@ -59,9 +59,9 @@ def mount_of(path: Path, mounts: str) -> tuple[str, set[str]]:
 
 
 def keeps_owners(path: Path) -> bool:
-    """Whether the file system under `path` (or its nearest existing parent) keeps owners and modes, by its type.
+    """Whether the file system under `path` (or its nearest existing parent) stores owners and modes, by its type.
 
-    A look may not try, so the type decides.
+    An inspection must not change anything, so it does not try.
     """
     while not path.exists():
         path = path.parent

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sizes: as settings write them, and for people."""
+"""Parse and display sizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def parse_size(text: str | int, bare_letter: int = 1024) -> int:
 
     Args:
         text: a number, with or without a unit.
-        bare_letter: what `k` stands for without a `b` behind it: 1000 in Valkey's configuration.
+        bare_letter: what `k` without a following `b` means: 1000 in Valkey's configuration.
 
     Raises:
         ValueError: it is not a size; the message says what to write.
@@ -26,12 +26,12 @@ def parse_size(text: str | int, bare_letter: int = 1024) -> int:
 
 
 def in_files(size: int, files: int) -> str:
-    """A size with the number of files, for people."""
+    """A size with the number of files, as text."""
     return f"{human(size)} in {files} file{'' if files == 1 else 's'}"
 
 
 def human(size: float) -> str:
-    """A size for people."""
+    """A size to display."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

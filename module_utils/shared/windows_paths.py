@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compare paths that may be spelled the Windows way."""
+"""Compare paths that may be Windows paths."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _UNIX_DRIVE = re.compile(r"(?:/host_mnt|/mnt|/run/desktop/mnt/host|/)?/([A-Za-z]
 
 
 def is_windows_path(path: str) -> bool:
-    """Whether a path is absolute on Windows and so is not resolved against a folder on Linux."""
+    """Whether a path is absolute on Windows and therefore not resolved against a folder on Linux."""
     return path.startswith("\\\\") or bool(_DRIVE.match(path))
 
 
 def plain_path(path: str) -> str:
-    """Return one spelling for a path: `C:\\x`, `/c/x`, `/mnt/c/x` and `//c/x` are `c:/x`; others are normalised."""
+    """The canonical spelling of a path: `C:\\x`, `/c/x`, `/mnt/c/x` and `//c/x` are `c:/x`; others are normalised."""
     forward = path.replace("\\", "/") if is_windows_path(path) else path
     match = _UNIX_DRIVE.match(forward)
     if match:

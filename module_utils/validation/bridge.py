@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What validation uses of the probes, imported in one place."""
+"""What validation uses from the probes, imported in one place."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ EVERY_SERVICE = (
         ("A3.1", "A3.2", "A4.1", "S5.1", "S5.3", "M1", "M2"),
     ),
     Row("restart_policy", "The engine restarts the container after a failure.", component.restart_policy, LIMITS),
-    Row("log", "Its log since the start reports no fatal error.", component.log_is_clean, ("A3.3", "S5.2", "M3")),
+    Row("log", "Its log since its last start has no fatal error.", component.log_is_clean, ("A3.3", "S5.2", "M3")),
     Row("memory_limit", "The kernel limits its memory as declared.", kernel.memory_limit, LIMITS),
     Row("pids_limit", "The kernel limits the number of its processes as declared.", kernel.pids_limit, LIMITS),
     Row("cpu_limit", "The kernel limits its processor time as declared.", kernel.cpu_limit, LIMITS),
@@ -93,17 +93,17 @@ REFUSALS: dict[str, tuple[Row, ...]] = {
     ),
     "questdb": (
         Row("dropped_table", "A write to a dropped table is refused.", refusals.questdb_dropped_table),
-        Row("malformed_row", "A malformed line is refused and its sender is told.", refusals.questdb_bad_row),
+        Row("malformed_row", "A malformed line is refused with an error.", refusals.questdb_bad_row),
     ),
     "clickhouse": (
         Row("dropped_table", "A write to a dropped table is refused.", refusals.clickhouse_dropped_table),
-        Row("unknown_user", "Unknown users and the image's own are refused.", refusals.clickhouse_unknown_user),
+        Row("unknown_user", "Unknown users and the default user are refused.", refusals.clickhouse_unknown_user),
     ),
     "seaweedfs": (
         Row("wrong_key", "S3 refuses writes with a wrong secret and without a key.", refusals.seaweedfs_refusals),
     ),
     "opensearch": (
-        Row("wildcard_delete", "Indices cannot be removed by a pattern.", refusals.opensearch_wildcard),
+        Row("wildcard_delete", "Indices cannot be removed by a wildcard pattern.", refusals.opensearch_wildcard),
         Row("wrong_type", "A value of another type than declared is refused.", refusals.opensearch_wrong_type),
     ),
     "authn": (
@@ -232,7 +232,7 @@ def component_groups(stack: Stack) -> Iterator[Group]:
 
 
 def integration_groups(_stack: Stack) -> Iterator[Group]:
-    """The way of an order, one group."""
+    """The path of an order through the services, one group."""
     yield Group(
         "integration", "integration", PLATFORM, tuple(case("integration", PLATFORM, row) for row in INTEGRATION)
     )

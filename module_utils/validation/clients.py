@@ -39,7 +39,7 @@ def jetstream(service: Service) -> Iterator[JetStream]:
     loop = asyncio.new_event_loop()
 
     async def ignore(_error: Exception) -> None:
-        """The library prints errors otherwise."""
+        """Ignore an error, which the library would print otherwise."""
 
     async def connect() -> Any:
         return await nats.connect(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Component tests: each service by itself, with its probes, its failure side, its limits and its hardening."""
+"""Component tests: each service by itself, with its probes, what it must refuse, its limits and its hardening."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def running(_stack: Stack, service: Service) -> Passed:
 
 
 def probing(probe: Probe) -> Callable[[Stack, Service], Passed]:
-    """A test that puts a declared probe."""
+    """A test that runs a declared probe."""
 
     def run(_stack: Stack, service: Service) -> Passed:
         return Passed(probe.run(service.target))
@@ -32,7 +32,7 @@ def probing(probe: Probe) -> Callable[[Stack, Service], Passed]:
 
 
 def restart_policy(_stack: Stack, service: Service) -> Passed:
-    """The engine starts the container again after a failure and after a start of the machine."""
+    """The engine starts the container again after a failure and after a reboot of the machine."""
     policy = str(service.document["HostConfig"]["RestartPolicy"]["Name"])
     if policy != "unless-stopped":
         raise FailedError(f"the restart policy is {policy!r}, not unless-stopped")
@@ -40,7 +40,7 @@ def restart_policy(_stack: Stack, service: Service) -> Passed:
 
 
 def log_is_clean(_stack: Stack, service: Service) -> Passed:
-    """No line of the log since the start says that the process panicked or gave up."""
+    """No line of the log since the last start reports a fatal error."""
     since = str(service.document["State"]["StartedAt"])
     code, out, err = service.docker.attempt("logs", "--since", since, service.container, timeout_s=30)
     if code != 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the source text asks to be checked, in our words, and what checks it.
+"""The criteria of the source text, in the project's words, and what checks each of them.
 
 The letter names the part of the source text: G the validation gate, R the rules, F and N the requirements, S the steps
 and their checklists, A the acceptance criteria, B the rollback plan, I the common issues, M the success metrics. The
@@ -62,20 +62,20 @@ CRITERIA = (
     Criterion("G3.1", "A container can mount the directories.", (CONTAINER,)),
     Criterion("G3.2", "A container on the networks can use the directories.", (CONTAINER,)),
     Criterion("G3.3", "The test container ends with exit code 0.", (CONTAINER,)),
-    Criterion("G3.4", "It meets no permission or access error.", (CONTAINER,)),
+    Criterion("G3.4", "It reports no permission or access error.", (CONTAINER,)),
     Criterion(
         "G4.1",
         "Nothing is deployed unless every check before it passed.",
         ("molecule/trade2026/verify.yml: Expect every failure in one list",),
     ),
     Criterion(
-        "R1", "A source is read before it is rewritten.", ("playbooks/plan_machine.yml: Read the source", SOURCE)
+        "R1", "A source file is read before it is rewritten.", ("playbooks/plan_machine.yml: Read the source", SOURCE)
     ),
     Criterion("R2", "Every path is rewritten.", (MIGRATE, PATHS)),
     Criterion("R3", "Every network name is rewritten.", (MIGRATE, PATHS)),
     Criterion("R4", "Each service is tested before the next one.", ("roles/core/defaults/main.yml: core_batch",)),
     Criterion("R5.config", "Settings, health checks and limits are complete and in force.", (FRAGMENT,)),
-    Criterion("R5.component", "Component tests: each service by itself, with what it must refuse."),
+    Criterion("R5.component", "Component tests: each service by itself, including what it must refuse."),
     Criterion("R5.integration", "Integration tests: the services together."),
     Criterion("R5.performance", "Performance tests: load and latency."),
     Criterion(
@@ -96,7 +96,7 @@ CRITERIA = (
     Criterion(
         "R6.3", "The source of each component is documented.", ("docs/images.md: official", "docs/dependencies.md: |")
     ),
-    Criterion("F1", "The Compose file of the core services is taken over.", (SOURCE, DOCUMENT)),
+    Criterion("F1", "The Compose file of the core services is migrated.", (SOURCE, DOCUMENT)),
     Criterion("F2", "All paths point to Trade2026.", (MIGRATE, PATHS)),
     Criterion("F3", "All network references are those of Trade2026.", (MIGRATE, PATHS)),
     Criterion("F4", "Each service has its configuration directory.", ("module_utils/services/record.py: directories",)),
@@ -197,7 +197,7 @@ CRITERIA = (
     ),
     Criterion(
         "I2",
-        "A directory without permission is reported or put right.",
+        "A directory without permission is reported or corrected.",
         (CONTAINER, "module_utils/probes/causes.py: permission"),
     ),
     Criterion(

@@ -13,7 +13,7 @@ def assemble(document: Mapping[str, Any], slices: Sequence[Mapping[str, Any]]) -
     """The document of the plan with the results of all slices."""
     found = {
         **document,
-        # A test changes nothing: what the plan lists is left to do.
+        # Validation changes nothing, so all operations of the plan are still to do.
         "operations": [{**row, "status": "not_done"} for row in document["operations"]],
         "tests": [result for answer in slices for result in answer["tests"]],
         "floor": {key: value for answer in slices for key, value in answer["floor"].items()},
@@ -24,7 +24,7 @@ def assemble(document: Mapping[str, Any], slices: Sequence[Mapping[str, Any]]) -
 
 
 def summary(tests: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    """One row for each service, one column for each kind: passed of all that were not skipped."""
+    """One row per service and one column per kind: passed tests of all that were not skipped."""
     kinds = list(dict.fromkeys(str(test["kind"]) for test in tests))
     rows = [["SERVICE", *(kind.upper() for kind in kinds)]]
     for service in dict.fromkeys(str(test["service"]) for test in tests):
@@ -38,7 +38,7 @@ def summary(tests: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def failure_text(test: Mapping[str, Any]) -> str:
-    """A failed test for people: what, where, why, what to do."""
+    """A failed test as text: what, where, why, what to do."""
     parts = [f"{test['id']}: {test['message'].rstrip('.')}."]
     if test.get("cause"):
         parts.append(f"Likely cause: {test['cause'].rstrip('.')}.")

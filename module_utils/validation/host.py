@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Facts of the machine: what it can do at best, and what slows services down. Nothing is changed."""
+"""Facts of the machine: its floor, the best latencies that it allows, and what slows services down. Read-only."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-# Measurements of the floor.
+# Number of measurements for the floor.
 REQUESTS, WRITES, SLEEPS = 500, 50, 300
 SLEEP_S = 0.001
-# Share of the processors' time that a hypervisor may take before it shows in the latencies.
+# Share of the processors' time that a hypervisor may take before it affects the latencies.
 STEAL_GOOD, STEAL_BAD = 0.005, 0.05
 # Offset from the reference clock, in seconds.
 OFFSET_GOOD, OFFSET_BAD = 0.001, 0.1
@@ -30,7 +30,7 @@ Finding = dict[str, str]
 
 
 def finding(fact: str, value: str, judgement: str, why: str) -> Finding:
-    """A fact with its judgement."""
+    """A fact with its assessment."""
     return {"fact": fact, "value": value, "judgement": judgement, "why": why}
 
 
@@ -42,7 +42,7 @@ def _read(path: Path) -> str:
 
 
 def findings(root: Path = Path("/")) -> list[Finding]:
-    """All facts that are judged; `root` is where the kernel's file systems are."""
+    """All facts that are assessed; `root` is the folder that contains the kernel's file systems."""
     return [
         governor(root), idle_states(root), huge_pages(root), clock_source(root), steal(root), swap(root), numa(root),
         clock_offset(),
@@ -50,7 +50,7 @@ def findings(root: Path = Path("/")) -> list[Finding]:
 
 
 def governor(root: Path) -> Finding:
-    """How the processors' frequency follows the load."""
+    """The frequency governor of the processors."""
     found = {_read(path) for path in root.glob("sys/devices/system/cpu/cpu*/cpufreq/scaling_governor")} - {""}
     if not found:
         return finding(
@@ -83,7 +83,7 @@ def huge_pages(root: Path) -> Finding:
     """Transparent huge pages."""
     match = re.search(r"\[(\w+)\]", _read(root / "sys/kernel/mm/transparent_hugepage/enabled"))
     if not match:
-        return finding("transparent huge pages", "not visible", "unknown", "The kernel does not say.")
+        return finding("transparent huge pages", "not visible", "unknown", "The kernel does not report it.")
     if match[1] == "always":
         why = "Snapshots of Valkey copy 2 MB for each page that is touched, and compaction stalls; write madvise."
         return finding("transparent huge pages", match[1], "bad", why)
@@ -91,12 +91,12 @@ def huge_pages(root: Path) -> Finding:
 
 
 def clock_source(root: Path) -> Finding:
-    """What the kernel reads the time from."""
+    """The clock source of the kernel."""
     source = _read(root / "sys/devices/system/clocksource/clocksource0/current_clocksource")
     if not source:
-        return finding("clock source", "not visible", "unknown", "The kernel does not say.")
+        return finding("clock source", "not visible", "unknown", "The kernel does not report it.")
     good = source in GOOD_CLOCKS
-    why = "Reading the time is a system call with this source; each message is stamped more slowly."
+    why = "With this source, reading the time is a system call, which slows down every message."
     return finding("clock source", source, "good" if good else "bad", "Read without a system call." if good else why)
 
 
@@ -104,10 +104,10 @@ def steal(root: Path) -> Finding:
     """Processor time that a hypervisor gave to others, since the machine started."""
     fields = _read(root / "proc/stat").partition("\n")[0].split()[1:]
     if len(fields) < 8:
-        return finding("steal time", "not visible", "unknown", "The kernel does not say.")
+        return finding("steal time", "not visible", "unknown", "The kernel does not report it.")
     share = int(fields[7]) / max(1, sum(map(int, fields[:8])))
     judgement = "good" if share < STEAL_GOOD else "acceptable" if share < STEAL_BAD else "bad"
-    why = "Time that this machine's processors were given to others; above 5 % ask for dedicated ones."
+    why = "Time that the hypervisor gave to other machines; above 5 %, ask for dedicated processors."
     return finding("steal time", f"{share:.2%} since the start", judgement, why)
 
 
@@ -124,16 +124,16 @@ def swap(root: Path) -> Finding:
 
 
 def numa(root: Path) -> Finding:
-    """Nodes of memory."""
+    """NUMA nodes."""
     nodes = len(list(root.glob("sys/devices/system/node/node[0-9]*")))
     if nodes <= 1:
-        return finding("NUMA", f"{nodes or 1} node", "good", "All memory is equally near.")
+        return finding("NUMA", f"{nodes or 1} node", "good", "All memory is equally fast.")
     why = "Memory of another node is slower; pin latency-critical services to one node (cpuset)."
     return finding("NUMA", f"{nodes} nodes", "acceptable", why)
 
 
 def clock_offset() -> Finding:
-    """How far the clock is from the reference, by chrony."""
+    """The offset of the clock from its reference, as chrony reports it."""
     try:
         done = subprocess.run(["chronyc", "-n", "tracking"], capture_output=True, text=True, check=False, timeout=5)
         code, out = done.returncode, done.stdout
@@ -141,7 +141,7 @@ def clock_offset() -> Finding:
         code, out = 127, ""
     match = re.search(r"^System time\s*:\s*([\d.]+) seconds (fast|slow)", out, re.MULTILINE)
     if code != 0 or not match:
-        why = "Timestamps of several machines can be compared only if their clocks are disciplined; install chrony."
+        why = "Timestamps of several machines can be compared only if their clocks are synchronized; install chrony."
         return finding("clock offset", "chrony does not run", "unknown", why)
     seconds = float(match[1])
     judgement = "good" if seconds < OFFSET_GOOD else "acceptable" if seconds < OFFSET_BAD else "bad"
@@ -149,7 +149,7 @@ def clock_offset() -> Finding:
 
 
 def floor(data: Path) -> dict[str, dict[str, Any]]:
-    """What the machine does at best: no service is asked."""
+    """The best latencies that the machine allows, measured without the services."""
     return {
         "request": _measured("No-op request over the loopback", requests()),
         "fsync": _measured("4 KiB written and forced to the disk of the data", writes(data)),
@@ -194,7 +194,7 @@ def writes(folder: Path) -> list[float]:
 
 
 def sleeps() -> list[float]:
-    """Milliseconds that sleeping took longer than asked for."""
+    """Milliseconds by which sleeping exceeded the requested time."""
     times = []
     for _count in range(SLEEPS):
         begun = time.perf_counter()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An order's way through the platform, with real clients: each test is a step of it and needs the steps before."""
+"""The path of an order through the platform, with real clients: each test is a step that needs the previous ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ansible.module_utils.validation.stack import Service, Stack
 
 # The scope that submitting an order needs.
 ACTION = "orders:submit"
-# Parts in which an order is filled; prices from a seeded generator, so that every run stores the same.
+# Number of fills of an order; prices come from a seeded generator, so that every run stores the same.
 FILLS = 3
 VISIBLE_S = 10.0
 Step = Callable[[Stack, "Journey"], Passed]
@@ -26,23 +26,23 @@ Step = Callable[[Stack, "Journey"], Passed]
 
 @dataclass
 class Journey:
-    """What the steps know of the order."""
+    """The state of the order that the steps share."""
 
     order: str
-    # Why the order did not get further; empty as long as it does.
+    # The step that failed; empty if none has.
     stopped: str = ""
     tokens: dict[str, str] = field(default_factory=dict)
-    # How to remove what was created, newest last.
+    # Functions that remove what was created, newest last.
     cleanups: list[Callable[[], object]] = field(default_factory=list)
 
     @property
     def table(self) -> str:
-        """Name of tables, which may not have dashes."""
+        """Name of tables, without dashes."""
         return self.order.replace("-", "_")
 
     @property
     def fills(self) -> list[dict[str, Any]]:
-        """The parts in which the order is filled."""
+        """The fills of the order."""
         prices = random.Random(2026)
         return [
             {"order": self.order, "part": part, "price": round(5000 + prices.random() * 10, 2), "size": part + 1}
@@ -59,7 +59,7 @@ def journey(stack: Stack) -> Journey:
 
 
 def step(run: Step) -> Callable[[Stack, Service], Passed]:
-    """A test that is skipped if the order did not get as far."""
+    """A test that is skipped if an earlier step of the order failed."""
 
     def wrapped(stack: Stack, _service: Service) -> Passed:
         order = journey(stack)
@@ -104,7 +104,7 @@ def permitted(stack: Stack, order: Journey) -> Passed:
 
 
 def submit(stack: Stack, order: Journey, identifier: str, bearer: str) -> int:
-    """What a gateway does with an order: publish its fills if the policy allows; returns how many were acknowledged."""
+    """Act as a gateway for an order: publish its fills if the policy allows; return how many were acknowledged."""
     if not allowed(stack.of_role("opa"), bearer, ACTION):
         return 0
     with clients.jetstream(stack.of_role("nats")) as stream:
@@ -196,7 +196,7 @@ def recorded(stack: Stack, order: Journey) -> Passed:
 
 
 def aggregated(stack: Stack, order: Journey) -> Passed:
-    """The analytics database computes what the order is worth."""
+    """The analytics database computes the order's value."""
     service = stack.of_role("clickhouse")
     with clients.clickhouse(service) as client:
         client.execute(
@@ -248,7 +248,7 @@ def archived(stack: Stack, order: Journey) -> Passed:
 
 
 def found_again(stack: Stack, order: Journey) -> Passed:
-    """Every service gives back what it got, asked by the order's id."""
+    """Every service returns what was stored, when queried by the order's id."""
     found = dict(traces(stack, order.order))
     if missing := [name for name, count in found.items() if not count]:
         raise FailedError(f"{order.order} is not found in {', '.join(missing)}")
@@ -290,7 +290,7 @@ def traces(stack: Stack, order: str) -> Iterator[tuple[str, int]]:
 
 
 def removed(stack: Stack, _service: Service) -> Passed:
-    """What the steps created is removed again; also if one of them failed."""
+    """What the steps created is removed, even if one of them failed."""
     order = journey(stack)
     problems = []
     for cleanup in reversed(order.cleanups):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Limits and hardening as the kernel has them, compared with what was declared."""
+"""Limits and hardening as the kernel enforces them, compared with what was declared."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.module_utils.validation.stack import Service, Stack
 
 # Values of Seccomp in /proc/PID/status.
 FILTER = "2"
-# Names of the capabilities that are mentioned most, by number (capability.h).
+# Names of common capabilities, by number (capability.h).
 CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
     "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER",
@@ -48,7 +48,7 @@ def _is_v1(line: str, controller: str) -> bool:
 
 
 def _mount(controller: str, path: str, proc: Path) -> Path:
-    """Where the control group is in the file system; a mount may show a part of the hierarchy only."""
+    """Where the control group is in the file system; a mount may show only a part of the hierarchy."""
     for line in _mounts(proc):
         left, _dash, right = line.partition(" - ")
         fields = left.split()
@@ -61,7 +61,7 @@ def _mount(controller: str, path: str, proc: Path) -> Path:
 def read_limit(path: Path) -> int | None:
     """A limit; None if there is none."""
     text = path.read_text(encoding="ascii").split()[0]
-    # Version 1 has a number close to 2**63 for no limit.
+    # Version 1 uses a number close to 2**63 for no limit.
     return None if text in ("max", "-1") or int(text) > 2**60 else int(text)
 
 
@@ -73,7 +73,7 @@ def processes(service: Service) -> dict[int, dict[str, str]]:
         try:
             status = Path("/proc", text, "status").read_text(encoding="utf-8")
         except OSError:
-            # A health check's process, which has ended.
+            # The process of a health check that has ended.
             continue
         found[int(text)] = dict(re.findall(r"^(\w+):\s*(.*)$", status, re.MULTILINE))
     if service.pid not in found:

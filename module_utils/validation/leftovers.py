@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Remove what tests and probes of runs that were killed have left in a service."""
+"""Remove the leftovers of killed runs: what their tests and probes created in a service."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def old(names: Iterable[str], now: float) -> list[str]:
 
 
 def removed(_stack: Stack, service: Service) -> Passed:
-    """Streams, keys, tables, buckets and indices whose name says that a test or a probe created them a day ago."""
+    """Remove streams, keys, tables, buckets and indices that tests and probes created more than a day ago."""
     store = STORES[service.role]
     names = old(store.found(service), time.time())
     problems = []
@@ -41,6 +41,7 @@ def removed(_stack: Stack, service: Service) -> Passed:
         )
     if not names:
         return Passed("killed runs left nothing")
+    done = names[:MOST]
     more = f"; {len(names) - MOST} more are removed by the next runs" if len(names) > MOST else ""
-    shown = ", ".join(names[:5]) + (", …" if len(names[:MOST]) > 5 else "")
-    return Passed(f"{len(names[:MOST])} things that killed runs left were removed: {shown}{more}")
+    shown = ", ".join(done[:5]) + (f" and {len(done) - 5} more" if len(done) > 5 else "")
+    return Passed(f"{len(done)} objects that killed runs left were removed: {shown}{more}", {"removed": len(done)})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a test of the deployed stack is: its identity, what it proves, and how it ends."""
+"""Tests of the deployed stack: their identity, what they prove, and their results."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from ansible.module_utils.validation.stack import Service, Stack
 
 KINDS = ("component", "integration", "performance", "persistence", "network")
-# What a test is about if it is about several services.
+# The subject of tests that concern several services.
 PLATFORM = "platform"
 
-# A string, because sanity takes `|` between types for a bit operation.
+# A string, because the sanity tests treat `|` between types as a bit operation.
 Value: TypeAlias = "str | float | bool | None"
 
 
 class FailedError(Exception):
-    """The test ran and does not hold. Cause and remedy are found from the message and the container if empty."""
+    """The test failed. If cause and remedy are empty, they are derived from the message and the container."""
 
     def __init__(
         self, message: str, cause: str = "", remedy: str = "", evidence: Mapping[str, Value] | None = None
@@ -39,7 +39,7 @@ class SkippedError(Exception):
 
 @dataclass(frozen=True)
 class Passed:
-    """The test holds: what was found, and the values that were measured."""
+    """The test passed: what was found, and the values that were measured."""
 
     message: str
     evidence: Mapping[str, Value] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Result:
-    """How a test ended, as the report's schema has it."""
+    """The result of a test, as in the report's schema."""
 
     id: str
     kind: str

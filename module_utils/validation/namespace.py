@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Look out of a container's network namespace, with sockets of our own: no tool in the image is needed."""
+"""Open sockets in a container's network namespace, without any tool from its image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPEN, REFUSED, SILENT = "open", "refused", "no answer"
 
 
 def inside(pid: int, work: Callable[[], Any]) -> Any:
-    """The result of `work` in the network namespace of a process, as JSON has it; raises FailedError.
+    """The result of `work` in the network namespace of a process, as plain data; raises FailedError.
 
     In a child process: Python before 3.12 has no setns, and this process must stay in its own namespace.
     """
@@ -69,7 +69,7 @@ def _child(pid: int, work: Callable[[], Any], writer: int) -> None:
 
 
 def resolve(name: str, timeout_s: float = 2) -> list[str]:
-    """IPv4 addresses of a name from Docker's DNS server; empty if it knows none."""
+    """IPv4 addresses of a name from Docker's DNS server; empty if the name is unknown."""
     number = random.randrange(65536)
     question = b"".join(bytes([len(part)]) + part.encode("ascii") for part in name.split(".")) + b"\0"
     query = struct.pack(">HHHHHH", number, 0x0100, 1, 0, 0, 0) + question + struct.pack(">HH", 1, 1)
@@ -149,7 +149,7 @@ def interface_addresses() -> list[str]:
 
 
 def round_trips(address: str, port: int, hello: bytes, question: bytes, count: int) -> list[float]:
-    """Milliseconds of `count` questions on one connection, after the first line that the server sends."""
+    """Milliseconds of each of `count` requests on one connection, after the first line that the server sends."""
     times = []
     with socket.create_connection((address, port), 5) as stream:
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

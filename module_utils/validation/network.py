@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who reaches whom, seen from inside the containers, and what the published ports are open to."""
+"""Which services can reach each other, tested from inside the containers, and who can reach the published ports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ansible.module_utils.validation.model import FailedError, Passed, SkippedEr
 from ansible.module_utils.validation.namespace import OPEN, REFUSED, connect, inside, resolve
 from ansible.module_utils.validation.stack import Service, Stack
 
-# Seconds that a connection may take which must come about, and that one is waited for which must not.
+# Seconds that a required connection may take, and seconds to wait for one that must not succeed.
 REACH_S = 3.0
 ISOLATED_S = 0.5
 DEFAULT_MTU = 1500
@@ -40,7 +40,7 @@ def note(stack: Stack, source: str, target: Service, port: int, expected: str, a
 
 
 def reaches(stack: Stack, service: Service) -> Passed:
-    """By its Docker DNS name, every service on a network of its own, on every port."""
+    """Every service on one of its networks is reachable by its Docker DNS name, on every port."""
     wanted = [other for other in others(stack, service) if shared_networks(service, other)]
     if not wanted:
         raise SkippedError(f"no other service is on the networks of {service.name}")
@@ -66,7 +66,7 @@ def reaches(stack: Stack, service: Service) -> Passed:
             continue
         results = dict(zip(ports[name], tried, strict=True))
         for port, (result, latency) in results.items():
-            # A port may be closed inside of the container on purpose: the analyzer of OpenSearch.
+            # A port may be closed inside the container on purpose, such as that of OpenSearch's analyzer.
             optional = result == REFUSED and not port_is_used(other, port)
             state = OPEN if result == OPEN else "closed"
             note(
@@ -86,13 +86,13 @@ def reaches(stack: Stack, service: Service) -> Passed:
 
 
 def port_is_used(service: Service, port: int) -> bool:
-    """Whether something should listen at a port: a container that does not run cannot tell, so it counts as used."""
+    """Whether something should listen on a port; unknown if the container does not run, so that counts as yes."""
     status = service.seen.status if service.seen else ""
     return status != "running" or bool(inside(service.pid, lambda: namespace.listening(port)))
 
 
 def why_unreachable(stack: Stack, service: Service) -> tuple[str, str]:
-    """Cause and remedy: a network that a container was taken off, a container that does not run."""
+    """Cause and remedy: a container is disconnected from a network, or does not run."""
     for one in stack.services.values():
         if one.document and (lost := sorted(set(one.networks.values()) - set(one.addresses))):
             state = str((one.document.get("State") or {}).get("Status"))
@@ -118,7 +118,7 @@ def isolated(stack: Stack, service: Service) -> Passed:
     ]
 
     def work() -> list[Any]:
-        # One question for each name: the server answers at once that it knows none.
+        # One request per name: the server answers at once if it does not know the name.
         names = {other.name: resolve(other.name, ISOLATED_S) for other in wanted}
         return [names, connect([(address, port) for _other, address, port in targets], ISOLATED_S)]
 

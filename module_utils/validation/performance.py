@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A bounded load on each service over its published ports, with the client libraries that its users use.
 
-Fixed counts and seeded content: every run does the same. The latencies contain the client's own time, about as much as
-an application in Python would see; the machine's floor beside them says what is not the service's.
+Counts are fixed and content is seeded, so every run does the same. The latencies include the client's own time, about
+as much as an application in Python would see; the machine's floor, shown beside them, is not due to the service.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ansible.module_utils.validation.model import FailedError, Passed
 from ansible.module_utils.validation.network import delay_of
 from ansible.module_utils.validation.stack import Service, Stack
 
-# A tenth of the samples before those that count.
+# Warm-up: a tenth of the samples, which do not count.
 WARM_UP = 0.1
 PAYLOAD = 128
 OBJECT = 4096
@@ -43,7 +43,7 @@ Setup = Callable[[Service], "contextlib.AbstractContextManager[Do]"]
 
 @dataclass(frozen=True)
 class Operation:
-    """What one sample does."""
+    """One operation to measure."""
 
     name: str
     sentence: str
@@ -97,7 +97,7 @@ def valkey_set(service: Service) -> Iterator[Do]:
 
 @contextlib.contextmanager
 def valkey_get(service: Service) -> Iterator[Do]:
-    """GET of a key that is there."""
+    """GET of an existing key."""
     name = service.target.unique()
     with clients.valkey(service) as client:
         client.set(name, "1" * PAYLOAD, ex=600)
@@ -198,7 +198,7 @@ def bucket(service: Service) -> Iterator[tuple[Any, str]]:
 
 @contextlib.contextmanager
 def seaweedfs_put(service: Service) -> Iterator[Do]:
-    """An object of four KiB."""
+    """PUT of an object of 4 KiB."""
     payload = content(OBJECT)
     with bucket(service) as (client, name):
         yield lambda number: client.put_object(name, str(number % 20), io.BytesIO(payload), OBJECT)
@@ -206,7 +206,7 @@ def seaweedfs_put(service: Service) -> Iterator[Do]:
 
 @contextlib.contextmanager
 def seaweedfs_get(service: Service) -> Iterator[Do]:
-    """The same object, read."""
+    """GET of the same object."""
     with bucket(service) as (client, name):
         client.put_object(name, "object", io.BytesIO(content(OBJECT)), OBJECT)
 
@@ -245,7 +245,7 @@ def opensearch_index(service: Service) -> Iterator[Do]:
 
 @contextlib.contextmanager
 def opensearch_search(service: Service) -> Iterator[Do]:
-    """A full-text search in a hundred documents."""
+    """A full-text search over a hundred documents."""
     with index(service) as (ask, name):
         for number in range(100):
             ask(f"/{name}/_doc/{number}", "PUT", {"text": f"order {number} was filled"})
@@ -338,7 +338,7 @@ def distribution(times: Sequence[float]) -> dict[str, float]:
 
 
 def loaded(operation: Operation) -> Callable[[Stack, Service], Passed]:
-    """A test that puts the load on a service and compares with its budget and with earlier runs."""
+    """A test that puts load on a service and compares the latencies with the budget and with earlier runs."""
 
     def run(stack: Stack, service: Service) -> Passed:
         if not stack.floor:
@@ -397,7 +397,7 @@ def measured(reports: Path | None) -> list[tuple[str, list[dict[str, Any]]]]:
             document = json.loads(file.read_text(encoding="utf-8"))
             started, rows = str(document["run"]["started"]), list(document.get("performance") or [])
         except (OSError, ValueError, KeyError, AttributeError):
-            # A report of another version, or one that is being written: there is nothing to compare with.
+            # A report of another version, or one that is being written, cannot be compared with.
             continue
         if rows:
             found.append((started, rows))
@@ -405,7 +405,7 @@ def measured(reports: Path | None) -> list[tuple[str, list[dict[str, Any]]]]:
 
 
 def slower_than(p50: float, earlier: Sequence[Mapping[str, Any]], noise_percent: float) -> tuple[str, str, str] | None:
-    """Value, judgement and reason of a finding, if a median exceeds that of earlier runs beyond the noise."""
+    """Value, assessment and reason of a finding, if the median exceeds that of earlier runs by more than the noise."""
     if len(earlier) < ENOUGH:
         return None
     usual = statistics.median(float(row["p50_ms"]) for row in earlier)

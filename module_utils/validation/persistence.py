@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was acknowledged is still there: without an interruption, and after those that a site consents to.
+"""Test that acknowledged records still exist: without an interruption, and after the interruptions that a site allows.
 
 SIGKILL ends a process, not the kernel: what the kernel has not written to the disk yet survives it. What a power
 failure would lose cannot be shown this way; the sync setting that is reported beside each result decides it.
@@ -19,7 +19,7 @@ from ansible.module_utils.validation.model import PLATFORM, FailedError, Passed,
 from ansible.module_utils.validation.records import STORES, Store, compare
 from ansible.module_utils.validation.stack import Service, Stack
 
-# Docker's restart of a stopped container begins at 0.1 s; a start of OpenSearch takes longest.
+# Docker restarts a stopped container after 0.1 s or more; OpenSearch takes longest to start.
 READY_S = 300.0
 # Seconds for the command that restarts the engine, and for the engine to answer after it.
 ENGINE_S = 120.0
@@ -28,7 +28,7 @@ SYSTEMD = Path("/run/systemd/system")
 
 
 def possible(_stack: Stack) -> str:
-    """Nothing stands in the way of the interruption."""
+    """The interruption can be tested on every machine."""
     return ""
 
 
@@ -51,7 +51,7 @@ class Fault:
 
 @dataclass
 class Interruption:
-    """What a fault leaves for the tests of the services: what each acknowledged before, and why it has none."""
+    """What a fault leaves for the tests of the services: the acknowledged records, or why a service has none."""
 
     acknowledged: dict[str, list[int]] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
@@ -72,7 +72,7 @@ def stateful(stack: Stack) -> list[Service]:
 
 
 def stored(stack: Stack, service: Service) -> Passed:
-    """Without an interruption: every record that was acknowledged is read back, intact and in order."""
+    """Without an interruption, every acknowledged record is read back, intact and in order."""
     store = STORES[service.role](service, "stored")
     with removing(store):
         acknowledged = store.write(stack.settings.records)
@@ -123,7 +123,7 @@ def interrupted(fault: Fault) -> Callable[[Stack, Service], Passed]:
 
 
 def survived(fault: Fault) -> Callable[[Stack, Service], Passed]:
-    """A test of one service: what it acknowledged before the fault is read back."""
+    """A test of one service: it reads back the records that were acknowledged before the fault."""
 
     def run(stack: Stack, service: Service) -> Passed:
         left: Interruption | None = stack.shared.get(fault.test)
@@ -165,7 +165,7 @@ def stored_everywhere(stack: Stack, fault: Fault) -> Interruption:
         store = store_of(stack, service, fault.name)
         try:
             acknowledged, setting = store.write(stack.settings.records), store.setting()
-        # Whatever a library raises: the other services are tested all the same.
+        # Whatever a library raises, the other services are still tested.
         except Exception as error:
             left.problems[service.name] = f"the records cannot be stored: {' '.join(str(error).split())[:300]}"
             with contextlib.suppress(Exception):
@@ -189,7 +189,7 @@ def started_at(service: Service) -> str:
 
 @contextlib.contextmanager
 def removing(store: Store) -> Iterator[None]:
-    """Remove the records afterwards, whatever happens; the first error counts."""
+    """Remove the records afterwards, whatever happens; the first error is raised."""
     try:
         yield
     except BaseException:
@@ -200,7 +200,7 @@ def removing(store: Store) -> Iterator[None]:
 
 
 def restart(stack: Stack, services: list[Service]) -> None:
-    """Stop every container as its grace period allows, and start it again."""
+    """Stop every container within its grace period, and start it again."""
     grace = max(int(service.record["stop"]["grace_s"]) for service in services)
     names = [service.container for service in services]
     code, _out, err = stack.docker.attempt("restart", "--time", str(grace), *names, timeout_s=grace + 120)
@@ -273,6 +273,6 @@ ENGINE = Fault(
     "a restart of the engine",
     engine,
     without_systemd,
-    "an engine that was killed stops the containers that it finds at its next start, and then takes them for stopped "
+    "an engine that was killed stops the containers that it finds at its next start, and then treats them as stopped "
     "by hand, which the restart policy `unless-stopped` respects",
 )

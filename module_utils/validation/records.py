@@ -25,13 +25,13 @@ SEARCHED_KEYS = 1000
 
 
 def checksum(number: int) -> str:
-    """What a record has beside its number, from which a damaged one is known."""
+    """The content of a record in addition to its number, which reveals damage."""
     return hashlib.sha256(f"trade2026 {number}".encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was acknowledged and what is there."""
+    """The acknowledged records compared with the existing ones."""
 
     acknowledged: int
     lost: tuple[int, ...]
@@ -41,7 +41,7 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Nothing that was acknowledged is missing, damaged or in another order, and nothing else is there."""
+        """No acknowledged record is missing, damaged or out of order, and there are no others."""
         return not (self.lost or self.extra or self.damaged or self.out_of_order)
 
     @property
@@ -55,14 +55,14 @@ class Comparison:
 
 
 def compare(acknowledged: Sequence[int], found: Sequence[tuple[int, str]]) -> Comparison:
-    """Acknowledged numbers, in order, with the records that are there, in the service's order."""
+    """Compare the acknowledged numbers, in order, with the existing records, in the service's order."""
     numbers = [number for number, _check in found]
     wanted = set(acknowledged)
     known = [number for number in numbers if number in wanted]
     return Comparison(
         acknowledged=len(acknowledged),
         lost=tuple(sorted(wanted - set(numbers))),
-        # A record that is there twice is one too many.
+        # A duplicate record counts as one too many.
         extra=tuple(sorted({number for number in numbers if number not in wanted or numbers.count(number) > 1})),
         damaged=tuple(sorted(number for number, check in found if number in wanted and check != checksum(number))),
         out_of_order=sum(1 for one, other in itertools.pairwise(known) if other < one),
@@ -77,7 +77,7 @@ class Store(abc.ABC):
 
     def __init__(self, service: Service, suffix: str = "", name: str = "") -> None:
         self.service = service
-        # The token of the target differs in every process; the name has to be found again after an interruption.
+        # Not the target's unique name, which differs in every process: the records are read in another one.
         self.name = name or f"{service.target.unique()}-{suffix}"
 
     @property
@@ -107,7 +107,7 @@ class Store(abc.ABC):
         """Names of what tests and probes have created in the service, of this run and of others."""
 
     def read_all(self, wanted: int) -> list[tuple[int, str]]:
-        """All records, when as many as expected are visible or the time is up."""
+        """All records, once as many as expected are visible or the time limit is reached."""
         found: list[tuple[int, str]] = []
 
         def complete() -> bool:
@@ -156,7 +156,7 @@ class NatsStore(Store):
             # The server answers with a page of streams.
             while page := stream.call(stream.context.streams_info(offset=len(names))):
                 names += [str(info.config.name) for info in page]
-        return ours(names)
+        return own_names(names)
 
 
 class ValkeyStore(Store):
@@ -191,7 +191,7 @@ class ValkeyStore(Store):
             while cursor and time.monotonic() < limit:
                 cursor, page = client.scan(cursor, f"{bridge.PREFIX}-*", SEARCHED_KEYS)
                 keys += page
-        return ours(keys)
+        return own_names(keys)
 
 
 class QuestdbStore(Store):
@@ -228,7 +228,7 @@ class QuestdbStore(Store):
     @staticmethod
     def found(service: Service) -> list[str]:
         with clients.questdb(service) as connection:
-            return ours(str(row[0]) for row in connection.execute("SHOW TABLES").fetchall())
+            return own_names(str(row[0]) for row in connection.execute("SHOW TABLES").fetchall())
 
 
 class ClickhouseStore(Store):
@@ -262,7 +262,7 @@ class ClickhouseStore(Store):
     @staticmethod
     def found(service: Service) -> list[str]:
         with clients.clickhouse(service) as client:
-            return ours(row[0] for row in client.execute("SHOW TABLES"))
+            return own_names(row[0] for row in client.execute("SHOW TABLES"))
 
 
 class SeaweedfsStore(Store):
@@ -303,7 +303,7 @@ class SeaweedfsStore(Store):
 
     @staticmethod
     def found(service: Service) -> list[str]:
-        return ours(bucket.name for bucket in clients.declared_s3(service).list_buckets())
+        return own_names(bucket.name for bucket in clients.declared_s3(service).list_buckets())
 
 
 class OpensearchStore(Store):
@@ -348,7 +348,7 @@ class OpensearchStore(Store):
         probe = service.probe(bridge.opensearch.RoundTrip)
         # Hidden indices are listed only with this option.
         path = f"/_cat/indices/{bridge.PREFIX}-*?h=index&format=json&expand_wildcards=all"
-        return ours(row["index"] for row in probe.ask(service.target, path).expect(200).json())
+        return own_names(row["index"] for row in probe.ask(service.target, path).expect(200).json())
 
 
 STORES: dict[str, type[Store]] = {
@@ -361,8 +361,8 @@ STORES: dict[str, type[Store]] = {
 }
 
 
-def ours(names: Iterable[str]) -> list[str]:
-    """Those names that tests and probes give."""
+def own_names(names: Iterable[str]) -> list[str]:
+    """The names that tests and probes have made."""
     return [name for name in names if bridge.created_at(name) is not None]
 
 

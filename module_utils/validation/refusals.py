@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The failure side of each service: what has to be refused is refused."""
+"""What each service must refuse."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def wrong_secrets(service: Service, file: str) -> Iterator[Path]:
 
 
 def wrong_credentials(_stack: Stack, service: Service) -> Passed:
-    """The same requests as the probes', with other credentials."""
+    """The requests of the probes, with other credentials."""
     # Of the probes with the same credentials the first is enough; the ping of a service may need none.
     asked: dict[str, Probe] = {}
     for probe in service.probes:
@@ -56,7 +56,7 @@ def wrong_credentials(_stack: Stack, service: Service) -> Passed:
             if (file := getattr(probe, field, "")) and not probe.TYPE.endswith("_refusals"):
                 asked.setdefault(f"{file} {getattr(probe, 'port', '')}", probe)
     if not asked:
-        raise SkippedError(f"{service.name} takes clients without credentials, as the site declares")
+        raise SkippedError(f"{service.name} accepts clients without credentials, as the site declares")
     for key, probe in asked.items():
         file = key.partition(" ")[0]
         with wrong_secrets(service, file) as folder:
@@ -67,11 +67,11 @@ def wrong_credentials(_stack: Stack, service: Service) -> Passed:
                     continue
                 raise
         raise FailedError(f"{probe.title} succeeds with a wrong secret in place of {file}", OPEN, CLOSE)
-    return Passed(f"a wrong secret is refused on {len(asked)} way{'s' if len(asked) > 1 else ''}")
+    return Passed(f"a wrong secret is refused for {len(asked)} kind{'s' if len(asked) > 1 else ''} of request")
 
 
 def must_refuse(work: Callable[[], Any], what: str, *reasons: str) -> str:
-    """The service's refusal of `work`, which has one of `reasons` in it; raises FailedError."""
+    """The service's refusal of `work`, which must contain one of `reasons`; raises FailedError."""
     try:
         work()
     except Exception as error:
@@ -121,7 +121,7 @@ def nats_storage_limit(_stack: Stack, service: Service) -> Passed:
 def valkey_protected(_stack: Stack, service: Service) -> Passed:
     """Commands through which a client could write files or load code."""
     with service.probe(bridge.valkey.Config).client(service.target) as client:
-        # The value is the present one, so that the command would change nothing if it were accepted.
+        # The value is the current one, so that the command would change nothing if it were accepted.
         folder = client.config_get("dir")["dir"]
         texts = [
             must_refuse(lambda: client.config_set("dir", folder), "CONFIG SET dir", "protected config"),
@@ -132,7 +132,7 @@ def valkey_protected(_stack: Stack, service: Service) -> Passed:
 
 
 def valkey_eviction(_stack: Stack, service: Service) -> Passed:
-    """What the server itself reports of its memory limit, in INFO and not in its configuration."""
+    """The memory limit and eviction policy that the server reports in INFO, not those in its configuration."""
     wanted = service.probe(bridge.valkey.Config).expect
     with service.probe(bridge.valkey.Config).client(service.target) as client:
         memory = client.info("memory")
@@ -256,7 +256,7 @@ def opensearch_wrong_type(_stack: Stack, service: Service) -> Passed:
 
 
 def authn_refusals(_stack: Stack, service: Service) -> Passed:
-    """Requests for tokens that RFC 6749 wants refused, each with its error code."""
+    """Token requests that must be refused according to RFC 6749, each with its error code."""
     probe = service.probe(bridge.authn.Tokens)
     client, secret = next(iter(probe.clients(service.target).items()))
 
@@ -313,7 +313,7 @@ def signed(key: Any, content: dict[str, Any]) -> str:
 
 
 def unsigned(content: dict[str, Any]) -> str:
-    """A token that says of itself that it needs no signature."""
+    """A token whose header says that it has no signature (alg none)."""
     parts = ({"alg": "none", "typ": "at+jwt"}, content)
     return ".".join(
         [*(base64.urlsafe_b64encode(json.dumps(part).encode()).decode("ascii").rstrip("=") for part in parts), ""]
@@ -321,7 +321,7 @@ def unsigned(content: dict[str, Any]) -> str:
 
 
 def tampered(token: str) -> str:
-    """The token with the claims of another one under its signature."""
+    """The token with the claims of another one and its own signature."""
     head, body, signature = token.split(".")
     content = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     content["scope"] += " risk:check"
@@ -361,7 +361,7 @@ def opa_tokens(make: Callable[[Stack, Any], str], what: str) -> Callable[[Stack,
 
 
 def foreign(stack: Stack, _key: Any) -> str:
-    """A token that is signed with a key of somebody else."""
+    """A token that is signed with a foreign key."""
     from joserfc.jwk import RSAKey
 
     return signed(RSAKey.generate_key(2048, {"kid": "foreign"}), claims(stack))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run tests, and say of each that fails why, with its likely cause and the service's last log lines."""
+"""Run tests, and explain each failure with its likely cause and the service's last log lines."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MESSAGE_LENGTH = 800
 
 
 def run_group(stack: Stack, group: Group, progress: Path | None = None) -> list[Result]:
-    """The results of a group, in order. The file `progress` says which test runs."""
+    """The results of a group, in order. The file `progress` names the current test."""
     results = []
     for case in group.cases:
         if progress:
@@ -37,14 +37,14 @@ def run_group(stack: Stack, group: Group, progress: Path | None = None) -> list[
 
 
 def run_case(stack: Stack, case: Case) -> Result:
-    """The result of one test; no exception leaves it but those that end the process."""
+    """The result of one test; only exceptions that end the process leave it."""
     service = stack.platform if case.service == PLATFORM else stack.services[case.service]
     started, begun = now(), time.monotonic()
     kind: Kind | None = None
     failure, status = FailedError(""), "failed"
     try:
         if reason := cannot_answer(case, service):
-            # One test says why, if it is part of the run; the others would only wait.
+            # The test `running` reports the reason, if it is part of the run; the others would only wait.
             explained_here = found_by(case).partition(".")[0] in stack.settings.kinds
             raise SkippedError(reason) if explained_here else FailedError(reason)
         with limited(case.limit_s):
@@ -63,17 +63,24 @@ def run_case(stack: Stack, case: Case) -> Result:
             FailedError(str(error), "the engine does not answer", "see `systemctl status docker`"),
             "error",
         )
-    # A client library met something that it does not expect; whatever it is, the test did not hold.
+    # A client library raised an error of its own; whatever it is, the test failed.
     except Exception as error:
         text = " ".join(str(error).split())
         failure = FailedError("; and ".join([f"{type(error).__name__}: {text}", *notes(error)]))
-        kind = NO_ANSWER if isinstance(error, OSError) else None
+        kind = kind_of(error)
     result = _result(case, status, started, begun, Passed(failure.message, failure.evidence))
     return explained(result, failure, kind, service)
 
 
+def kind_of(error: Exception) -> Kind | None:
+    """Why a client library raised an error of its own, as far as its type says."""
+    if isinstance(error, ConnectionRefusedError):
+        return Kind.REFUSED
+    return NO_ANSWER if isinstance(error, OSError) else None
+
+
 def cannot_answer(case: Case, service: Service) -> str:
-    """Why a test of a service need not be tried; empty if it must be."""
+    """Why a test of a service cannot be run; empty if it can."""
     if case.service == PLATFORM or case.id == found_by(case):
         return ""
     status = service.seen.status if service.seen else "missing"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The deployed stack as the tests see it: the services with their containers, and the machine."""
+"""The deployed stack for the tests: the services with their containers, and the machine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Service:
         return self.docker.inspect("container", self.container).get(self.container, {})
 
     def refresh(self) -> None:
-        """Inspect the container again when it is needed next."""
+        """Inspect the container again when it is needed the next time."""
         self.__dict__.pop("document", None)
 
     @property
@@ -89,7 +89,7 @@ class Service:
         raise SkippedError(f"{self.name} declares no probe {kind.TYPE}")
 
     def with_secrets(self, folder: Path) -> Target:
-        """The target with the credentials of another folder."""
+        """The target with the credentials from another folder."""
         return replace(self.target, secrets_root=folder)
 
     @property
@@ -103,7 +103,7 @@ class Service:
 
 @dataclass
 class Settings:
-    """What the site asks for."""
+    """The site's settings for validation."""
 
     root: Path
     secrets_root: Path
@@ -111,7 +111,7 @@ class Settings:
     bind_address: str
     # Key → {name, subnet}
     networks: Mapping[str, Mapping[str, str]]
-    # Kinds of test that this run has.
+    # Kinds of tests in this run.
     kinds: tuple[str, ...] = ()
     probe_image: str = ""
     disruptive: bool = False
@@ -134,7 +134,7 @@ class Stack:
     settings: Settings
     services: dict[str, Service]
     docker: Docker
-    # What the tests of one group leave for those after them, and measurements for the result document.
+    # State that the tests of a group share, and measurements for the result document.
     shared: dict[str, Any] = field(default_factory=dict)
     reachability: list[dict[str, Any]] = field(default_factory=list)
     performance: list[dict[str, Any]] = field(default_factory=list)
@@ -155,7 +155,7 @@ class Stack:
 
     @cached_property
     def platform(self) -> Service:
-        """Stands for the stack in tests of the platform."""
+        """The platform, as the subject of tests."""
         any_one = next(iter(self.services.values()))
         return replace(any_one, name=PLATFORM)
 
@@ -221,7 +221,7 @@ def build_stack(params: Mapping[str, Any], run: Callable[..., tuple[int, str, st
     services = {}
     for entry in params["services"]:
         record, probing = entry["record"], entry["probing"]
-        # Ansible's own types of a parameter cannot be compared with plain ones everywhere.
+        # Parameters of Ansible's own types cannot always be compared with plain ones.
         record = json.loads(json.dumps(record))
         target = Target(
             probing["address"],

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 # The documents are those of the unit tests.
 sys.path.insert(0, str(ROOT / "tests/unit/report"))
-# What the page looked like; CI keeps the folder if it likes.
+# Screenshots of the page, which CI may keep.
 SCREENSHOTS = ROOT / ".cache/browser"
 
 NAMES = ("sample", "failing", "before_deployment", "smallest", "many", "odd")
@@ -45,7 +45,7 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     assert program, "chromium is missing; run scripts/ensure-test-tools"
     with sync_playwright() as playwright:
-        # Chromium refuses to use its sandbox as root. What it opens here are our own files.
+        # Chromium refuses to use its sandbox as root. It opens only files of this project here.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         chromium = playwright.chromium.launch(executable_path=program, args=arguments)
         yield chromium

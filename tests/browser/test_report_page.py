@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report's page in Chromium: it asks for nothing, fits a telephone, and can be used without a mouse or eyes."""
+"""The report's page in Chromium: it sends no request, fits a phone, and is accessible by keyboard and screen reader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TELEPHONE, DESKTOP = WIDTHS = 360, 1920
 
 @contextmanager
 def opened(browser: Browser, page: Path, width: int = 1280, scheme: str = "light", **options: Any) -> Iterator[Page]:
-    """The page in a window of its own, without a network."""
+    """The page in a new window, without a network."""
     context = browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True, **options
     )  # type: ignore[arg-type]
@@ -44,7 +44,7 @@ def test_the_page_fits_its_window(browser: Browser, pages: dict[str, Path], name
     with opened(browser, pages[name], width, scheme) as tab:
         size = tab.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
         assert size[0] <= width
-        # Chromium cannot draw a higher picture in one piece.
+        # Chromium cannot take a larger screenshot.
         height = min(size[1], 16000)
         tab.screenshot(
             path=SCREENSHOTS / f"{name}-{width}-{scheme}.png",
@@ -140,7 +140,7 @@ def test_the_page_can_be_used_with_the_keyboard(browser: Browser, pages: dict[st
         assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "Services and kinds of test"
 
 
-def test_charts_are_readable_on_a_telephone(browser: Browser, pages: dict[str, Path]) -> None:
+def test_charts_are_readable_on_a_phone(browser: Browser, pages: dict[str, Path]) -> None:
     for width, shown in ((TELEPHONE, ".narrow"), (DESKTOP, ".wide")):
         with opened(browser, pages["sample"], width) as tab:
             figures = tab.locator(f"figure {shown}")

@@ -15,11 +15,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from faulty_site import KEY, ONLY, VALUE, FaultyEngine, FaultySite
+from faulty_site import BASE, KEY, ONLY, VALUE, FaultyEngine, FaultySite
 from site_under_test import Site
 
-# Short, because a socket path below it must not exceed 107 bytes.
-BASE = Path("/var/tmp/trade2026-faults")
 LOCK = Path("/run/lock/trade2026-faults")
 IMAGES = ("localhost/trade2026/valkey", "localhost/trade2026/probe")
 

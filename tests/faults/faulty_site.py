@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A deployment of one service on an engine of its own, which the tests may stop, fill and damage."""
+"""A deployment of one service on a separate engine, which the tests may stop, fill and damage."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from typing import Any
 
 from site_under_test import PROJECT_ROOT, Run, Site, kill_with_children
 
+# Short, because a socket path below it must not exceed 107 bytes.
+BASE = Path("/var/tmp/trade2026-faults")
 ONLY = ("--limit", "valkey")
 CONFIG = "config/infrastructure/valkey/valkey.conf"
 FRAGMENT = "infrastructure/docker/services/valkey.yml"
 CORE_FILE = "infrastructure/docker/docker-compose.core.yml"
 LOCK = ".trade2026/journal/lock"
-# Written into the service, and expected to survive every fault.
+# Written to the service, and expected to survive every fault.
 KEY, VALUE = "kept", "yes"
 # Asks the tests, over a socket, to restart their engine, and succeeds if they did.
 ASK = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); sys.exit(s.recv(4) != b'done')"
@@ -40,14 +42,15 @@ class FaultyEngine:
 
     @property
     def enter(self) -> list[str]:
-        """Words in front of a command that runs where the engine's published ports are."""
+        """Prefix of a command that runs in the network namespace with the engine's published ports."""
         assert self._namespace
         return ["nsenter", f"--net=/proc/{self._namespace.pid}/ns/net"]
 
     def create(self) -> None:
         """Start a new engine without images and containers."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
+        # It may be a file system of its own.
+        self.folder.mkdir(parents=True, exist_ok=True)
         # It holds the namespace while the engine is down.
         self._namespace = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
         own, new = Path("/proc/self/ns/net").readlink(), Path(f"/proc/{self._namespace.pid}/ns/net")
@@ -56,7 +59,7 @@ class FaultyEngine:
         self.start()
 
     def start(self) -> None:
-        """Start the engine, and return when it answers."""
+        """Start the engine, and wait until it answers."""
         (self.folder / "pid").unlink(missing_ok=True)
         places = {"--data-root": "data", "--exec-root": "exec", "--pidfile": "pid"}
         options = [word for option, name in places.items() for word in (option, str(self.folder / name))]
@@ -144,7 +147,7 @@ class FaultyEngine:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Wait for a condition; fails when it does not come true."""
+    """Wait for a condition; fail if it does not become true."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"
@@ -187,12 +190,12 @@ class FaultySite(Site):
         return str(self.state()["State"]["StartedAt"])
 
     def command(self, *words: str, password: str = "") -> str:
-        """Answer of the service to one command."""
+        """The service's reply to one command."""
         login = ["-e", f"REDISCLI_AUTH={password}"] if password else []
         return self.docker("exec", *login, self.container, "valkey-cli", *words).strip()
 
     def converge(self, *args: str, **variables: Any) -> Run:
-        """Run until the site is as declared; the run after it has nothing to do, and nothing is lost or left over."""
+        """Run until the site is as declared; the next run has nothing to do, and nothing is lost or left over."""
         run = self.play(*args, **variables)
         assert run.code == 0, run.errors
         again = self.play(*args, **variables)
@@ -202,7 +205,7 @@ class FaultySite(Site):
         return run
 
     def assert_clean(self) -> None:
-        """No lock, no half file, no leftover container, and an audit log that verifies."""
+        """No lock, no partial file, no leftover container, and an intact audit log."""
         from ansible.module_utils.deployment import audit
 
         folder = self.root / ".trade2026"
@@ -222,7 +225,7 @@ class FaultySite(Site):
 
     @contextlib.contextmanager
     def under_way(self, *args: str, **variables: Any) -> Iterator[subprocess.Popen[str]]:
-        """A run that has taken the lock, so that its look is over and its work begins."""
+        """A run that has taken the lock, so that its inspection has ended and its work begins."""
         process = self.begin(*args, **variables)
         lock = self.root / LOCK
         try:
@@ -235,7 +238,7 @@ class FaultySite(Site):
 
     @staticmethod
     def end_of(process: subprocess.Popen[str]) -> Run:
-        """The result of a run that goes on by itself."""
+        """The result of a run that continues by itself."""
         output, _ = process.communicate(timeout=600)
         return Run(process.returncode, output)
 

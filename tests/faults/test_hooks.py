@@ -13,7 +13,7 @@ KEEP = 'cat "$TRADE2026_PLAN" > "$0/$TRADE2026_EVENT.plan"; cat "$TRADE2026_RESU
 
 
 def keep(folder: Path) -> list[str]:
-    """A hook that keeps the files it was given."""
+    """A hook that stores the files that it gets."""
     return ["sh", "-c", KEEP, str(folder)]
 
 
@@ -67,12 +67,12 @@ def test_a_hook_may_be_a_file_of_tasks_and_its_failure_is_reported(site: FaultyS
     tasks.write_text(
         "- name: Read the result\n"
         "  ansible.builtin.fail:\n"
-        "    msg: told of {{ (lookup('ansible.builtin.file', core_hook_result_file) | from_json).result }}\n",
+        "    msg: result {{ (lookup('ansible.builtin.file', core_hook_result_file) | from_json).result }}\n",
         encoding="utf-8",
     )
     edit(site)
     run = site.play(core_hooks={"after_deploy": str(tasks)})
-    assert_refused(run, "the hook after_deploy (core_hooks) failed", "told of ok")
+    assert_refused(run, "the hook after_deploy (core_hooks) failed", "result ok")
     site.converge()
 
 
@@ -80,7 +80,7 @@ def test_a_failed_run_runs_the_hook_for_it(site: FaultySite, tmp_path: Path) -> 
     hooks = {event: keep(tmp_path) for event in ("after_deploy", "on_failure")}
     run = site.play(core_hooks=hooks, valkey_extra_nonsense=1)
     assert_refused(run)
-    # A run that is refused before it plans has changed nothing, and there is nothing to tell.
+    # A run that is refused before it plans has changed nothing, so no hook runs.
     assert list(tmp_path.iterdir()) == []
     manifest = site.root / "data/valkey/appendonlydir/appendonly.aof.manifest"
     content = manifest.read_bytes()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One deployment for all integration tests, because deploying takes most of the time."""
+"""One deployment for all integration tests, because the deployment takes most of the time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOCK = Path("/run/lock/trade2026-integration")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--every-engine", action="store_true", help="test on all Docker engines, not on the newest alone")
+    parser.addoption("--every-engine", action="store_true", help="test on all Docker engines, not only on the newest")
 
 
 @dataclass(frozen=True)

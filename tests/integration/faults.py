@@ -40,7 +40,7 @@ PORTS = {
     "opa": ("opa_port", 8181),
 }
 PORT_SHIFT = 350
-# Smaller limits for those whose default would take gigabytes until the kernel ends the program.
+# Smaller limits for services whose default is gigabytes, which would be filled before the kernel kills the program.
 SMALL = {
     "valkey": {"valkey_memory_limit": "96m", "valkey_maxmemory": "32mb"},
     "nats": {"nats_memory_limit": "96m", "nats_go_memory_limit": "64MiB", "nats_jetstream_max_memory": "16MB"},
@@ -72,7 +72,7 @@ class Faults:
             if kind == "memory":
                 self.variables.update(SMALL.get(service, {}))
             if kind == "setting":
-                # Too few for the container's first process to start the service.
+                # Too little for the container's first process to start the service.
                 self.variables[f"{service}_pids_limit"] = 1
             if kind == "port":
                 name, port = PORTS[service]
@@ -80,7 +80,7 @@ class Faults:
                 self.ports.append(self.site.port(port + PORT_SHIFT))
 
     def _damage(self, recipe: Path, service: str, kind: str) -> None:
-        """A version of the image that still validates files, and runs another program than the service."""
+        """A version of the image that still validates files, but runs another program than the service."""
         good = self.site.inspect(service)[service]["Config"]["Image"]
         if service in ("authn", "opa"):
             good = base_of(recipe.name)
@@ -94,7 +94,7 @@ class Faults:
         if service == "opa":
             lines.append(f"COPY --from={base_of('probe')} /bin/busybox /busybox")
         lines.append(f'ENTRYPOINT [{shell}, "-c", "{words}", "drill"]')
-        # Nothing is fetched or compiled: the good image has it all.
+        # Nothing is downloaded or compiled: the good image contains everything.
         file = recipe / "recipe.yml"
         described = yaml.safe_load(file.read_text(encoding="utf-8"))
         kept = {
@@ -114,7 +114,7 @@ class Faults:
         return process, self._take_ports(process, lock)
 
     def _take_ports(self, process: subprocess.Popen[str], lock: Path) -> list[socket.socket]:
-        """Take the ports once the run has looked: between its preflight checks and the start of the containers."""
+        """Take the ports once the run has inspected the machine, before it starts the containers."""
         if not self.ports:
             return []
         limit = time.monotonic() + LOCK_TIMEOUT_S

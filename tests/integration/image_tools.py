@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A local registry, and the role `image` by itself."""
+"""A local registry, and the role `image` used by itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = Path(__file__).with_name("images") / "images.yml"
 NAME = "trade2026-test/tiny"
-# In a process of its own, because the port may be in another network namespace.
+# In a separate process, because the port may be in another network namespace.
 CONNECT = "import socket, sys; sys.exit(socket.socket().connect_ex(('127.0.0.1', int(sys.argv[1]))) != 0)"
 
 
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 class Registry:
-    """Debian's docker-registry on loopback, where Docker does not require TLS. enter: as SecondEngine has it."""
+    """Debian's docker-registry on loopback, where Docker does not require TLS. enter: as in SecondEngine."""
 
     def __init__(self, folder: Path, enter: tuple[str, ...] = ()) -> None:
         command = shutil.which("docker-registry")
@@ -144,7 +144,7 @@ class Role:
             [
                 str(Path(sys.executable).with_name("ansible-playbook")),
                 *("--inventory", str(path)),
-                # Extra variables win over the role's own, so that a test can pass its own recipes.
+                # Extra variables take precedence over the role's own, so that a test can pass its own recipes.
                 *("--extra-vars", json.dumps(variables)),
                 *words,
                 str(PLAYBOOK),
@@ -163,7 +163,7 @@ def recipe_images(folder: Path, *recipes: str) -> dict[str, tuple[str, str]]:
     services = {}
     for name in recipes:
         recipe = yaml.safe_load((ROOT / f"roles/image/files/packages/{name}/recipe.yml").read_text())
-        # The image of the preflight checks stands in for none of a service.
+        # The image of the preflight checks is not that of a service.
         services[name] = {"official": recipe.get("official", defaults["image_probe_official"]), "recipe": name}
     run = Role(folder).run(services, image_source="packages", image_cache=defaults["image_cache"])
     assert run.code == 0, run.output

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A second Docker engine beside the machine's own: other programs, its own images, networks and containers.
+"""A second Docker engine next to the machine's own, with other programs and its own images, networks and containers.
 
-It runs in namespaces of its own, so that its bridges, firewall rules, mounts and processes end with it, even if the
+It runs in separate namespaces, so that its bridges, firewall rules, mounts and processes end with it, even if the
 tests are killed. Nothing in its network namespace reaches another machine.
 """
 
@@ -73,12 +73,12 @@ class SecondEngine:
 
     @property
     def enter(self) -> tuple[str, ...]:
-        """In front of a command: runs it in the engine's network namespace, where the published ports are."""
+        """Prefix of a command that runs in the engine's network namespace, where the published ports are."""
         assert self._process
         return ("nsenter", f"--net=/proc/{self._process.pid}/ns/net")
 
     def start(self) -> None:
-        """Start it, and return when it answers."""
+        """Start it, and wait until it answers."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self._install_client()

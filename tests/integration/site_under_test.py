@@ -66,7 +66,7 @@ class Site:
     root: Path
     number: int
     variables: dict[str, Any] = field(default_factory=dict)
-    # How to reach another engine than the machine's own: SecondEngine.enter and .environment.
+    # For another engine than the machine's own: SecondEngine.enter and .environment.
     enter: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
@@ -91,7 +91,7 @@ class Site:
             "core_container_prefix": self.prefix,
             "core_port_offset": self.offset,
             "image_source": "packages",
-            # The default of 10 seconds would be waited for in each run that changes something.
+            # With the default, each run that changes something would wait for 10 seconds.
             "core_good_after_s": 1,
             **self.variables,
         }

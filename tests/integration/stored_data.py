@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Data that clients store in each service of the old platform, and must read back from the new one."""
+"""Data that clients store in each service of the old platform and must be able to read from the new one."""
 
 from __future__ import annotations
 

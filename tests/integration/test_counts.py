@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a run with nothing to do starts, counted: module processes, worker forks, Docker command lines."""
+"""The processes that a run with nothing to do starts: module processes, worker forks, Docker command lines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOCKER = """#!/bin/sh
 echo docker >> '{count}'
 exec '{docker}' "$@"
 """
-# Runs in ansible-playbook and in nothing that it starts.
+# Runs only in ansible-playbook, not in the processes that it starts.
 AT_FORK = """
 import os, sys
 if os.path.basename(sys.argv[0] if hasattr(sys, "argv") and sys.argv else "") == "ansible-playbook" or \\

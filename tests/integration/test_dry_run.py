@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from site_under_test import Run, Site, docker
 
-# The one change of a setting. All others were made to the running site.
+# The only change of a setting. All others are made to the running site.
 PLANNED = {"valkey_maxmemory": "1gb"}
 
 OTHER_NAME = "localhost/trade2026-test/questdb:other"

@@ -93,7 +93,7 @@ def test_a_service_that_does_not_start_fails_alone_with_its_log_and_cause(deploy
     assert run.failed_hosts == {"valkey"}
     for fact in ("Valkey failed verification", "Do:"):
         assert fact in run.output, fact
-    # The failed service is the machine's primary; the summary is printed all the same.
+    # The failed service is the machine's primary; the summary is still printed.
     assert re.search(r"^ *opa .* healthy +5/5", run.output, re.MULTILINE)
     assert re.search(r"^ *valkey .* FAILED ", run.output, re.MULTILINE)
 

@@ -23,9 +23,9 @@ BASE = Path("/var/tmp/trade2026-test-data")
 SERVICES = ("--limit", ",".join(STORED))
 COPY = "playbooks/migrate_data.yml"
 
-# The service that is not stopped at first; it stops quickly.
+# The service that still runs at first; it can be stopped quickly.
 STILL_RUNNING = "valkey"
-# Six of the slices in which a large file is copied and verified, so that a run can be killed between two of them.
+# Six of the steps in which a large file is copied and verified, so that a run can be killed between two of them.
 LARGE = "questdb/import/quotes.csv"
 LARGE_BYTES = 6 * 64 * 1024 * 1024
 # Until the copy has reached the large file.

@@ -48,7 +48,7 @@ def test_a_second_run_and_a_dry_run_change_nothing_and_restart_nothing(deployed:
 
 
 def test_values_given_as_strings_on_the_command_line_are_converted(deployed: Site) -> None:
-    """`-e name=value` passes strings, also for numbers and booleans."""
+    """`-e name=value` passes strings, even for numbers and booleans."""
     values = {}
     for folder in (PROJECT_ROOT / "roles").iterdir():
         spec = yaml.safe_load((folder / "meta/argument_specs.yml").read_text(encoding="utf-8"))["argument_specs"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report of the first run: what it says of the deployment is true, and no secret is in it."""
+"""The report of the first run: it describes the deployment correctly, and no secret is in it."""
 
 from __future__ import annotations
 

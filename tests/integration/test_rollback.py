@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rollback drill: services whose new version does not start are back on the old one by themselves, with their data.
+"""The rollback drill: services whose new version does not start return to the old one by themselves, with their data.
 
-Four services fail in one run, each in another way, and the four others must not be touched. `make test` runs two of the
-ten rounds, so that every service fails once and every kind of fault occurs; `make drill` runs all ten, 8 services x 5
-kinds of faults.
+Four services fail in one run, each in a different way, and the four others must not be touched. `make test` runs two of
+the ten rounds, so that every service fails once and every kind of fault occurs; `make drill` runs all ten, 8 services x
+5 kinds of faults.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ROUNDS = ALL_ROUNDS if WHOLE else [(0, 0), (1, 2)]
 
 @dataclass(frozen=True)
 class State:
-    """What of the site must be the same after a rollback."""
+    """The state of the site that must be the same after a rollback."""
 
     images: dict[str, str]
     configuration: dict[str, str]
@@ -126,7 +126,7 @@ def play_with(faults: Faults) -> Run:
 
 
 @pytest.mark.parametrize(("half", "shift"), ROUNDS)
-def test_services_that_do_not_start_are_back_by_themselves(stored: Site, tmp_path: Path, half: int, shift: int) -> None:
+def test_services_that_do_not_start_return_by_themselves(stored: Site, tmp_path: Path, half: int, shift: int) -> None:
     failing = {service: KINDS[(place + shift) % len(KINDS)] for place, service in enumerate(HALVES[half])}
     before = state_of(stored)
     events: list[dict[str, Any]] = []

@@ -40,7 +40,7 @@ def test_no_secret_in_the_diff_of_a_file_with_secrets(deployed: Site) -> None:
         file.write_bytes(original)
     assert run.code == 0, run.errors
     assert run.changed_hosts == {"seaweedfs"}
-    # What is live may hold a secret that nobody knows any more, so it is not shown; what is declared has placeholders.
+    # The live file may hold an unknown old secret, so it is not shown; the declared text has placeholders.
     assert re.search(r'^ *\+ +"actions": \["Admin"', run.output, re.MULTILINE)
     assert "(not shown: this file holds secrets)" in run.output
     assert '"Admin" ' not in run.output

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""States that operators and crashes leave behind: each is seen, predicted, and put right or refused.
+"""States that operators and crashes leave behind: each is detected, predicted, and corrected or refused.
 
-Two services of a site of its own, so that a run takes seconds. What happens to one service must not touch the other.
+A separate site with two services, so that a run takes seconds. What happens to one service must not affect the other.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def rename(site: Site, service: str = "valkey") -> None:
 
 
 def reconnect(site: Site) -> None:
-    """`docker network connect` gives no alias: under a prefix the service's name resolves for nobody."""
+    """`docker network connect` gives no alias: under a prefix the service's name does not resolve."""
     network = site.networks["backend"]["name"]
     docker("network", "disconnect", network, f"{site.prefix}valkey")
     docker("network", "connect", network, f"{site.prefix}valkey")
@@ -101,7 +101,7 @@ def make_the_network_again(site: Site) -> None:
 
 
 def lose_the_labels_hash(site: Site) -> None:
-    """Another definition under the same names, as `docker compose up` with an edited fragment leaves it."""
+    """Another definition under the same names, as after `docker compose up` with an edited fragment."""
     fragment = site.root / "infrastructure/docker/services/valkey.yml"
     text = fragment.read_text(encoding="utf-8")
     fragment.write_text(text.replace("stop_signal: SIGTERM", "stop_signal: SIGINT"), encoding="utf-8")
@@ -115,7 +115,7 @@ def lose_the_labels_hash(site: Site) -> None:
 
 @dataclass(frozen=True)
 class Round:
-    """What happens to Valkey, and perhaps something else to NATS; and what the plan must say of each."""
+    """What happens to Valkey, and perhaps also to NATS, and the operations that the plan must list."""
 
     happens: Callable[[Site], None]
     says: str
@@ -159,7 +159,7 @@ def test_states_are_predicted_and_put_right(small: Site, states: Round) -> None:
         assert_planned(small.play("--check", *ONLY))
         assert small.started() == before
 
-    # A run prints the plan as a dry run does, before it acts.
+    # A run prints the same plan as a dry run, before it changes anything.
     assert_planned(small.play(*ONLY))
     if not states.to_nats:
         assert small.started().get("nats") == before.get("nats")
@@ -299,7 +299,7 @@ def test_a_plan_for_other_variables_is_refused(small: Site, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("talk", ["-v", "-vvvv"])
 def test_a_sites_own_secret_is_printed_nowhere_and_in_no_fact(small: Site, talk: str, tmp_path: Path) -> None:
-    """From a vault: what stands on the command line itself, Ansible prints at -vvvv."""
+    """From a vault, because Ansible prints the command line itself at -vvvv."""
     secret = f"a-sites-own-secret{talk}"
     (tmp_path / "vault-password").write_text("open sesame\n", encoding="utf-8")
     vault = tmp_path / "vault.yml"

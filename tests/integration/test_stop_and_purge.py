@@ -20,7 +20,7 @@ CONFIG = "config/infrastructure/valkey/valkey.conf"
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """A site with two services; the tests of this file run in their order."""
+    """A site with two services; the tests of this file build on each other, in this order."""
     site = Site(root=Path("/var/tmp/trade2026-test-purge/root"), number=4)
     site.remove()
     run = site.play(*ONLY)
@@ -43,7 +43,7 @@ def audit(site: Site) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
 
 
-def test_stop_says_what_it_interrupts_and_keeps_everything(site: Site) -> None:
+def test_stop_reports_what_it_interrupts_and_keeps_everything(site: Site) -> None:
     with client(site) as connection:
         connection.set("kept", "yes")
         before = site.started()
@@ -85,7 +85,7 @@ def test_a_service_that_is_switched_off_is_stopped_and_keeps_everything(site: Si
     core_file = (site.root / "infrastructure/docker/docker-compose.core.yml").read_text(encoding="utf-8")
     assert "services/valkey.yml" not in core_file
     assert "services/nats.yml" in core_file
-    # A run that is limited to another service does not put it back.
+    # A run that is limited to another service does not start it again.
     again = site.play("--limit", "nats", *off)
     assert again.code == 0, again.errors
     assert again.changed_hosts == set()
@@ -124,14 +124,14 @@ def test_data_goes_back_to_a_backup_and_what_was_there_is_kept(site: Site) -> No
     assert str(aside) in re.sub(r"\s+", "", run.output)
     listed = site.play(*folder, playbook="playbooks/restore_points.yml", core_verify_backups=True)
     assert listed.code == 0, listed.errors
-    assert re.search(rf"valkey +1 .* {backups}/1/data.tar.gz +verified$", listed.output, re.MULTILINE)
+    assert re.search(rf"valkey +1 .* {backups}/1/data.tar.zst +verified$", listed.output, re.MULTILINE)
     again = site.play(*folder)
     assert again.changed_hosts == set(), again.output
     assert site.started()["nats"] == others
 
 
 def assert_refused(run: Run) -> list[str]:
-    """The run removed nothing; returns the words of the command that it prints."""
+    """Assert that the run removed nothing, and return the command that it prints."""
     assert run.code != 0
     assert "Traceback" not in run.output
     command = re.search(r"^ +(ansible-playbook playbooks/purge.yml .*)$", run.output, re.MULTILINE)
@@ -152,7 +152,7 @@ def test_purge_without_consent_removes_nothing_and_prints_the_command_that_does(
     assert listing(site.root) == files
     assert site.started() == before
 
-    # What the refusal prints, typed; the site's own variables are not part of it.
+    # The printed command, as if it were typed; the site's own variables are not part of it.
     done = site.play(*words[2:], playbook=words[1])
     assert done.code == 0, done.errors
     assert site.inspect("nats", "valkey") == {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A site's own secrets, from a vault, are in no output: no fact holds them, however talkative the run is."""
+"""A site's own secrets, from a vault, appear in no output and no fact, at any verbosity."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROOT = Path("/var/tmp/trade2026-test-vault/root")
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
-    """A site of its own for the two services."""
+    """A separate site for the two services."""
     site = Site(root=ROOT, number=5)
     site.remove()
     yield site
@@ -39,8 +39,8 @@ def vaulted(tmp_path: Path) -> list[str]:
     return ["--extra-vars", f"@{file}", "--vault-password-file", str(key)]
 
 
-# The first run creates the secrets and the services, the others find them as they are.
-# What -vv and -vvv print is part of what -vvvv prints.
+# The first run creates the secrets and the services; for the others they exist.
+# The output of -vv and -vvv is part of that of -vvvv.
 @pytest.mark.parametrize("verbosity", ["-vvvv", "-v"])
 def test_no_run_prints_a_vaulted_secret(site: Site, verbosity: str, vaulted: list[str]) -> None:
     run = site.play("--diff", "--limit", "valkey,authn", verbosity, *vaulted)

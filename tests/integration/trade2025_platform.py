@@ -40,7 +40,7 @@ CREDENTIALS = {
 
 
 class Trade2025:
-    """The old platform's six services with data. Their names, ports and network are used by no one else."""
+    """The old platform's six services with data. Nothing else uses their names, ports and network."""
 
     def __init__(self, base: Path, name: str, subnet: str) -> None:
         self.root = base / "trade2025"
@@ -101,7 +101,7 @@ class Trade2025:
         docker("compose", "--project-name", self.project, "stop", *services)
 
     def remove(self) -> None:
-        """Remove containers, network and tree, however much of them exists."""
+        """Remove containers, network and tree, as far as they exist."""
         docker("compose", "--project-name", self.project, "down", "--timeout", "1", "--volumes")
         shutil.rmtree(self.root, ignore_errors=True)
         self._compose_file.unlink(missing_ok=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run playbooks/validate.yml on a site, and read what it found."""
+"""Run playbooks/validate.yml on a site, and read its results."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def reports(site: Site) -> set[Path]:
 
 
 def assert_valid(document: dict[str, Any], folder: Path) -> None:
-    """The document is as its schema says."""
+    """The document matches its schema."""
     file = folder / "document.json"
     file.write_text(json.dumps(document), encoding="utf-8")
     schema = PROJECT_ROOT / "docs/report.schema.json"

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import pytest
 import yaml
+from ansible.module_utils.controller.documentation import with_fragments
 from ansible.playbook.task import Task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ Options = Mapping[str, Mapping[str, Any]]
 
 
 class CapturedError(Exception):
-    """Ends a module's `main` when it has passed its arguments to AnsibleModule."""
+    """Ends a module's `main` after it has passed its arguments to AnsibleModule."""
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         super().__init__("captured")
@@ -39,8 +40,9 @@ def capture(**arguments: Any) -> NoReturn:
 
 
 def documentation(name: str) -> dict[str, Any]:
-    """A module's DOCUMENTATION."""
-    return dict(yaml.safe_load(importlib.import_module(name).DOCUMENTATION))
+    """A module's DOCUMENTATION, with its fragments."""
+    text = importlib.import_module(name).DOCUMENTATION
+    return with_fragments(dict(yaml.safe_load(text)), ROOT / "doc_fragments")
 
 
 def arguments_of(name: str, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:

@@ -94,7 +94,7 @@ def test_imported_packages_are_direct_dependencies(folders: Sequence[str], requi
     distributions = packages_distributions()
     required: set[str] = set().union(*(direct(REQUIREMENTS / f"{name}.in") for name in requirements))
     assert modules
-    # Run by the Python of environments of their own, which have pins of their own.
+    # Run by separate Python environments with their own pins.
     elsewhere = set().union(*(pins(path) for path in (ROOT / "tests/official").glob("chdb-*.txt")))
     unexplained = {
         module

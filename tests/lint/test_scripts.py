@@ -23,7 +23,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with the scripts and what they read, and a `bin` whose programs come before the machine's."""
+    """A project with the scripts and what they read, and a `bin` whose programs take precedence over the machine's."""
     for folder in ("scripts", ".ci", "roles/trade2026/defaults"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     (tmp_path / "bin").mkdir()
@@ -51,7 +51,7 @@ def run(project: Path) -> Run:
 
 
 def stand_in(project: Path, name: str, body: str) -> None:
-    """Put a program called `name` before the machine's own."""
+    """Add a program called `name` that takes precedence over the machine's own."""
     program = project / "bin" / name
     program.write_text(f"#!/usr/bin/env bash\n{body}\n")
     program.chmod(0o755)
@@ -132,7 +132,7 @@ def test_the_message_for_a_user_outside_the_docker_group_says_how_to_join(projec
 
 def test_an_old_compose_outside_of_debian_is_reported(project: Path, run: Run) -> None:
     stand_in(project, "docker", "echo 2.3.3")
-    # The scripts' own path cannot be emptied of apt-get without losing the programs beside it.
+    # apt-get cannot be removed from PATH without losing the other programs of its folder.
     stand_in(project, "bash-without-apt", 'command() { [[ $2 != apt-get ]] && builtin command "$@"; }; source "$1"')
     result = run("bin/bash-without-apt", "scripts/ensure-compose")
     assert result.returncode == 1
@@ -189,7 +189,7 @@ def test_setup_without_a_known_level_prints_its_usage(run: Run) -> None:
 
 def test_ci_removes_only_the_containers_that_the_tests_left(project: Path, run: Run) -> None:
     stand_in(project, "make", "touch tested; echo '1 failed'; exit 3")
-    # What `docker ps` lists: one container of ours before the tests, one more after them, and always a stranger's.
+    # Output of `docker ps`: a container of the project before the tests, one more after them, and a foreign one.
     listing = "echo 'a1 trade2026-core'; echo 'c3 other'; [[ -e tested ]] && echo 'b2 trade2026-test'; exit 0"
     stand_in(project, "docker", f'case $1 in ps) {listing};; rm) echo "$@" >removed; cat >/dev/null;; esac')
     result = run(".ci/run")

@@ -20,16 +20,16 @@ from site_under_test import Site
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = Path("/var/tmp/trade2026-official")
-# Of the site's project and networks. Its ports would be too high, so they have an offset of their own.
+# Number of the site, for its project and networks. The ports derived from it would be too high, so the offset is set.
 NUMBER = 30
 PORT_OFFSET = 18900
 HERE = Path(__file__).parent
-# Requirements file → the release that it brings. Of 24.9 there is none; 24.8 is the line before it.
+# Requirements file → the release that it installs. There is none of 24.9; 24.8 is the previous line.
 RELEASES = {"24.8": "24.8.", "newest": "26."}
 
 
 class Engine:
-    """An engine that answers queries in a process of its own."""
+    """An engine that answers queries in a separate process."""
 
     def __init__(self, name: str, *folder: str, configured_in: Path | None = None) -> None:
         """The engine reads the config.xml of the folder `configured_in`, as a server reads that of /etc."""
@@ -44,7 +44,7 @@ class Engine:
         )
 
     def ask(self, query: str) -> tuple[str, str]:
-        """Answer and error of a query; one of them is empty."""
+        """Result and error of a query; one of them is empty."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(json.dumps(query) + "\n")
@@ -55,7 +55,7 @@ class Engine:
         return answer["text"].strip(), answer["error"]
 
     def query(self, query: str) -> str:
-        """Answer of a query that must succeed."""
+        """Result of a query that must succeed."""
         text, error = self.ask(query)
         assert not error, f"{query}: {error}"
         return text
@@ -65,7 +65,7 @@ class Engine:
         return set(self.query(query).splitlines())
 
     def knows(self, word: str) -> bool:
-        """Whether the engine's program has this word: sections of config.xml are in no system table."""
+        """Whether the engine's program contains this word, because no system table lists the sections of config.xml."""
         [library] = self.environment.glob("lib/python*/site-packages/**/_chdb*.so")
         done = subprocess.run(["grep", "--quiet", "--text", "--fixed-strings", word, str(library)], check=False)
         return done.returncode == 0
@@ -78,7 +78,7 @@ class Engine:
 
 
 def install(name: str) -> Path:
-    """The environment with the engine, made where its requirements changed."""
+    """The environment with the engine, created again if its requirements have changed."""
     requirements = HERE / f"chdb-{name}.txt"
     folder = ROOT / ".cache/official" / name
     stamp = folder / "stamp"
@@ -104,7 +104,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """A site of its own, empty at first and removed at the end."""
+    """A separate site, empty at first and removed at the end."""
     site = Site(root=BASE / "root", number=NUMBER)
     site.offset = PORT_OFFSET
     site.remove()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run by the Python of a chdb environment: answers one query a line, both as JSON. Argument: a folder for the data."""
+"""Run by the Python of a chdb environment: answers one query per line, in JSON. Argument: a folder for the data."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ opened = session.Session(*sys.argv[1:])
 for line in requests:
     try:
         answer = {"text": str(opened.query(json.loads(line), "TabSeparated")), "error": ""}
-    except Exception as error:  # Whatever the engine says is the answer.
+    except Exception as error:  # Any error of the engine is the answer.
         answer = {"text": "", "error": str(error)}
     print(json.dumps(answer), flush=True)

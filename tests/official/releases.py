@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Releases of the services other than the default one, each built from packages as the stand-ins are.
+"""Releases of the services other than the default one, each built from packages like the stand-ins.
 
-`releases/<service>-<version>/` has the files by which the recipes differ from those of roles/image/files/packages, and
-`changes.patch` where only lines differ.
+`releases/<service>-<version>/` has the files that differ from the recipes in roles/image/files/packages, or
+`changes.patch` if only lines differ.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / "roles/image/files/packages"
 RELEASES = Path(__file__).with_name("releases")
-# The variable of a service whose own image is built on the official one.
+# The image variable of services whose image is built on the official one.
 BASES = {"opa": "opa_base_image"}
 
 
@@ -34,10 +34,10 @@ class Release:
         return RELEASES / f"{self.service}-{self.version}"
 
     def variables(self, recipes: Path) -> dict[str, Any]:
-        """What a site sets to run this release. `recipes` is a folder to write its recipes to."""
+        """The variables to run this release. `recipes` is a folder to write its recipes to."""
         if self.version == default_version(self.service):
             return {}
-        assert self.folder.is_dir(), f"{self.folder} is missing: say there how {self.service} {self.version} is built"
+        assert self.folder.is_dir(), f"{self.folder} is missing: add the files that build {self.service} {self.version}"
         shutil.rmtree(recipes, ignore_errors=True)
         shutil.copytree(PACKAGES, recipes)
         shutil.copytree(
@@ -52,7 +52,7 @@ class Release:
 
 
 def default_version(service: str) -> str:
-    """The version that a site gets that sets nothing."""
+    """The default version."""
     return str(_recipe(PACKAGES / service)["version"])
 
 

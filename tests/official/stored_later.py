@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What clients store after an upgrade, in a way that makes the newer release write its own file format."""
+"""Data that clients store after an upgrade, in a way that makes the newer release write its own file format."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_stream(endpoint: Endpoint) -> Any:
 def write_keys(endpoint: Endpoint) -> None:
     client = cache(endpoint)
     client.set("limit:us", "later")
-    # What a server in use does by itself after some time: both files are then in the newer release's format.
+    # A server in use does this by itself after some time: then both files are in the newer release's format.
     client.bgrewriteaof()
     while client.info("persistence")["aof_rewrite_in_progress"] or client.info("persistence")["aof_rewrite_scheduled"]:
         time.sleep(0.1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our ClickHouse templates and our probes' statements, on the engines of 24.8 and of the newest release."""
+"""The ClickHouse templates and the statements of the probes, on the engines of 24.8 and of the newest release."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from role_dictionaries import configuration
 from .conftest import RELEASES, Engine
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "roles/clickhouse/templates/config"
-# Written into the templates by the official image's version.
+# The part of the templates for old releases.
 OLD_ONLY = re.compile(r"\{% if core_image\.version is version\('20\.1', '<'\) %\}.*?\{% endif %\}\n", re.DOTALL)
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
 
-# Elements that an engine does not have, which it ignores in this file. Rows in docs/images.md.
+# Elements that an engine does not have and ignores in this file; docs/images.md lists them.
 UNKNOWN: dict[str, set[str]] = {"24.8": set(), "newest": {"send_crash_reports"}}
 
 
 def template(name: str) -> ElementTree.Element:
-    """A template as a release after 20.1 gets it, with 1 for every variable, which all of their settings take."""
+    """A template as rendered for releases after 20.1, with 1 for every variable, which all of these settings accept."""
     text = (TEMPLATES / name).read_text()
     text = OLD_ONLY.sub("", text)
     text = re.sub(r"<(/?)\{\{.*?\}\}", r"<\1user", text)
@@ -50,7 +50,7 @@ def server() -> dict[str, ElementTree.Element]:
 
 
 def profile() -> dict[str, str]:
-    """Setting → value of our profile."""
+    """Setting → value of the profile."""
     [found] = template("users.xml.j2").findall("profiles/default")
     return {element.tag: str(element.text).strip() for element in found}
 
@@ -109,7 +109,7 @@ def test_the_retention_of_the_server_s_own_tables_is_valid(engine: Engine, log: 
 
 
 class Target:
-    """What a probe needs of its target, with an engine in the place of ports."""
+    """The parts of a probe's target that it needs, with an engine instead of ports."""
 
     timeout_s = 5.0
 
@@ -118,12 +118,12 @@ class Target:
 
 
 def through(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Send the probes' statements to the engine; returns the list that they are noted in."""
+    """Send the probes' statements to the engine; return the list in which they are recorded."""
     sent: list[str] = []
 
     def query(_probe: Any, _target: Any, text: str) -> str:
         sent.append(text)
-        # An embedded engine ends after each query, and cannot wait for what it drops; the statement is parsed.
+        # An embedded engine ends after each query and cannot wait for a drop: this statement is only parsed.
         if text.endswith(" SYNC"):
             engine.query(f"EXPLAIN AST {text}")
             text = text.removesuffix(" SYNC")
@@ -153,7 +153,7 @@ def test_the_statements_of_the_probes_run(engine: Engine, monkeypatch: pytest.Mo
 
 
 class Client:
-    """What validation uses of clickhouse_driver's client, on an engine."""
+    """The methods of clickhouse_driver's client that validation uses, on an engine."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

@@ -75,7 +75,7 @@ def document(site: Site, service: str) -> dict[str, Any]:
 
 
 def test_the_software_of_each_image_is_listed_once(site: Site) -> None:
-    # The image of Syft has to be there before a dry run can predict anything but its build.
+    # The image of Syft has to exist before a dry run can predict more than its build.
     first = run(site)
     assert first.changed_hosts
     versions = {name: {one["name"]: one["version"] for one in document(site, name)["components"]} for name in SERVICES}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which upgrades can be taken back: each finding of module_utils/restore/classes.py that names an experiment, repeated.
+"""Which upgrades can be rolled back: repeat each experiment that module_utils/restore/classes.py names.
 
-The main job deploys the older release, clients store data, the main job upgrades (its validate command and probes prove
-our configuration for the newer release), clients store more, and the main job goes back.
+The main job deploys the older release, clients store data, the main job upgrades (its validate command and probes
+verify the configuration for the newer release), clients store more, and the main job goes back.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ EXPERIMENTS = [finding for finding in FINDINGS if finding.experiment and finding
 PORTS = {"nats": 4222, "valkey": 6379, "questdb": 8812, "seaweedfs": 8333, "opensearch": 9200}
 PASSWORDS = {"questdb": "questdb/password", "seaweedfs": "seaweedfs/s3_secret"}
 DATA = {"seaweedfs": "seaweed"}
-# Newer release → what the older one says about its data.
+# Newer release → the older one's error about its data.
 REFUSALS = {
     Release("valkey", "9.1.2"): "Bad file format",
     Release("opensearch", "2.19.6"): "cannot downgrade a node",
     Release("opensearch", "3.9.0"): "indexCreatedVersionMajor is in the future",
 }
-# What a log says about a setting that a release no longer wants.
+# What a log says about a setting that a release no longer supports.
 UNWANTED = re.compile(
     r"deprecat|obsolete|no longer supported|unknown (option|setting|field)|unrecogni[sz]ed", re.IGNORECASE
 )
 
 
 def deploy(site: Site, release: Release) -> Run:
-    """Run the main job with a release of one service. It stays even if it fails, and whatever the table says."""
+    """Run the main job with a release of one service, without rollback and whatever the table says."""
     variables = {
         "core_auto_rollback": False,
         "core_accept_no_rollback": [release.service],
@@ -61,7 +61,7 @@ def stop(site: Site, service: str) -> Path:
 
 
 def complaints(site: Site, service: str) -> list[str]:
-    """Lines of the service's log about settings that it no longer wants. Rows in docs/images.md."""
+    """Lines of the service's log about settings that it no longer supports; docs/images.md lists them."""
     return [line for line in docker_log(f"{site.prefix}{service}").splitlines() if UNWANTED.search(line)]
 
 
@@ -76,7 +76,7 @@ def everything_is_read(site: Site, service: str) -> bool:
 
 
 @pytest.mark.parametrize("finding", EXPERIMENTS, ids=lambda finding: "-".join((finding.service, *finding.experiment)))
-def test_the_way_back_is_as_the_table_says(site: Site, finding: Finding) -> None:
+def test_the_way_back_matches_the_table(site: Site, finding: Finding) -> None:
     service = finding.service
     older, newer = (Release(service, version) for version in finding.experiment)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Machines with other systems than this one's, on which nothing of the project was set up yet."""
+"""Machines with other systems than this one, on which nothing of the project is set up yet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def alone() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The images that the machines' services need, which this machine's engine has."""
+    """The images that the machines' services need, from this machine's engine."""
     found = recipe_images(tmp_path_factory.mktemp("images"), "nats", "valkey", "opa", "probe")
     return [reference for _official, reference in found.values()]
 

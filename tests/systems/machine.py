@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A machine in namespaces of its own: another system's root file system, a network, and no service running."""
+"""A machine in separate namespaces: another system's root file system, a network, and no running service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AUTHORITIES = Path("/usr/local/share/ca-certificates")
 USER = "deployer"
 PROJECT = f"/home/{USER}/trade2026"
 
-# $1 is the root file system. The machine's own files are out of reach afterwards.
+# $1 is the root file system. Afterwards the host's own files cannot be reached.
 START = """
 set -e
 ip link set lo up
@@ -72,7 +72,7 @@ class Machine:
         self._copy_project()
 
     def _copy_project(self) -> None:
-        """What git has of the project, with the changes that are not committed yet."""
+        """Copy the project's files in git, with uncommitted changes."""
         listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True).stdout
         there = b"\0".join(name for name in names.split(b"\0") if name and (ROOT / os.fsdecode(name)).exists())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A site of its own for faults that stop or damage a service."""
+"""A separate site for faults that stop or damage a service."""
 
 from __future__ import annotations
 
@@ -13,18 +13,25 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
-from site_under_test import Site, docker
+from site_under_test import Site, docker, only_one
 
 SERVICES = ("nats", "valkey", "authn", "opa")
 FOLDER = Path("/var/tmp/trade2026-validation")
-# The one that follows from the site's number would be too high.
+# The offset that is derived from the site's number would be too high.
 PORT_OFFSET = 19650
 # Size of the file system that the data of Valkey is on, so that it can be filled.
 DISK = "48m"
 
 
 @pytest.fixture(scope="session")
-def site() -> Iterator[Site]:
+def machine() -> Iterator[None]:
+    """A lock on the machine: a second run, from another clone, would remove the site of the first."""
+    with only_one(Path("/run/lock/trade2026-validation")):
+        yield
+
+
+@pytest.fixture(scope="session")
+def site(machine: None) -> Iterator[Site]:
     """Four services, Valkey with a password and its data on a small file system."""
     site = Site(FOLDER / "root", number=9, variables={"valkey_auth_enabled": True, "core_size": "small"})
     site.offset = PORT_OFFSET

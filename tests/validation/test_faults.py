@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Broken on purpose, one at a time: each fault is found by the right test, with a message that names the cause."""
+"""One deliberate fault at a time: each is found by the right test, with a message that names the cause."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import valkey
+from ansible.module_utils.probes.base import new_token
 from site_under_test import Site, docker, kill_with_children
 from validating import validate
 
@@ -89,11 +90,11 @@ def edited(site: Site, service: str, file: Path, change: Callable[[str], str]) -
 
 
 def wait_running(site: Site, service: str) -> None:
-    """Until the service listens again; its health check may fail because of the fault."""
+    """Wait until the service listens again; its health check may fail because of the fault."""
     port = site.port({"valkey": 6379, "opa": 8181}[service])
     limit = time.monotonic() + 60
     while True:
-        # Docker's proxy accepts at once; a byte back, or the wait for one, means that the service is there.
+        # Docker's proxy accepts at once; only a reply, or a timeout of the read, shows that the service is listening.
         with socket.create_connection((HOST, port), 5) as stream:
             stream.settimeout(0.3)
             try:
@@ -177,7 +178,7 @@ def corrupted_file(site: Site) -> Iterator[None]:
     finally:
         docker("stop", name)
         for path in copy.rglob("*.aof"):
-            # Into the file that is there, so that it keeps its owner.
+            # Into the existing file, so that it keeps its owner.
             (data / path.relative_to(copy)).write_bytes(path.read_bytes())
         shutil.rmtree(copy)
         docker("start", name)
@@ -210,7 +211,7 @@ def full_volume(site: Site) -> Iterator[None]:
 
 
 def refusal(connection: Any) -> str:
-    """Why a write is refused; empty if it is not."""
+    """Why a write is refused; empty if it succeeds."""
     try:
         connection.set("fault", "x" * 8192)
     except valkey.ResponseError as error:
@@ -220,7 +221,7 @@ def refusal(connection: Any) -> str:
 
 @contextmanager
 def lost_record(site: Site) -> Iterator[None]:
-    """Somebody removes one record between its acknowledgement and the check, as a lost write would look."""
+    """Remove one record between its acknowledgement and the check, to simulate a lost write."""
     done = threading.Event()
 
     def remove() -> None:
@@ -252,7 +253,7 @@ def ignoring_connections(work: Callable[[], None]) -> Callable[[], None]:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is broken, the tests that look for it, the one that finds it, and what its message must name."""
+    """A fault, the tests that are run, the test that must find it, and what its message must name."""
 
     breaking: Callable[[Site], AbstractContextManager[None]]
     kinds: list[str]
@@ -320,7 +321,7 @@ def test_without_a_fault_nothing_is_found(site: Site) -> None:
     assert found.run.code == 0, found.run.errors
 
 
-def test_a_run_that_is_killed_leaves_nothing_that_fails_the_next(site: Site) -> None:
+def test_what_a_killed_run_left_does_not_fail_the_next_and_is_removed_a_day_later(site: Site) -> None:
     process = site.begin("--limit", "valkey", playbook="playbooks/validate.yml", core_validate_kinds=["performance"])
     limit = time.monotonic() + 60
     with client(site) as connection:
@@ -328,5 +329,18 @@ def test_a_run_that_is_killed_leaves_nothing_that_fails_the_next(site: Site) -> 
             assert time.monotonic() < limit
             time.sleep(0.05)
     kill_with_children(process)
-    found = validate(site, ["component"], "--limit", "valkey")
+    with client(site) as connection:
+        keys = [key.decode() for key in connection.scan_iter("trade2026-probe-*")]
+        assert keys
+        found = validate(site, ["component"], "--limit", "valkey")
+        assert found.failures == {}, found.failures
+        # Another run may still use them.
+        assert connection.exists(*keys) == len(keys)
+        # The time is in the name: as if the run had been killed two days ago.
+        old = [f"trade2026-probe-{new_token(time.time() - 48 * 3600)}-{number}" for number, _key in enumerate(keys)]
+        for key, name in zip(keys, old, strict=True):
+            connection.rename(key, name)
+        found = validate(site, ["component"], "--limit", "valkey")
+        assert connection.exists(*old) == 0
     assert found.failures == {}, found.failures
+    assert found.tests["component.valkey.leftovers"]["evidence"] == {"removed": len(keys)}

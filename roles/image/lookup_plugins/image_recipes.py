@@ -16,8 +16,8 @@ name: image_recipes
 author: Trade2026
 short_description: Read the recipes of a folder
 description:
-  - Every folder with a C(recipe.yml) is a recipe. Its tag carries a hash over all its files and those of the recipes
-    that it is built on, so an unchanged recipe is found again and a changed one cannot be mistaken for it.
+  - Every folder with a C(recipe.yml) is a recipe. Its tag has a hash over all its files and those of the recipes that
+    it is built on, so an unchanged recipe reuses its image, and a changed one gets a new tag.
 options:
   _terms:
     description: The folder with the recipes, on the controller.
@@ -40,8 +40,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - One dictionary, from a recipe's name to what recipe.yml says, with C(tag) and C(stands_on), and with C(files),
-      from path to text, for O(files_of).
+    - One dictionary, from a recipe's name to the content of recipe.yml, with C(tag) and C(stands_on), and with
+      C(files), from path to text, for O(files_of).
   type: list
   elements: dict
 """
@@ -50,7 +50,7 @@ REQUIRED = ("title", "version", "built_from")
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
-    """What recipe.yml says, completed; AnsibleError when it is not a recipe."""
+    """The content of recipe.yml with defaults; AnsibleError if it is not a recipe."""
     path = folder / "recipe.yml"
     try:
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -58,7 +58,7 @@ def read_recipe(folder: Path) -> dict[str, Any]:
         raise AnsibleError(f"{path}: not a recipe: {error}") from error
     missing = [key for key in REQUIRED if not str((recipe or {}).get(key, ""))]
     if missing:
-        raise AnsibleError(f"{path}: says nothing about {', '.join(missing)}; see docs/images.md")
+        raise AnsibleError(f"{path}: {', '.join(missing)} is missing; see docs/images.md")
     build_from = dict(recipe.get("build_from") or {})
     if recipe.get("from"):
         build_from["BASE_IMAGE"] = recipe["from"]
@@ -85,7 +85,7 @@ def read_files(folder: Path) -> dict[str, str]:
 
 
 def content_hash(files: dict[str, str]) -> str:
-    """Hash of every file's name and content. Modes are left out: a Windows drive has none."""
+    """Hash of every file's name and content, without modes, which a Windows drive does not store."""
     total = hashlib.sha256()
     for path, text in sorted(files.items()):
         digest = hashlib.sha256(text.encode()).hexdigest()
@@ -99,7 +99,7 @@ def tag_all(recipes: dict[str, dict[str, Any]], contents: dict[str, str]) -> dic
 
     def full_hash(name: str, above: tuple[str, ...] = ()) -> str:
         if name in above:
-            raise AnsibleError(f"recipes are built on each other in a circle: {' -> '.join((*above, name))}")
+            raise AnsibleError(f"recipes are built on each other in a cycle: {' -> '.join((*above, name))}")
         if name not in recipes:
             raise AnsibleError(f"recipe {above[-1]} is built on {name}, which is not one of: {', '.join(recipes)}")
         if name not in hashes:
@@ -117,7 +117,7 @@ def read_folder(folder: Path, files_of: list[str]) -> dict[str, dict[str, Any]]:
     """All recipes of a folder, some of them with their files."""
     folders = sorted(path.parent for path in folder.glob("*/recipe.yml"))
     if not folders:
-        raise AnsibleError(f"{folder}: no recipe in it; name the folder that holds one folder a recipe")
+        raise AnsibleError(f"{folder}: no recipe in it; name the folder that has one subfolder per recipe")
     files = {path.name: read_files(path) for path in folders}
     recipes = tag_all(
         {path.name: read_recipe(path) for path in folders},

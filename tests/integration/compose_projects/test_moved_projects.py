@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compose projects whose folders move: what `docker compose config` names before and after, or a report of the rest.
+"""Compose projects whose folders move: the paths in `docker compose config` before and after, or reported leftovers.
 
-`projects.txt` holds the projects. Each is migrated, its folders really moved as the map says, and Compose asked before
-and after. Every path that Compose names afterwards is the relocated one of before, or its line was reported.
+`projects.txt` holds the projects. Each is migrated, its folders are moved as the map says, and Compose is run
+before and after. Every path that Compose names afterwards is the relocated one from before, or its line was reported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ansible.module_utils.rewriting.rewriter import Rules
 
 MOVES = {"trading/apps": "backend/apps", "trading/nats": "data/nats", "trading/conf": "config/of nats", "": ""}
 TEXT = Path(__file__).with_name("projects.txt").read_text(encoding="utf-8")
-# With its own line ends, which the file of all projects must not have.
+# A project with CRLF line ends, which projects.txt must not have.
 WITH_CRLF = "windows-line-ends"
 
 
@@ -65,7 +65,7 @@ PROJECTS = _projects()
 
 
 class Place:
-    """Where a project is before the migration and after it."""
+    """The location of a project before and after the migration."""
 
     def __init__(self, base: Path) -> None:
         self.old, self.new = base / "old/tree", base / "new/tree"
@@ -78,12 +78,12 @@ class Place:
         )
 
     def relocated(self, path: str) -> str:
-        """An absolute path of before as it has to be afterwards."""
+        """The location after the migration of an absolute path before it."""
         moved = self.map.relocate("", tuple(part for part in path.split("/") if part))
         return str(moved) if moved else path
 
     def expected(self, value: Any) -> Any:
-        """The output of Compose with every path of before relocated."""
+        """The output of Compose before the migration, with every path relocated."""
         if isinstance(value, dict):
             return {key: self.expected(item) for key, item in value.items()}
         if isinstance(value, list):
@@ -103,7 +103,7 @@ def _write(project: Project, root: Path, line_end: str) -> None:
 
 
 def _config(folder: Path, options: list[str], environment: dict[str, str]) -> Any:
-    """What Compose makes of a project, with the paths absolute that it leaves relative; None where it refuses it."""
+    """Compose's output for a project, with its relative paths made absolute; None if it rejects the project."""
     folder.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         # Not as JSON, which Compose 2.26 cannot write for SSH keys.
@@ -120,7 +120,7 @@ def _config(folder: Path, options: list[str], environment: dict[str, str]) -> An
     config = {key: value for key, value in yaml.safe_load(done.stdout).items() if not key.startswith("x-")}
     base = folder / Path(options[1]).parent if options else folder
     for service in config["services"].values():
-        # What nothing reads is not a path to Compose.
+        # Compose does not resolve what nothing refers to.
         for key in [key for key in service if key.startswith("x-")]:
             del service[key]
         build = service.get("build")
@@ -149,7 +149,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 @dataclass
 class Outcome:
-    """What Compose makes of a project before and after, with the paths of before relocated, and what was left."""
+    """Compose's output for a project before (with relocated paths) and after the migration, and what was left over."""
 
     before: Any
     after: Any
@@ -165,11 +165,11 @@ def _options_afterwards(project: Project, place: Place) -> list[str]:
 
 
 def _move(project: Project, place: Place) -> list[str]:
-    """Migrate a project and move its folders; the lines that were left."""
+    """Migrate a project and move its folders; return the lines that were left over."""
     base = parse_location(str(place.old), "base")
     context = Context(str(place.old), str(place.copy), Rules(place.map, {}), ("nothing",), compose_base=base)
     report = migrate(context)
-    # What was migrated reads as its own migration.
+    # Migrating the result again changes nothing.
     again = Context(str(place.copy), str(place.again), context.rules, ("nothing",), compose_base=base)
     migrate(again)
     for file in project.files:
@@ -183,7 +183,7 @@ def _move(project: Project, place: Place) -> list[str]:
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
-    """All projects, with as many questions to Compose at once as there are processors."""
+    """All projects, with as many Compose processes at once as there are processors."""
     places = {name: Place(tmp_path_factory.mktemp("project")) for name in PROJECTS}
     for name, project in PROJECTS.items():
         _write(project, places[name].old, "\r\n" if name == WITH_CRLF else "\n")

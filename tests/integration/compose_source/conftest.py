@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""These tests only read: they need Docker Compose, and no engine or machine of their own."""
+"""These tests only read: they need Docker Compose, but no engine and no lock on the machine."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def machine() -> None:
-    """Take the place of the fixture that reserves the machine."""
+    """Replaces the fixture that reserves the machine."""

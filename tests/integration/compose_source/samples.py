@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(slots=True)
 class Sample:
-    """A project: its files by path, how it is read, and what our message must match if Compose refuses it."""
+    """A project: its files by path, how it is read, and what the module's message must match if Compose rejects it."""
 
     name: str
     tree: dict[str, str] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Sample:
             file.write_text(text, encoding="utf-8", newline="")
 
     def option(self, name: str, value: str) -> None:
-        """Set what an `@` line says."""
+        """Set the option of an `@` line."""
         if name == "files":
             self.files = value.split()
         elif name == "profiles":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`trade_source_info`'s model of Compose projects against `docker compose config`, in every way of writing."""
+"""`trade_source_info`'s model of Compose projects compared with `docker compose config`, for all forms of syntax."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REFUSED = read_samples("refused.txt")
 
 
 def _config(root: Path, sample: Sample, profiles: Sequence[str], *words: str) -> subprocess.CompletedProcess[str]:
-    """What an operator would see who has nothing but the sample's variables in the shell."""
+    """The output that an operator would see who has only the sample's variables in the shell."""
     flags = [word for file in sample.files for word in ("-f", file)]
     flags += [word for name in profiles for word in ("--profile", name)]
     return subprocess.run(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What `trade_source_info` says about a project: values, findings, no secrets, and nothing of its own surroundings."""
+"""What `trade_source_info` returns: values and findings, but no secrets and nothing of its own environment."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_no_secret_is_returned_anywhere(result: dict[str, Any], secret: str) -> 
     assert secret not in json.dumps(result)
 
 
-def test_what_is_no_secret_is_returned(result: dict[str, Any]) -> None:
+def test_what_is_not_secret_is_returned(result: dict[str, Any]) -> None:
     environment = result["services"]["app"]["environment"]
     assert environment["SECRET_FILE"] == "/run/secrets/x"
     assert environment["TOKEN_TTL"] == "3600"
@@ -346,7 +346,7 @@ def _hashes(root: Path) -> dict[str, tuple[str, int]]:
 
 
 def _as_nobody(work: Callable[[], str]) -> str:
-    """What the work returns in a process of a user without rights and without HOME."""
+    """The result of `work` in a process of a user without rights and without HOME."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:

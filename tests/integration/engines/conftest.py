@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Docker engines of Debian's releases, each with a site of three services on it."""
+"""The Docker engines of Debian's releases, each with a site of three services."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NEWEST = ["sid-containerd"]
 
 @dataclass(frozen=True)
 class Target:
-    """A site on a second engine. official: of each recipe's image, its official name and the image built here."""
+    """A site on a second engine. official: recipe → its official name and the image built here."""
 
     release: Release
     engine: SecondEngine
@@ -43,7 +43,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def machine() -> Iterator[None]:
-    """A lock of its own: nothing here is shared with the other integration tests."""
+    """A separate lock: nothing is shared with the other integration tests."""
     with only_one(Path("/run/lock/trade2026-engines")):
         yield
 
@@ -88,7 +88,7 @@ def target(request: pytest.FixtureRequest, official: dict[str, tuple[str, str]])
 
 @pytest.fixture
 def registry(target: Target, tmp_path: Path) -> Iterator[Registry]:
-    """A registry beside the engine, with an image under each official name."""
+    """A registry next to the engine, with an image under each official name."""
     server = Registry(tmp_path, target.engine.enter)
     server.start()
     for name, reference in target.official.values():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a site does from the first run to the removal, on other Docker engines than the machine's own.
+"""The life of a site, from the first run to the removal, on other Docker engines than the machine's own.
 
 The tests of one engine build on each other, in the order of this file.
 """
@@ -59,7 +59,7 @@ def test_the_engine_is_the_one_to_test(target: Target) -> None:
 
 
 def test_an_image_has_the_same_fingerprint_on_every_engine(target: Target) -> None:
-    """A bundle is held to the fingerprints, and is usually loaded by another engine than the one that saved it."""
+    """A bundle is checked by fingerprints, and is usually loaded by another engine than the one that saved it."""
     references = [reference for _name, reference in target.official.values()]
     saved = json.loads(docker("image", "inspect", *references))
     loaded = json.loads(target.engine.docker("image", "inspect", *references))
@@ -92,7 +92,7 @@ def test_a_dry_run_and_compose_by_hand_change_nothing(target: Target) -> None:
 
 
 def drift(target: Target, expected_code: int) -> dict[str, set[str]]:
-    """Service → what the drift report says of it."""
+    """Service → its differences in the drift report."""
     file = BASE / "drift.json"
     run = target.site.play(LIMIT, playbook="playbooks/drift.yml", drift_fail=True, drift_output=str(file))
     assert run.code == expected_code, run.errors

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audit of images on the real engine: the stand-ins, and images made wrong on purpose, one for each assumption."""
+"""The audit of images on the real engine: the stand-ins, and wrong images, one for each assumption."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LINES = {
 
 
 def run(words: list[str], **_: Any) -> tuple[int, str, str]:
-    """What `AnsibleModule.run_command` does."""
+    """Replaces `AnsibleModule.run_command`."""
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout, done.stderr
 
@@ -82,7 +82,7 @@ def build(tmp_path: Path) -> Iterator[Callable[..., str]]:
 
 
 def whats(reference: str) -> list[str]:
-    """What the audit finds wrong with an image."""
+    """What the audit reports about an image."""
     service = {"reference": reference, "user": {"uid": 999, "gid": 1000}, "mounts": ["/data"], "stop_signal": "SIGTERM"}
     findings = image_audit.audit_all(Docker(run), {"services": {"tiny": service}, "contracts": {"tiny": CONTRACT}})
     return [finding["what"] for finding in findings["tiny"]]
@@ -106,7 +106,7 @@ def whats(reference: str) -> list[str]:
         pytest.param({}, {"STOPSIGNAL": "STOPSIGNAL SIGQUIT"}, ["stop signal"], id="stop signal"),
     ],
 )
-def test_each_assumption_is_looked_at(
+def test_each_assumption_is_checked(
     build: Callable[..., str], files: dict[str, Any], lines: dict[str, str], expected: list[str]
 ) -> None:
     assert whats(build(files, lines)) == expected
@@ -119,6 +119,6 @@ def test_each_assumption_is_looked_at(
     assert left.stdout == ""
 
 
-def test_an_image_that_is_not_there_is_named() -> None:
+def test_a_missing_image_is_named() -> None:
     with pytest.raises(image_audit.ImageError, match=f"{REPOSITORY}:none is not on the machine"):
         whats(f"{REPOSITORY}:none")

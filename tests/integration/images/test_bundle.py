@@ -16,7 +16,7 @@ from second_engine import RELEASES, SecondEngine
 from site_under_test import Run, Site
 
 BASE = Path("/var/tmp/trade2026-test-bundle")
-# A service and an application: the image of the one is named by its recipe, that of the other by its migrated sources.
+# A service and an application: the tag of the first depends on its recipe, that of the second on its migrated sources.
 SERVICES = ("valkey", "opa")
 LIMIT = f"--limit={','.join(SERVICES)}"
 # The engine's programs: those of this machine, or of a release in RELEASES.
@@ -36,7 +36,7 @@ class Bundle:
         return dict(json.loads((self.folder / "bundle.json").read_text()))
 
     def variables(self, **changes: Any) -> dict[str, Any]:
-        """What a site without a network sets."""
+        """The variables of a site without a network."""
         sha256 = hashlib.sha256((self.folder / "bundle.json").read_bytes()).hexdigest()
         return {
             **self.site.extra_vars,
@@ -50,7 +50,7 @@ class Bundle:
 
 @pytest.fixture(scope="module")
 def bundle() -> Iterator[Bundle]:
-    """Deployed on the machine's own engine, written, and taken away from it."""
+    """The site is deployed on the machine's own engine, the bundle is written, and the images are removed."""
     site = Site(root=BASE / "root", number=6)
     site.remove()
     deployed = site.play(LIMIT)

@@ -51,7 +51,7 @@ def test_the_first_run_pulls_and_locks_and_later_runs_change_nothing(registry: R
     assert image["id"].startswith("sha256:")
     assert json.loads(role.lock.read_text())["images"] == {f"{NAME}:1.0.0": {"digest": digest}}
 
-    # An image that exists is not requested: the registry is down now.
+    # An existing image is not requested: the registry is down now.
     registry.stop()
     again = role.run(TINY, **mirror(registry))
     assert again.code == 0, again.output

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The table of docs/MIGRATION.md: what a setting was, what it is, and why."""
+"""The table of docs/MIGRATION.md: the old value of a setting, the new value and the reason."""
 
 from __future__ import annotations
 
@@ -138,9 +138,9 @@ def test_a_setting_has_its_row(
 
 
 def test_every_reason_of_the_service_appears_once(rows: dict[str, dict[str, str]]) -> None:
-    told = [line for row in rows.values() for line in row["why"].split("\n")]
+    reasons = [line for row in rows.values() for line in row["why"].split("\n")]
     for line in SERVICE["migration_notes"]:
-        assert told.count(line["why"]) == 1
+        assert reasons.count(line["why"]) == 1
 
 
 def test_a_service_that_the_source_lacks_has_no_old_values() -> None:

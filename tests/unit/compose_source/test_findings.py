@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is found in services, by itself: ports, tags and health checks."""
+"""Single findings about services: ports, tags and health checks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module on machines without a usable Docker Compose, and with a project that is not there."""
+"""The module on machines without a usable Docker Compose, and with a missing project."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MACHINES = [
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """A machine whose `docker` is the script of the parameter, or that has none; what is said about it."""
+    """A machine whose `docker` is the script of the parameter, or that has none; and the expected message."""
     script, reason = request.param
     binaries = tmp_path / "bin"
     binaries.mkdir()

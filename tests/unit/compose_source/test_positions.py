@@ -63,7 +63,7 @@ def positions(tmp_path: Path) -> Positions:
         ("volumes", None),
     ],
 )
-def test_a_value_is_found_in_the_file_that_wins(positions: Positions, path: str, where: str | None) -> None:
+def test_a_value_is_found_in_the_file_that_takes_precedence(positions: Positions, path: str, where: str | None) -> None:
     place = positions.find(*path.split())
     assert (None if place is None else str(place)) == where
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`managed_files`: what is predicted is what is written, whole files only, with copies of what is replaced."""
+"""`managed_files` writes what it predicted, atomically, and keeps copies of what it replaces."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class FakeDocker:
 
 
 def work(
-    root: Path, files: list[dict[str, Any]], dry: bool = False, docker: FakeDocker | None = None, **more: Any
+    root: Path, files: list[dict[str, Any]], check_mode: bool = False, docker: FakeDocker | None = None, **more: Any
 ) -> ManagedFiles:
     params = {"root": str(root), "secrets_root": str(root / "secrets"), "files": files, **more}
-    return ManagedFiles(params, Docker(docker or FakeDocker()), dry=dry)
+    return ManagedFiles(params, Docker(docker or FakeDocker()), check_mode=check_mode)
 
 
 def run(managed: ManagedFiles) -> tuple[Any, list[str]]:
@@ -59,7 +59,7 @@ VALIDATE = {
 
 def test_the_dry_run_predicts_what_the_real_run_writes_and_the_second_run_finds_nothing(tmp_path: Path) -> None:
     arguments = {"directories": [{"path": "data/a", "mode": "0750"}]}
-    predicted, _ = run(work(tmp_path / "r", [CONF], dry=True, **arguments))
+    predicted, _ = run(work(tmp_path / "r", [CONF], check_mode=True, **arguments))
     assert not (tmp_path / "r").exists()
     done, copies = run(work(tmp_path / "r", [CONF], **arguments))
     assert predicted.changes == done.changes
@@ -82,7 +82,7 @@ def test_a_file_changed_by_hand_is_kept_as_a_copy(tmp_path: Path) -> None:
     assert (tmp_path / "config/a.conf").read_text() == "one\n"
 
 
-def test_a_mode_changed_by_hand_is_put_back_without_rewriting(tmp_path: Path) -> None:
+def test_a_mode_changed_by_hand_is_corrected_without_rewriting(tmp_path: Path) -> None:
     run(work(tmp_path, [CONF]))
     file = tmp_path / "config/a.conf"
     inode = file.stat().st_ino
@@ -106,7 +106,7 @@ def test_a_secret_is_written_and_never_shown(tmp_path: Path) -> None:
     plan, _ = run(work(tmp_path, [entry]))
     assert (tmp_path / "c.conf").read_text() == "pass hunter2-hunter2\n"
     secret(tmp_path, "v/password", "rotated-rotated")
-    rotated, _ = run(work(tmp_path, [entry], dry=True))
+    rotated, _ = run(work(tmp_path, [entry], check_mode=True))
     assert rotated.changes
     for shown in (plan, rotated):
         assert "hunter2" not in repr(shown.diff) + repr(shown.changes) + repr(shown.texts)
@@ -115,7 +115,7 @@ def test_a_secret_is_written_and_never_shown(tmp_path: Path) -> None:
 
 def test_a_missing_secret_is_predicted_in_a_dry_run_and_an_error_in_a_real_one(tmp_path: Path) -> None:
     entry = {"dest": "c.conf", "content": "@@secret:no/such@@", "mode": "0640"}
-    plan, _ = run(work(tmp_path, [entry], dry=True))
+    plan, _ = run(work(tmp_path, [entry], check_mode=True))
     assert plan.changes
     assert PENDING_SECRET not in repr(plan.diff)
     with pytest.raises(FilesError, match="no/such: no such secret"):
@@ -133,7 +133,7 @@ def test_the_configuration_hash_follows_every_file_and_watched_secret(tmp_path: 
     fragment = {"dest": "f.yml", "content": "hash: @@config_hash@@\n", "mode": "0644", "reveal": True}
 
     def hash_of(content: str) -> str:
-        plan = work(tmp_path, [{**CONF, "content": content}, fragment], dry=True, watch=["k"]).plan()
+        plan = work(tmp_path, [{**CONF, "content": content}, fragment], check_mode=True, watch=["k"]).plan()
         assert plan.texts == {"f.yml": f"hash: {plan.config_hash}\n"}
         return plan.config_hash
 
@@ -153,7 +153,7 @@ def test_a_refused_configuration_leaves_the_live_file_alone(tmp_path: Path) -> N
     assert not list(tmp_path.rglob("*broken*"))
 
 
-def test_what_the_validate_command_says_is_masked(tmp_path: Path) -> None:
+def test_the_output_of_the_validate_command_is_masked(tmp_path: Path) -> None:
     secret(tmp_path, "p", "hunter2-hunter2")
     docker = FakeDocker(code=1, err="bad value hunter2-hunter2")
     entry = {"dest": "config/a.conf", "content": "@@secret:p@@", "mode": "0640"}
@@ -167,7 +167,7 @@ def test_the_validate_command_runs_only_for_changes_and_in_a_dry_run_only_with_t
     tmp_path: Path,
 ) -> None:
     absent = FakeDocker(image_there=False)
-    run(work(tmp_path, [CONF], dry=True, docker=absent, validate=VALIDATE))
+    run(work(tmp_path, [CONF], check_mode=True, docker=absent, validate=VALIDATE))
     assert not [call for call in absent.calls if "run" in call]
     first = FakeDocker()
     run(work(tmp_path, [CONF], docker=first, validate=VALIDATE))
@@ -180,15 +180,15 @@ def test_the_validate_command_runs_only_for_changes_and_in_a_dry_run_only_with_t
 def test_a_dry_run_without_the_secrets_skips_the_validate_command(tmp_path: Path) -> None:
     mounts = [{"source": "v", "target": "/secrets", "kind": "secret"}]
     docker = FakeDocker()
-    run(work(tmp_path, [CONF], dry=True, docker=docker, validate={**VALIDATE, "mounts": mounts}))
+    run(work(tmp_path, [CONF], check_mode=True, docker=docker, validate={**VALIDATE, "mounts": mounts}))
     assert docker.calls == []
     (tmp_path / "secrets/v").mkdir(parents=True)
-    run(work(tmp_path, [CONF], dry=True, docker=docker, validate={**VALIDATE, "mounts": mounts}))
+    run(work(tmp_path, [CONF], check_mode=True, docker=docker, validate={**VALIDATE, "mounts": mounts}))
     assert [call for call in docker.calls if "run" in call]
 
 
 def test_a_validate_command_that_hangs_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(FilesError, match="nothing within 5 s"):
+    with pytest.raises(FilesError, match="not finished within 5 s"):
         run(work(tmp_path, [CONF], docker=FakeDocker(code=124), validate=VALIDATE))
 
 

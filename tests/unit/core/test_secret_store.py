@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Secrets are made once, follow the site's own value, and are never lost."""
+"""Secrets are created once, follow the site's own value, and are never lost."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ CLIENTS = {
 }
 
 
-def ensure(root: Path, *entries: dict[str, Any], dry: bool = False) -> Any:
-    store = SecretStore(root, dry=dry)
+def ensure(root: Path, *entries: dict[str, Any], check_mode: bool = False) -> Any:
+    store = SecretStore(root, check_mode=check_mode)
     for entry in entries:
         store.ensure(entry)
     return store.outcome
 
 
-def test_a_password_is_made_once_and_kept(tmp_path: Path) -> None:
-    assert ensure(tmp_path, PASSWORD, dry=True).created == ["valkey/password"]
+def test_a_password_is_created_once_and_kept(tmp_path: Path) -> None:
+    assert ensure(tmp_path, PASSWORD, check_mode=True).created == ["valkey/password"]
     assert not list(tmp_path.iterdir())
     assert ensure(tmp_path, PASSWORD).created == ["valkey/password"]
     first = (tmp_path / "valkey/password").read_text()
@@ -43,7 +43,7 @@ def test_a_password_is_made_once_and_kept(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "valkey").stat().st_mode) == 0o750
 
 
-def test_a_sites_own_password_wins_and_the_old_one_is_kept(tmp_path: Path) -> None:
+def test_a_sites_own_password_takes_precedence_and_the_old_one_is_kept(tmp_path: Path) -> None:
     ensure(tmp_path, PASSWORD)
     old = (tmp_path / "valkey/password").read_text()
     assert ensure(tmp_path, {**PASSWORD, "value": "of the site"}).replaced == ["valkey/password"]
@@ -63,7 +63,7 @@ def test_a_password_of_two_lines_is_refused_without_being_shown(tmp_path: Path) 
 def test_a_mode_opened_by_hand_is_closed_again(tmp_path: Path) -> None:
     ensure(tmp_path, PASSWORD)
     (tmp_path / "valkey/password").chmod(0o644)
-    assert ensure(tmp_path, PASSWORD, dry=True).reowned == ["valkey/password"]
+    assert ensure(tmp_path, PASSWORD, check_mode=True).reowned == ["valkey/password"]
     assert ensure(tmp_path, PASSWORD).reowned == ["valkey/password"]
     assert stat.S_IMODE((tmp_path / "valkey/password").stat().st_mode) == 0o640
 
@@ -83,7 +83,7 @@ def test_the_key_set_signs_what_its_public_half_verifies(tmp_path: Path) -> None
     assert not ensure(tmp_path, KEYS).changed
 
 
-def test_clients_get_a_secret_each_and_the_server_only_hashes(tmp_path: Path) -> None:
+def test_each_client_gets_a_secret_and_the_server_only_hashes(tmp_path: Path) -> None:
     ensure(tmp_path, CLIENTS)
     plain = json.loads((tmp_path / "authn-clients.json").read_text())
     hashes = json.loads((tmp_path / "authn/clients.json").read_text())
@@ -124,7 +124,7 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b" \n"])
-def test_an_emptied_secret_is_made_again(tmp_path: Path, content: bytes) -> None:
+def test_an_emptied_secret_is_created_again(tmp_path: Path, content: bytes) -> None:
     entry = {"path": "valkey/password", "kind": "password", "gid": os.getgid()}
     ensure(tmp_path, entry)
     file = tmp_path / "valkey/password"
@@ -133,7 +133,7 @@ def test_an_emptied_secret_is_made_again(tmp_path: Path, content: bytes) -> None
     assert len(file.read_text(encoding="utf-8").strip()) > 30
 
 
-def test_a_secret_that_is_no_text_is_named_and_left_alone(tmp_path: Path) -> None:
+def test_a_secret_that_is_not_text_is_named_and_left_alone(tmp_path: Path) -> None:
     entry = {"path": "valkey/password", "kind": "password", "gid": os.getgid()}
     ensure(tmp_path, entry)
     file = tmp_path / "valkey/password"

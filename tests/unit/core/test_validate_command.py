@@ -41,5 +41,5 @@ def test_an_engine_that_cannot_start_it_is_an_error_of_its_own(tmp_path: Path, c
 
 def test_what_the_service_refuses_is_passed_on(tmp_path: Path) -> None:
     assert run(tmp_path, 1, "bad directive") == "exit code 1: bad directive"
-    assert run(tmp_path, 124, "") == "nothing within 5 s"
+    assert run(tmp_path, 124, "") == "not finished within 5 s"
     assert run(tmp_path, 0, "") == ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Live data is copied whole, verified, once, and nothing else is touched."""
+"""Live data is copied completely, verified and only once, and nothing else is touched."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _tree(root: str) -> dict[bytes, tuple[object, ...]]:
 
 
 def _stamps(root: str) -> list[tuple[object, ...]]:
-    """What changes when somebody touches a file, access time included."""
+    """What changes when a file is touched, including the access time."""
     found = []
     for path in [Path(root), *sorted(Path(root).rglob("*"))]:
         seen = path.lstat()
@@ -138,7 +138,7 @@ def test_with_backup_the_targets_data_is_kept_beside(data: DataSet) -> None:
     assert not Path(data.dest, "own").exists()
 
 
-def test_empty_folders_that_an_engine_left_are_no_data(data: DataSet) -> None:
+def test_empty_folders_that_an_engine_left_do_not_count_as_data(data: DataSet) -> None:
     Path(data.dest, "conf").mkdir(parents=True)
     _copy(data)
     assert not Path(data.dest, "conf").exists()
@@ -276,7 +276,7 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-def test_a_large_file_goes_on_at_the_step_where_it_stopped(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_continues_at_the_step_where_it_stopped(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(content, "STEP", MIB)
     monkeypatch.setattr("ansible.module_utils.data_copy.journal.STEP", MIB)
     monkeypatch.setattr(copier, "BATCH_BYTES", MIB)
@@ -317,7 +317,7 @@ def test_without_time_nothing_is_finished_and_nothing_lost(data: DataSet) -> Non
 
 
 class Killed(BaseException):
-    """The end of a run that nothing can catch."""
+    """A crash of a run, which no handler catches."""
 
 
 # A backup renames one directory more.
@@ -485,7 +485,7 @@ def test_killed_anywhere_the_target_is_empty_or_whole_and_the_next_run_completes
     tests = str(Path(__file__).resolve().parents[2])
     command = [sys.executable, "-c", KILLED, tests, str(source), str(dest), str(os.getuid()), str(os.getgid())]
     killed = 0
-    # The first one at once, before a fast disk could be done.
+    # The first one is killed at once, before a fast disk could finish.
     for delay in [0.0, *(chance.uniform(0.0, 0.12) for _ in range(11))]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -511,7 +511,7 @@ def test_a_plan_depends_on_what_is_left(data: DataSet) -> None:
     assert made.wanted >= 3 * MIB
 
 
-def test_the_record_says_what_was_copied(data: DataSet) -> None:
+def test_the_record_names_what_was_copied(data: DataSet) -> None:
     import json
 
     worker = _copy(data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who uses the data is found, whatever name they know it by; others are let be."""
+"""Everything that uses the data is found, whatever path it uses; everything else is ignored."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_a_process_that_mapped_a_file_and_closed_it_is_found(tmp_path: Path) -> 
         assert processes_using(wanted["other"]) == []
     finally:
         process.communicate("")
-    # It was written to all the same.
+    # It was written to anyway.
     assert file.read_bytes().startswith(b"new")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands around the copying: the slices with their progress, the sets, the report."""
+"""The parts around the copy: the slices with their progress, the sets, the report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILTERS = runpy.run_path(str(ROOT / "filter_plugins/trade2025.py"))["FilterModul
 
 @pytest.fixture(scope="module")
 def plugin() -> ModuleType:
-    """The action plugin, under a name of its own: the module has the same."""
+    """The action plugin, under another name, because the module has the same."""
     spec = importlib.util.spec_from_file_location("data_copy_action", ROOT / "action_plugins/trade_data_copy.py")
     assert spec is not None
     assert spec.loader is not None
@@ -61,7 +61,7 @@ def _run(
     return result, calls, shown
 
 
-def test_slices_go_on_until_it_is_finished_and_say_how_far_it_is(
+def test_slices_continue_until_it_has_finished_and_show_the_progress(
     plugin: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result, calls, shown = _run(
@@ -148,7 +148,7 @@ def test_a_folder_that_this_machine_cannot_find_is_refused() -> None:
         FILTERS["trade2025_data_sets"]([data_record("moved", "D:/elsewhere")], {}, "C:/trade2025", "/old", "/new")
 
 
-def test_the_report_says_what_was_kept_and_what_was_left_out() -> None:
+def test_the_report_names_what_was_kept_and_what_was_left_out() -> None:
     result = {
         "sets": [_row("a", "copied", digest="0123456789abcdef00", kept="/d/old", skipped=["sock"]), _row("b", "absent")]
     }

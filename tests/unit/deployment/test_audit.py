@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audit log: every way of changing it afterwards is named with its line."""
+"""The audit log: every kind of tampering is reported with its line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible.module_utils.deployment import audit
 from ansible.module_utils.deployment.journal import Journal, this_run
 from ansible.module_utils.deployment.model import Operation
 
-OPERATION = Operation("valkey", "container", "start", "absent", "running", "there is none")
+OPERATION = Operation("valkey", "container", "start", "absent", "running", "it does not exist")
 
 
 def logged(root: Path, runs: int = 4) -> Path:
@@ -28,7 +28,7 @@ def logged(root: Path, runs: int = 4) -> Path:
     return root / audit.FILE
 
 
-def test_a_log_says_who_did_what_and_verifies(tmp_path: Path) -> None:
+def test_a_log_records_who_did_what_and_is_intact(tmp_path: Path) -> None:
     logged(tmp_path)
     found = audit.read(tmp_path)
     assert found.problems == ()
@@ -45,7 +45,7 @@ def test_a_log_says_who_did_what_and_verifies(tmp_path: Path) -> None:
     assert last["duration_s"] >= 0
 
 
-def test_an_empty_log_verifies(tmp_path: Path) -> None:
+def test_an_empty_log_is_intact(tmp_path: Path) -> None:
     assert audit.read(tmp_path) == audit.Audit()
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who has open connections to a container, from the kernel's table of the container's network."""
+"""Who has open connections to a container, according to the kernel's table in the container's network namespace."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_open_connections_to_the_port_are_found_and_health_checks_are_not() -> N
 
 
 class Client:
-    """Stands in for the Docker SDK's client."""
+    """Replaces the Docker SDK's client."""
 
     def inspect_container(self, _name: str) -> dict[str, Any]:
         return {"Config": {"ExposedPorts": {"6379/tcp": {}}}, "State": {"Pid": 7}}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One run at a time: a living one is respected, a dead one's lock is taken over, and what was done is compared."""
+"""One run at a time: a live one is respected, the lock of a dead one is taken over, and operations are compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible.module_utils.deployment.model import Operation
 
 OPERATIONS = (
     Operation("machine", "directory data", "create", "", "as declared", "it does not exist"),
-    Operation("valkey", "container", "start", "absent", "running", "there is none"),
+    Operation("valkey", "container", "start", "absent", "running", "it does not exist"),
 )
 
 
@@ -84,7 +84,7 @@ def test_a_dead_runs_lock_is_taken_over_once(tmp_path: Path) -> None:
     holder = journal.owner()
     assert holder is not None
     assert holder.run == "r2"
-    # A third run that found the same dead one comes too late.
+    # A third run that found the same dead owner comes too late.
     with pytest.raises(JournalError):
         journal.begin(this_run("r3", "third", os.getpid()), OPERATIONS, take_over="dead")
     left = sorted(path.name for path in journal.folder.iterdir())
@@ -197,7 +197,7 @@ def test_a_run_that_lost_its_lock_is_stopped(tmp_path: Path) -> None:
         journal.require("first")
 
 
-def test_the_journal_says_what_a_killed_run_was_doing(tmp_path: Path) -> None:
+def test_the_journal_shows_what_a_killed_run_was_doing(tmp_path: Path) -> None:
     journal = begun(tmp_path)
     journal.done("r1", [("machine", "directory data")])
     progress = journal.progress()
@@ -234,7 +234,7 @@ def test_a_controller_of_the_same_name_is_another_one() -> None:
     assert is_alive(run)
 
 
-def test_the_lock_is_json_for_people(tmp_path: Path) -> None:
+def test_the_lock_is_readable_json(tmp_path: Path) -> None:
     content = json.loads(begun(tmp_path).lock.read_text(encoding="utf-8"))
     assert content["user"] == "somebody"
     assert content["pid"] == os.getpid()

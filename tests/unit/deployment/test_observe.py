@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Inspecting files, owners and secrets: it only reads, and reveals no secret."""
+"""The inspection of files, owners and secrets only reads, and reveals no secret."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def test_files_as_declared_give_no_difference_and_the_time_of_the_last_change(tm
     assert (found.newest_file, found.newest_change) == (CONFIG, (tmp_path / CONFIG).stat().st_ctime)
 
 
-def test_a_file_from_the_future_says_nothing_after_the_clock_was_set_back(
+def test_a_file_from_the_future_is_ignored_after_the_clock_was_set_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the container would be recreated in every run until the clock gets there again."""
+    """Otherwise every run would recreate the container until the clock reaches that time again."""
     site(tmp_path)
     written = (tmp_path / CONFIG).stat().st_ctime
     os.utime(tmp_path / "secrets/valkey/password", (written - 7200, written - 7200))
@@ -79,7 +79,7 @@ def test_a_lost_secret_is_planned_again(tmp_path: Path, content: bytes | None, c
     assert [(secret.action, secret.cause) for secret in found] == [("create", cause)]
 
 
-def test_a_secret_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_secret_that_is_not_text_is_refused(tmp_path: Path) -> None:
     site(tmp_path)
     (tmp_path / "secrets/valkey/password").write_bytes(b"\xff\xfe")
     declared = [{"path": "valkey/password", "kind": "password", "gid": 0}]
@@ -97,7 +97,7 @@ def test_a_differing_file_has_a_diff_without_the_secret(tmp_path: Path) -> None:
     assert SECRET not in found.files[0].diff
 
 
-def test_the_fingerprint_moves_with_content_and_mode_and_not_with_the_look(tmp_path: Path) -> None:
+def test_the_fingerprint_changes_with_content_and_mode_and_not_with_the_inspection(tmp_path: Path) -> None:
     site(tmp_path)
     first = observe_files(params(tmp_path)).fingerprint
     assert observe_files(params(tmp_path)).fingerprint == first
@@ -173,7 +173,7 @@ def test_the_fingerprint_of_secrets_does_not_reveal_their_content(tmp_path: Path
     assert secrets_fingerprint(tmp_path / "secrets", entry) != before
 
 
-def test_what_the_engine_says_of_a_container_is_read() -> None:
+def test_what_the_engine_reports_about_a_container_is_parsed() -> None:
     document = {
         "Id": "k1",
         "Name": "/valkey",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is declared and what was seen give the plan, compared as text; what is as declared gives none."""
+"""The plan that follows from the declared and the observed state, compared as text; empty if they are equal."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_a_machine_with_nothing() -> None:
         "machine: create secret valkey/password: none -> present (it does not exist)",
         "valkey: fetch image: none -> valkey:8 (it is not present; valkey/valkey:8)",
         f"valkey: write file {CONFIG}: none -> as declared (it does not exist)",
-        "valkey: start container: absent -> running (there is none, restarts)",
+        "valkey: start container: absent -> running (it does not exist, restarts)",
     ]
 
 
@@ -147,7 +147,7 @@ RENAMED = replace(CONTAINER, name="old-valkey")
             f"recreate networks: other, {NETWORK} -> {NETWORK}",
             True,
         ),
-        # Made again under its name: Compose's `up` fails for a container that still names the old one.
+        # Created again under its name: Compose's `up` fails for a container that still refers to the old one.
         (
             replace(CONTAINER, networks={NETWORK: ObservedEndpoint("n0", ("valkey",))}),
             f"recreate network {NETWORK}: n0 -> n1",
@@ -176,8 +176,8 @@ def test_each_difference_of_a_container_is_one_operation(
     assert needs_recreate(found.operations) is recreates
 
 
-def test_a_limit_that_is_declared_anew_needs_no_forced_recreation() -> None:
-    """Compose sees that the definition differs; a limit that was changed by hand it does not see."""
+def test_a_limit_whose_declaration_changed_needs_no_forced_recreation() -> None:
+    """Compose detects a changed definition, but not a limit that was changed by hand."""
     before = replace(CONTAINER, memory=2**30, labels={**CONTAINER.labels, COMPOSE_HASH_LABEL: "c0"})
     (operation,) = planned(containers=(before,)).operations
     assert (operation.what, operation.action) == ("memory limit (bytes)", "start")
@@ -204,11 +204,11 @@ def test_an_edited_file_and_the_container_that_may_have_read_it() -> None:
 
 
 def test_a_file_that_was_put_back_after_the_start_is_found_by_its_time() -> None:
-    """The run that put it back was killed before it recreated the container, or somebody put it back by hand."""
+    """The run that restored it was killed before it recreated the container, or somebody restored it by hand."""
     found = planned(newest_change=1000.2)
     assert found.text == (
         f"valkey: recreate {LIVE_FILES}: {CONFIG} changed after the container's start -> as declared "
-        "(the container may have read another text, restarts)"
+        "(the container may have read another version of it, restarts)"
     )
     assert planned(newest_change=999.0).text == ""
     assert planned(containers=(replace(CONTAINER, status="exited"),), newest_change=1000.2).text.count("\n") == 0
@@ -219,22 +219,22 @@ def test_an_edited_fragment_is_written_and_the_container_stays() -> None:
     assert [row.what for row in planned(files=(edited,)).operations] == [f"file {FRAGMENT}"]
 
 
-def test_owners_below_a_data_directory_are_put_right_and_the_container_is_recreated() -> None:
+def test_owners_below_a_data_directory_are_corrected_and_the_container_is_recreated() -> None:
     owners = ObservedOwners("data/valkey", 3, 10, "data/valkey/dump.rdb", 0)
     found = planned(owners=(owners,))
     assert found.text == (
-        "valkey: own owners below data/valkey: 3 of 10 entries belong to others, as data/valkey/dump.rdb to 0 -> "
+        "valkey: own owners below data/valkey: 3 of 10 entries have another owner, such as data/valkey/dump.rdb (0) -> "
         "all belong to 999 (the service can neither read nor write them, restarts)"
     )
 
 
-def test_a_container_of_the_same_name_that_is_not_ours_is_left_to_the_preflight_checks() -> None:
+def test_a_foreign_container_of_the_same_name_is_left_to_the_preflight_checks() -> None:
     stranger = replace(CONTAINER, labels={})
     assert [row.what for row in planned(containers=(stranger,)).operations] == ["container"]
 
 
 def test_a_second_container_of_the_service_is_removed() -> None:
-    """Two runs at once left it."""
+    """Two simultaneous runs left it."""
     second = replace(CONTAINER, id="k2", name="k2_p-valkey", status="created")
     found = planned(containers=(second, CONTAINER))
     assert [(row.action, row.what) for row in found.operations] == [("remove", "container k2_p-valkey")]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A purge removes what the project created and nothing else, and says how much before."""
+"""A purge removes only what the project created, and reports beforehand how much that is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CORE_FILE = "infrastructure/docker/docker-compose.core.yml"
 
 
 class Engine:
-    """Stands in for the Docker SDK's client: containers and networks, and what was asked for, in order."""
+    """Replaces the Docker SDK's client: containers and networks, and the recorded calls."""
 
     def __init__(self) -> None:
         self.containers_left = {"valkey": PROJECT, "foreign": "another-project"}
@@ -118,7 +118,7 @@ def purge(root: Path, engine: Engine, **changes: Any) -> Purge:
         **changes,
     }
     work = Purge(params, engine)
-    work.look()
+    work.plan()
     return work
 
 
@@ -126,11 +126,11 @@ def left(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
-def test_containers_go_first_then_networks_then_files_and_data_stays(root: Path) -> None:
+def test_containers_are_removed_first_then_networks_then_files_and_data_stays(root: Path) -> None:
     engine = Engine()
     work = purge(root, engine)
     assert left(root) >= {CONFIG, FRAGMENT}
-    done = list(work.carry_out())
+    done = list(work.apply())
     assert work.errors == []
     assert engine.log == ["stop valkey within 7", "remove container valkey", "remove network backend"]
     assert [what.partition(" ")[0] for _service, what in done] == ["container", "network", "file", "file", "file"]
@@ -149,14 +149,14 @@ def test_containers_go_first_then_networks_then_files_and_data_stays(root: Path)
     }
 
 
-def test_it_says_how_much_data_there_is_before(root: Path) -> None:
+def test_it_reports_beforehand_how_much_data_there_is(root: Path) -> None:
     work = purge(root, Engine())
     assert [(size.bytes, size.files, size.text) for size in work.data["valkey"]] == [(8, 2, "8 B in 2 files")]
 
 
-def test_data_and_secrets_of_the_service_go_when_asked_for(root: Path) -> None:
+def test_data_and_secrets_of_the_service_are_removed_only_with_the_option(root: Path) -> None:
     work = purge(root, Engine(), data=True)
-    list(work.carry_out())
+    list(work.apply())
     assert left(root) == {"config/infrastructure/valkey/mine.txt", "secrets/opa/token", "unrelated/file"}
     assert not (root / "secrets/valkey").exists()
 
@@ -164,7 +164,7 @@ def test_data_and_secrets_of_the_service_go_when_asked_for(root: Path) -> None:
 def test_a_file_that_was_edited_by_hand_is_copied_first(root: Path) -> None:
     services = purge(root, Engine()).services
     work = purge(root, Engine(), services=[{**services[0], "edited": [CONFIG]}])
-    list(work.carry_out())
+    list(work.apply())
     assert not (root / CONFIG).exists()
     assert [Path(copy).read_text(encoding="utf-8") for copy in work.copies] == ["maxmemory 1gb\n"]
 
@@ -174,7 +174,7 @@ def test_a_symlink_is_not_followed(root: Path, tmp_path: Path) -> None:
     (root / "data/valkey").rename(elsewhere)
     (root / "data/valkey").symlink_to(elsewhere)
     work = purge(root, Engine(), data=True)
-    list(work.carry_out())
+    list(work.apply())
     assert (elsewhere / "dump.rdb").exists()
     assert work.kept["data/valkey"] == "it is a symlink; what it points to was not created here"
     assert (root / "secrets/valkey/password").exists()
@@ -185,7 +185,7 @@ def test_a_parent_that_leads_elsewhere_is_not_followed(root: Path, tmp_path: Pat
     (root / "config").rename(source)
     (root / "config").symlink_to(source)
     work = purge(root, Engine(), forbidden=[str(source)])
-    list(work.carry_out())
+    list(work.apply())
     assert (source / "infrastructure/valkey/valkey.conf").exists()
     assert work.kept[CONFIG] == f"it is not below {root}"
 
@@ -199,7 +199,7 @@ def test_a_network_that_others_use_stays(root: Path) -> None:
     engine = Engine()
     engine.users["backend"] = ["valkey", "grafana"]
     work = purge(root, engine)
-    list(work.carry_out())
+    list(work.apply())
     assert work.kept["network backend"] == "used by grafana"
     assert "remove network backend" not in engine.log
 
@@ -209,7 +209,7 @@ def test_nothing_else_is_removed_while_a_container_stays(root: Path) -> None:
     engine.fails = True
     before = left(root)
     work = purge(root, engine, data=True)
-    assert list(work.carry_out()) == []
+    assert list(work.apply()) == []
     assert work.errors[-1] == "Nothing else was removed."
     assert left(root) == before
 
@@ -223,7 +223,7 @@ def test_data_in_use_stays(root: Path) -> None:
 
             signal.pause()
         try:
-            list(work.carry_out())
+            list(work.apply())
         finally:
             os.kill(child, 9)
             os.waitpid(child, 0)
@@ -237,7 +237,7 @@ def test_the_last_service_takes_the_machines_files_with_it(root: Path) -> None:
     (root / CORE_FILE).write_text(
         "include:\n  - path: services/nats.yml\n  - path: services/valkey.yml\n", encoding="utf-8"
     )
-    list(purge(root, Engine()).carry_out())
+    list(purge(root, Engine()).apply())
     assert (root / CORE_FILE).read_text(encoding="utf-8") == "include:\n  - path: services/nats.yml\n"
 
 

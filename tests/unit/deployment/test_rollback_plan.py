@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a plan says of rollbacks: the class of a change of version, and a return that was interrupted."""
+"""Rollbacks in a plan: the class of a change of version, and a rollback that was interrupted."""
 
 from __future__ import annotations
 

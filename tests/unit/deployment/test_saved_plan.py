@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A saved plan holds for what it was made for, and every way of growing stale is refused with its reason."""
+"""A saved plan is valid only for what it was made for, and every kind of stale plan is refused with the reason."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bundles: what they are held to, and what is refused before anything is loaded."""
+"""Bundles: how they are verified, and what is refused before anything is loaded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AUTHN = {
         "base": {"official": "python:3.12-slim", "recipe": "python"},
     }
 }
-# As engine 20.10 answers, shortened.
+# Output of engine 20.10, shortened.
 INSPECT: dict[str, Any] = {
     "Id": "sha256:1",
     "RepoTags": ["valkey/valkey:8"],
@@ -49,7 +49,7 @@ ARCHIVED = Archived(
 
 
 class Engine:
-    """Loads what a test says it loads."""
+    """An engine that loads what the test sets."""
 
     def __init__(self, loads: dict[str, dict[str, Any]], platform: str = "linux/amd64") -> None:
         self.loads, self.platform = loads, platform

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Building images, against an engine that remembers what was built."""
+"""Image builds with a fake engine that records what was built."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 
 class Engine:
-    """Builds by remembering the tag, and what it was given."""
+    """A fake engine that records the tags and arguments of builds."""
 
-    def __init__(self, fails: str = "") -> None:
+    def __init__(self, fails: str = "", says: str = "the compiler says why\n") -> None:
         self.fails = fails
+        self.says = says
         self.built: list[str] = []
         self.words: list[list[str]] = []
         self.contexts: list[dict[str, int]] = []
@@ -53,7 +54,7 @@ class Engine:
         )
         tag = words[words.index("--tag") + 1]
         if self.fails and self.fails in tag:
-            return 1, "Step 1/2\n", "the compiler says why\n"
+            return 1, "Step 1/2\n", self.says
         self.built.append(tag)
         return 0, "Successfully built\n", ""
 
@@ -96,6 +97,13 @@ def test_a_failed_build_names_the_log_and_ends_with_its_output(tmp_path: Path) -
     assert list((tmp_path / "cache/build").iterdir()) == []
 
 
+def test_a_full_disk_is_named_with_what_to_do_and_without_colours(tmp_path: Path) -> None:
+    engine = Engine("left", "\x1b[91mdd: error writing '/x': No space left on device\n\x1b[0mRemoving container\n")
+    with pytest.raises(ImageError, match=r"No space left on device\n(.|\n)*Do: free some space on the disk") as error:
+        builder(engine, tmp_path).ensure_recipe("left")
+    assert "\x1b" not in str(error.value)
+
+
 def test_what_a_killed_run_left_is_not_used(tmp_path: Path) -> None:
     left = tmp_path / "cache/build/base-1-abc"
     left.mkdir(parents=True)
@@ -105,7 +113,7 @@ def test_what_a_killed_run_left_is_not_used(tmp_path: Path) -> None:
     assert "half" not in engine.contexts[0]
 
 
-def test_an_unknown_kind_of_download_names_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_kind_of_download_names_the_valid_ones(tmp_path: Path) -> None:
     recipes = {"base": {**RECIPES["base"], "fetch": ["curl"]}}
     wrong = ImageBuilder(Engine().run, Settings(root=tmp_path, cache=tmp_path / "cache"), recipes)
     with pytest.raises(ImageError, match="debootstrap, go, maven, pypi, not curl"):
@@ -167,7 +175,7 @@ def test_wheels_are_those_of_the_base_that_is_used(tmp_path: Path, source: str, 
     assert f"--abi=cp{version}" in commands[-1]
 
 
-def test_a_base_of_unknown_python_is_named(tmp_path: Path) -> None:
+def test_a_base_with_an_unknown_python_is_named(tmp_path: Path) -> None:
     base = Base("python:slim", "base", "registry", "python:slim@sha256:1", "slim")
     choice = application(tmp_path, requirements=True, source="registry", base=base)
     with pytest.raises(ImageError, match="python:slim does not say its version of Python"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The audit of images: one thing made wrong at a time, for each thing that a role assumes."""
+"""The audit of images: one error at a time, for each thing that a role assumes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The modules image_plan and image_ensure on one machine: what is planned, done, and then there."""
+"""The modules image_plan and image_ensure on one machine: the plan, its execution and the result."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RECIPES = {
 
 
 class Engine:
-    """An engine with a registry behind it: pulls bring DIGEST, builds bring a tag."""
+    """An engine with a registry: pulls result in DIGEST, builds in a tag."""
 
     def __init__(self, registry: bool = True) -> None:
         self.registry = registry

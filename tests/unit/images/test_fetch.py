@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The downloads, against commands that leave what the real ones leave."""
+"""The downloads, with fake commands that create the same files as the real ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ansible.module_utils.images.fetch import (
 from ansible.module_utils.images.plan import ImageError
 
 MIRRORS = Mirrors("http://mirror/debian", "http://mirror/security")
-# `apt-get indextargets` of a Debian 12 machine, with a third party's source.
+# Output of `apt-get indextargets` on Debian 12, with a third-party source.
 TARGETS = """\
 cloud-sdk-bookworm main http://third.party/apt/
 bookworm main http://mirror/debian/
@@ -37,7 +37,7 @@ bookworm-security main http://mirror/security/
 
 
 class Shell:
-    """Records commands; fails the first `failures` of them; leaves what `leaves` says."""
+    """Records commands; fails the first `failures` of them; creates the files in `leaves`."""
 
     def __init__(self, failures: int = 0, leaves: Callable[[list[str]], None] = lambda words: None) -> None:
         self.failures, self.leaves = failures, leaves
@@ -64,7 +64,7 @@ class Shell:
 def make(tmp_path: Path) -> Callable[..., Fetch]:
     folder, cache = tmp_path / "build", tmp_path / "cache"
     (folder / "artefacts").mkdir(parents=True)
-    # The environment that downloads Python packages is there already.
+    # The environment that downloads Python packages exists already.
     (cache / "venv/bin").mkdir(parents=True)
     (cache / "venv/bin/pip").touch()
 
@@ -97,7 +97,7 @@ def test_wheels_are_held_to_the_hashes_of_the_recipe(make: Callable[..., Fetch])
     assert f"--requirement={fetch.folder / 'requirements.txt'}" in words
 
 
-def test_a_go_program_is_compiled_by_the_pinned_toolchain_and_held_to_go_sum(make: Callable[..., Fetch]) -> None:
+def test_a_go_program_is_compiled_by_the_pinned_toolchain_and_verified_by_go_sum(make: Callable[..., Fetch]) -> None:
     shell = Shell()
     fetch = make(shell, go={"package": "example.org/tiny", "binary": "tiny"})
     fetch_go(fetch)
@@ -194,7 +194,7 @@ def test_a_download_that_keeps_failing_says_how_it_ended(make: Callable[..., Fet
         fetch_maven(make(Shell(failures=3)))
 
 
-def test_a_broken_environment_is_made_again(make: Callable[..., Fetch]) -> None:
+def test_a_broken_environment_is_created_again(make: Callable[..., Fetch]) -> None:
     shell = Shell()
     fetch = make(shell)
     (fetch.cache / "venv/bin/pip").unlink()

@@ -151,9 +151,9 @@ def test_a_changed_base_changes_the_images_built_on_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("title: T\n", "says nothing about version, built_from"),
+        ("title: T\n", "version, built_from is missing"),
         ("title: T\nversion: 1\nbuilt_from: x\nfrom: nowhere\n", "built on nowhere"),
-        ("title: T\nversion: 1\nbuilt_from: x\nfrom: a\n", "circle"),
+        ("title: T\nversion: 1\nbuilt_from: x\nfrom: a\n", "in a cycle"),
         ("a: [", "not a recipe"),
     ],
 )

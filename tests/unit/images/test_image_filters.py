@@ -36,7 +36,7 @@ VALKEY: dict[str, Any] = {
 }
 
 
-def test_progress_says_which_of_how_many_and_what_comes_first() -> None:
+def test_progress_shows_number_and_total_and_what_is_built_first() -> None:
     text = "image 3 of 9: valkey 8.1.1 (Debian trixie valkey-server 8.1.1), after debian13"
     assert filters.image_progress(VALKEY, "valkey") == text
 
@@ -64,6 +64,6 @@ def summary(difference: str) -> str:
     return str(load("core").core_summary(planned, {}, images, []))
 
 
-def test_the_summary_says_which_images_are_not_the_declared_version() -> None:
+def test_the_summary_names_images_that_are_not_the_declared_version() -> None:
     assert "valkey: Valkey 8.1.1 in place of valkey/valkey:8.1.8-alpine" in summary(VALKEY["difference"]).splitlines()
     assert "Not the declared version" not in summary("")

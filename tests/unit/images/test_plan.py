@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which image a service runs, decided without a machine."""
+"""The choice of the image that a service runs, without a machine."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_packages_runs_the_recipe() -> None:
     assert (choice.kind, choice.reference) == ("recipe", TAGS["valkey"])
 
 
-def test_an_unknown_recipe_names_those_there_are() -> None:
+def test_an_unknown_recipe_names_the_valid_ones() -> None:
     with pytest.raises(ImageError, match=r"no recipe `valkey`.*valid: base, python"):
         one(VALKEY, "packages", State(recipes={name: RECIPES[name] for name in ("python", "base")}))
 

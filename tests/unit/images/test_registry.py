@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pulling by digest, against a docker that answers as the real one did."""
+"""Pulls by digest, with a fake docker that answers like the real one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABSENT = "Error response from daemon: manifest for valkey/valkey:8.1.4-alpine no
 
 
 class Registry:
-    """A docker with one repository behind it: tag -> digest, and the digests on the machine."""
+    """A fake docker with one repository: tag -> digest, and the digests on the machine."""
 
     def __init__(self, tags: dict[str, str], local: set[str] = frozenset(), down: int = 0) -> None:  # type: ignore[assignment]
         self.tags, self.local, self.down = tags, set(local), down
@@ -92,7 +92,7 @@ def test_a_later_pull_is_by_digest(take: Callable[..., Any]) -> None:
     assert registry.pulls == [f"mirror:5000/{OFFICIAL}@{OLD}"]
 
 
-def test_an_image_that_is_there_asks_nobody(take: Callable[..., Any]) -> None:
+def test_an_existing_image_is_not_requested(take: Callable[..., Any]) -> None:
     registry = Registry({}, local={OLD}, down=99)
     assert not take(registry, locked=OLD).pulled
 
@@ -180,7 +180,7 @@ def test_no_is_an_answer_and_silence_is_not() -> None:
     assert not answers(Docker(Registry({}, down=1).run), OFFICIAL)
 
 
-def test_a_digest_of_another_repository_is_not_ours() -> None:
+def test_a_digest_of_another_repository_is_ignored() -> None:
     inspect = {"RepoDigests": [f"mirror/valkey@{NEW}", f"valkey/valkey@{OLD}"]}
     assert repo_digest(inspect, "valkey/valkey") == OLD
     assert repo_digest(inspect, "valkey") == ""

@@ -176,7 +176,7 @@ def test_an_answer_without_software_is_an_error_and_keeps_the_document(
     assert documents(engine, tmp_path).stale() == []
 
 
-def test_the_page_has_origin_licenses_and_what_is_not_known(engine: Engine, tmp_path: Path) -> None:
+def test_the_page_has_origin_licenses_and_what_is_unknown(engine: Engine, tmp_path: Path) -> None:
     folder = documents(engine, tmp_path, prefix="mirror.example.org/hub")
     folder.write("nats")
     folder.write_page()

@@ -44,7 +44,7 @@ def test_an_image_that_needs_no_signature_has_no_signer() -> None:
         ({}, "registry", ""),
         ({"*": {"key": KEY}}, "registry", ""),
         ({"valky/valkey": {"key": KEY}}, "registry", f"no entry for {OFFICIAL}"),
-        ({"*": {"key": KEY}}, "packages", "nobody signs them"),
+        ({"*": {"key": KEY}}, "packages", "unsigned"),
         ({"*": {"unsigned": True}}, "packages", ""),
     ],
 )

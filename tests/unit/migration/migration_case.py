@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of the migration share: the map of the documentation, a tree, and a run."""
+"""Shared by the tests of the migration: the map of the documentation, a tree, and a run."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def listed(report: Report) -> dict[str, list[tuple[int, str]]]:
 
 
 def check_then_run(src: Path, dest: Path, **options: Any) -> Report:
-    """Dry run, real run: the dry one made nothing and summary what the real one did."""
+    """Dry run, then real run: the dry run creates nothing and predicts what the real one does."""
     before = snapshot(dest) if dest.exists() else None
     dry = migrate(src, dest, check_mode=True, with_diff=True, **options)
     assert (snapshot(dest) if dest.exists() else None) == before
     real = migrate(src, dest, with_diff=True, **options)
     done, said = summary(real), summary(dry)
     if real.failure:
-        # A run that is refused has not read the files that it would have created.
+        # A refused run has not read the files that it would have created.
         for name in ("leftovers", "leftovers_total"):
             del done[name], said[name]
     assert done == said

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the tree ends: other file systems, symlinked folders, hands in the destination, and what may not be read."""
+"""The boundaries of the tree: other file systems, symlinked folders, manual changes, and unreadable files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ansible.module_utils.migration.context import MigrationError
 from ansible.module_utils.shared import fs
 from migration_case import check_then_run, migrate, snapshot, summary
 
-# With it a file is too large to be handled in one piece.
+# Makes a file too large to be handled in one piece.
 FILLER = ("x" * 99 + "\n") * 50_000
 
 
@@ -49,7 +49,7 @@ def other_file_system(tmp_path: Path) -> Iterator[Path]:
 
 
 def mount(monkeypatch: pytest.MonkeyPatch, known_before: bool) -> None:
-    """Make folders named `data`, with all below, behave as if something else were mounted there."""
+    """Make folders named `data`, with everything below, behave as if something else were mounted there."""
     originals = {name: getattr(os, name) for name in ("rename", "link")}
 
     def mounted(descriptor: int) -> bool:
@@ -87,12 +87,12 @@ def test_state_on_another_file_system(src: Path, tmp_path: Path, other_file_syst
     assert not list((other_file_system / "state" / "staging").iterdir())
 
 
-@pytest.mark.parametrize("known_before", [True, False], ids=["mount", "only the rename tells"])
+@pytest.mark.parametrize("known_before", [True, False], ids=["mount", "only the rename shows it"])
 def test_a_mount_in_the_destination(
     src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_before: bool
 ) -> None:
     dest = tmp_path / "dest"
-    # A dry run sees what is mounted there, which is more than a folder that is yet to be made.
+    # A dry run finds what is mounted there, unlike for a folder that does not exist yet.
     (dest / "data").mkdir(parents=True)
     mount(monkeypatch, known_before)
     run = check_then_run if known_before else migrate
@@ -121,8 +121,8 @@ def test_every_file_system_is_flushed_before_the_manifest_speaks_of_it(
 
 
 @pytest.mark.parametrize("on_conflict", ["backup", "overwrite"])
-def test_a_folder_that_the_site_moved_away_is_not_looked_through(src: Path, tmp_path: Path, on_conflict: str) -> None:
-    """Of a symlink in place of a folder, what is behind it is not the destination's, however deep."""
+def test_a_folder_that_the_site_moved_away_is_not_searched(src: Path, tmp_path: Path, on_conflict: str) -> None:
+    """If a folder is replaced by a symlink, nothing below its target belongs to the destination."""
     dest, elsewhere = tmp_path / "dest", tmp_path / "elsewhere"
     (elsewhere / "deep").mkdir(parents=True)
     (elsewhere / "deep" / "b").write_text("the site's")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Time grows with what there is to do, not with its square; and a large file is read no more often than it must be."""
+"""Time grows linearly with the work, not quadratically; and a large file is not read more often than necessary."""
 
 from __future__ import annotations
 

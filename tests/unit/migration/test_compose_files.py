@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compose files of a tree: what one file says about another one counts, also when only one of them changes."""
+"""Compose files of a tree: a file affects how others are read, even if only one of them changes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_included_file_is_a_compose_file(src: Path, tmp_path: Path) -> None:
     assert not check_then_run(src, dest, **OPTIONS).changed
 
 
-def test_a_file_is_read_again_when_another_one_says_something_new_about_it(src: Path, tmp_path: Path) -> None:
+def test_a_file_is_read_again_when_another_one_changes_how_it_is_read(src: Path, tmp_path: Path) -> None:
     dest = tmp_path / "dest"
     migrate(src, dest, **OPTIONS)
     (src / "docker-compose.yml").write_text("include: [{path: parts/secrets.fragment, project_directory: parts/x}]\n")

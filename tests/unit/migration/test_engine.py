@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Copying: what is kept, what is refused, what a second run does, and that a dry run tells the truth."""
+"""The migration: what is kept, what is refused, what a second run does, and that a dry run predicts correctly."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_a_compose_file_keeps_its_layout(src: Path, tmp_path: Path) -> None:
     assert (tmp_path / "dest" / "docker-compose.core.yml").read_bytes() == wanted.encode()
 
 
-# Files that changed in between. The file is trading/conf.json; `hand` changes the destination, `source` the source.
+# Files that changed between two runs: trading/conf.json; `hand` changes the destination, `source` the source.
 
 
 def _write(text: str) -> Callable[[Path], None]:
@@ -202,7 +202,7 @@ def test_a_relative_path_that_cannot_follow_its_place_is_left_over(tmp_path: Pat
     src = tmp_path / "trade2025/trading"
     src.mkdir(parents=True)
     (src / "compose.yml").write_text("services:\n  nats:\n    volumes:\n      - ./nats:/data\n      - ./logs:/logs\n")
-    # No path leads from one drive to another.
+    # No relative path leads from one drive to another.
     rules = rules_of({"C:/trade2025/trading": "D:/Trade2026", "C:/trade2025/trading/nats": "E:/nats"})
     report = migrate(src, tmp_path / "dest", rules)
     assert listed(report) == {"compose.yml": [(4, "- ./nats:/data")]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a glob is for."""
+"""Which paths a glob matches."""
 
 from __future__ import annotations
 

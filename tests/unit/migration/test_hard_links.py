@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of one inode stay together, and part where their results differ."""
+"""Hard links stay together, and are separated if their results differ."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_compose_file_and_its_saved_name_part(src: Path, tmp_path: Path) -> No
     report = check_then_run(src, dest, rules=RULES)
     assert (dest / "a-saved.txt").read_text() == COMPOSE
     assert (dest / "docker-compose.yml").read_text() == COMPOSE.replace("./trading/nats", "./data/nats")
-    # In another folder the same text names another place, which no entry of the map moves apart.
+    # In another folder the same text names another location, which moves along with the file.
     assert (dest / "sub/docker-compose.yml").read_text() == COMPOSE
     assert same(dest, "a-saved.txt", "z-saved.txt", "sub/docker-compose.yml")
     assert not same(dest, "a-saved.txt", "docker-compose.yml")
@@ -55,7 +55,7 @@ def test_parted_names_follow_their_source(src: Path, tmp_path: Path) -> None:
     assert (dest / "a-saved.txt").read_text().endswith("./trading/nats:/new\n")
     assert (dest / "docker-compose.yml").read_text().endswith("./data/nats:/new\n")
     assert report.failure == ""
-    # Without the relative path both read the same: they are one file again.
+    # Without the relative path both have the same content: they are one file again.
     (src / "a-saved.txt").write_text("services: {}\n")
     check_then_run(src, dest, rules=RULES)
     assert same(dest, "a-saved.txt", "docker-compose.yml")
@@ -77,7 +77,7 @@ def test_a_parted_name_that_was_changed_by_hand_is_a_conflict(src: Path, tmp_pat
 
 
 def test_names_that_an_encoding_parts(src: Path, tmp_path: Path) -> None:
-    """The second byte of 表 in code page 932 is a backslash: only who knows the encoding may rewrite the path."""
+    """The second byte of 表 in code page 932 is a backslash: the path needs a known encoding to be rewritten."""
     dest = tmp_path / "dest"
     text = "C:\\trade2025\\trading\\nats\\表示\\能力.csv\r\n"
     (src / "a.bat").write_bytes(text.encode("cp932"))

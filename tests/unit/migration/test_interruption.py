@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run that is killed, or that the disk fails, leaves whole files, and the next run completes it."""
+"""A run that is killed, or stopped by a disk error, leaves complete files, and the next run completes the migration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from ansible.module_utils.migration.context import MigrationError
 from migration_case import migrate, snapshot
 
-# The calls through which a run changes anything; a run is stopped in the middle of one of them.
+# The calls by which a run changes anything; a run is stopped in the middle of one of them.
 CALLS = (
     "write",
     "pwrite",
@@ -109,7 +109,7 @@ def killed(src: Path, dest: Path, point: int) -> None:
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Path, dict[bytes, Any]]]:
-    """Sources by version, and what a run without a disturbance makes of each."""
+    """Sources by version, and the result of an undisturbed run of each."""
     found = {}
     previous: Path | None = None
     for version in (1, 2, 3):
@@ -152,7 +152,7 @@ def test_a_first_run_killed_at_25_random_points(versions: dict[int, Any], tmp_pa
 
 
 def test_a_later_run_killed_at_25_random_points(versions: dict[int, Any], tmp_path: Path) -> None:
-    """Also when the source changes once more before the next run: what was half done is not a conflict."""
+    """Even if the source changes again before the next run, partial work is not a conflict."""
     (first, old), (second, new), (third, last) = versions[1], versions[2], versions[3]
     base = tmp_path / "base"
     migrate(first, base)
@@ -212,7 +212,7 @@ def test_what_a_staged_symlink_names_is_the_sites_and_stays(tmp_path: Path, kind
         site.write_text("live data", encoding="utf-8")
     else:
         site.mkdir()
-    # As a kill between staging a symlink of the tree and renaming it leaves it.
+    # The state after a kill between staging a symlink of the tree and renaming it.
     (dest / ".trade_migrate/staging/link-1").symlink_to(site)
     migrate(src, dest)
     assert site.exists()

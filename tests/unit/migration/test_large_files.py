@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that do not fit into one piece: the same result, bounded memory."""
+"""Files that are handled in pieces: the same result, bounded memory."""
 
 from __future__ import annotations
 

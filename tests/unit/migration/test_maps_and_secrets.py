@@ -22,7 +22,7 @@ from migration_case import rules_of
         ("C:/trade2025", "//server/share", "network share"),
         ("C:/trade2025", "\\\\server\\share", "network share"),
         ("C:/trade2025", "/srv/x\ny", "control character"),
-        ("C:/trade?", "/srv/x", "no Windows path may"),
+        ("C:/trade?", "/srv/x", "which Windows does not allow"),
     ],
 )
 def test_a_place_that_cannot_be_used(old: str, new: str, reason: str) -> None:
@@ -30,7 +30,7 @@ def test_a_place_that_cannot_be_used(old: str, new: str, reason: str) -> None:
         rules_of({old: new})
 
 
-def test_one_place_cannot_go_to_two() -> None:
+def test_one_location_cannot_move_to_two() -> None:
     with pytest.raises(MapError, match="keep one of them"):
         rules_of([{"from": "C:/trade2025", "to": "/srv/a"}, {"from": "/mnt/c/Trade2025/", "to": "/srv/b"}])
 
@@ -64,7 +64,7 @@ def test_a_secret_is_hidden(line: str) -> None:
 @pytest.mark.parametrize(
     "line", ["path: C:/trade2025/x", "tokens of speech", "key: value", "image: nats:2.10", "http://host:80/x"]
 )
-def test_what_is_no_secret_is_shown(line: str) -> None:
+def test_what_is_not_secret_is_shown(line: str) -> None:
     assert mask_line(line) == line
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module's parameters: what is refused says what to write instead, and what is documented is what there is."""
+"""The module's parameters: a refusal says what to write instead, and the documentation matches the options."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_encodings_are_taken_by_the_first_glob_that_matches() -> None:
     [
         ({"src": "old"}, "src=old is not absolute"),
         ({"state_dir": "state"}, "state_dir=state is not absolute"),
-        ({"workers": -1}, "write 0 for one a processor"),
-        ({"mentions": [" "]}, "mentions holds an empty text"),
+        ({"workers": -1}, "write 0 for one per processor"),
+        ({"mentions": [" "]}, "mentions contains an empty text"),
         ({"encoding": [{"glob": "*.bat", "encoding": "cp9320"}]}, r"encoding\[0\].encoding='cp9320' is not a text enc"),
         ({"encoding": [{"glob": "*.bat", "encoding": "base64"}]}, "is not a text encoding"),
         ({"encoding": [{"glob": "[z-a]", "encoding": "cp932"}]}, r"encoding\[0\].glob: .*is not a valid glob"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The plan is a value: it says what is done, check mode's is the one that is then applied, and nothing else happens."""
+"""The plan is a value: it lists what is done, check mode and a real run have the same, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_scan_prints_and_opens_no_file(src: Path, tmp_path: Path, monkeypatch:
 def test_what_changes_after_the_plan_is_not_overwritten(
     src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """Apply does what the plan says, or stops: it decides nothing of its own."""
+    """Apply does what the plan says or stops; it makes no decisions."""
     dest = tmp_path / "dest"
     migrate(src, dest)
     (src / "a").write_text("new")
@@ -142,7 +142,7 @@ def test_globs_that_exclude_nothing_are_reported(src: Path, tmp_path: Path) -> N
     ]
 
 
-# The property: whatever the trees hold, the preview equals the write, and a second run has nothing to do.
+# The property: for any trees, the preview equals the result, and a second run has nothing to do.
 
 SPELLINGS = (
     "C:/trade2025/trading/{}",
@@ -169,7 +169,7 @@ trees = st.dictionaries(
 
 
 def build(root: Path, tree: dict[str, tuple[str, str, str, int]]) -> None:
-    """Make the tree, as far as its parts go together."""
+    """Create the tree, as far as its parts are compatible."""
     root.mkdir(exist_ok=True)
     first: Path | None = None
     for name, (kind, spelling, place, salt) in sorted(tree.items()):
@@ -236,7 +236,7 @@ def test_the_preview_equals_the_write(
         report = check_then_run(src, dest, **options)
         again = check_then_run(src, dest, **options)
         if not report.failure:
-            # What the site changed stays, so that nothing else is to be done.
+            # What the site changed stays, so there is nothing else to do.
             assert not again.changed, again.plan
             assert not again.failure
             assert summary(again)["leftovers"] == summary(report)["leftovers"]

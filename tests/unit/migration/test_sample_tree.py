@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sample Trade2025 tree holds every kind of reference there is; the roles' own map leaves none of them behind."""
+"""The sample Trade2025 tree has every kind of reference, and the roles' own map leaves none of them behind."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = ROOT / "examples/trade2025"
 APPS = SAMPLE / "trading/apps"
 
-# Kind of reference → what it looks like, in the bytes of the applications that the main job takes over.
+# Kind of reference → its bytes in the applications that the main job migrates.
 KINDS = {
     "slashes": rb"C:/trade2025/trading",
     "backslashes": rb"C:\\trade2025\\trading\\[a-z]",
@@ -94,16 +94,16 @@ def test_the_applications_are_migrated_with_nothing_left_over(tmp_path: Path) ->
     assert str((dest / "authn/settings/live").readlink()) == "/srv/trade2026/config/backend/authn"
 
 
-def test_of_the_whole_tree_only_what_is_no_reference_is_left(tmp_path: Path) -> None:
+def test_of_the_whole_tree_only_mentions_that_are_not_references_are_left(tmp_path: Path) -> None:
     report = migrate(SAMPLE, tmp_path / "tree", default_rules(), compose_base=parse_location("C:/trade2025", "base"))
-    # Other programs' places and networks, and the platform's name where it names no place.
+    # Paths and networks of other programs, and the platform's name if it is not a path.
     no_reference = re.compile(
         r"tradingbot|trade2025-frontend-v2|xtrade2025|com\.trade2025\.|CLICKHOUSE_DB|# Trade2025|\"?aud(ience)?\"?: |"
         r"\"(name|accessKey|secretKey)\": |"
-        # A brace for folders that the map moves to different places is in doubt, also in a comment.
+        # A brace for folders that the map moves to different places is in doubt, even in a comment.
         r"\\\{nats,valkey,questdb,\.\.\.\}"
     )
-    # A Windows shortcut is binary: it is copied as it is, and said.
+    # A Windows shortcut is binary: it is copied as it is and reported.
     shortcut = report.leftovers.pop("trading/scripts/Trade2025 Core.lnk")
     assert len(shortcut) > 1
     lines = [item.text for found in report.leftovers.values() for item in found]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each preflight check: the fault is found, named, and given a remedy; what is right passes."""
+"""Each preflight check finds its fault, names it and gives a remedy; a correct state passes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retr
    1: 0100007F:18EC 0100007F:1F90 01 00000000:00000000 00:00000000 00000000     0        0 4712 1
    2: 00000000:2328 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1
 """
-# As a Java server listens on an IPv4 address: in the other table, with that table's header.
+# A Java server that listens on an IPv4 address: in the other table, with that table's header.
 TCP6 = (
     TCP.splitlines()[0]
     + "\n   0: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A"
@@ -119,7 +119,7 @@ def test_a_network_with_another_property_is_refused_with_its_name(changes: dict[
     ("subnet", "ok"), [("172.21.4.0/24", False), ("172.16.0.0/12", False), ("10.0.0.0/8", True), ("fd00::/64", True)]
 )
 def test_a_network_that_would_overlap_with_another_one_is_named(subnet: str, ok: bool) -> None:
-    """The engine refuses it, in the middle of a run."""
+    """Otherwise the engine would refuse it in the middle of a run."""
     result = one(engine.check_networks([NETWORK], {"another": network(subnets=(subnet,))}, True))
     assert result.ok is ok
     assert ok or f"172.21.0.0/16 overlaps with the network another ({subnet})" in result.message
@@ -163,7 +163,7 @@ def test_listening_sockets_are_read_from_the_kernels_tables() -> None:
 def test_two_services_on_one_port() -> None:
     result = one(host.check_ports([service("questdb", 9000), service("clickhouse", 9000)], "127.0.0.1", [], {}))
     assert "questdb and clickhouse both publish it" in result.message
-    assert "it is not a port" in one(host.check_ports([service("nats", 0)], "127.0.0.1", [], {})).message
+    assert "it is not a valid port" in one(host.check_ports([service("nats", 0)], "127.0.0.1", [], {})).message
     result = one(host.check_ports([service("nats", 8222, 8222)], "127.0.0.1", [], {}))
     assert "nats publishes it twice" in result.message
 
@@ -176,7 +176,7 @@ def test_a_port_that_something_else_listens_on(port: int, bind: str, ok: bool) -
     assert one(host.check_ports([service("x", port)], bind, host.listeners([TCP]), {})).ok is ok
 
 
-def test_a_services_own_container_is_no_clash_and_another_one_is_named() -> None:
+def test_a_services_own_container_is_not_a_clash_and_another_one_is_named() -> None:
     listening = host.listeners([TCP])
     assert one(host.check_ports([service("valkey", 6379)], "127.0.0.1", listening, {6379: "valkey"})).ok
     clash = one(host.check_ports([service("valkey", 6379)], "127.0.0.1", listening, {6379: "old-redis"}))

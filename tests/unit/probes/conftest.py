@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Servers that live for one test."""
+"""Servers that run for one test."""
 
 from __future__ import annotations
 

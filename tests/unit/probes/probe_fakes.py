@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Small servers and clocks that the tests of the probes talk to."""
+"""Fake servers and clocks for the tests of the probes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass
 class Web:
-    """Routes "METHOD /path" of a server, and what it was asked."""
+    """Routes "METHOD /path" of a server, and the requests that it received."""
 
     port: int = 0
     routes: dict[str, Route] = field(default_factory=dict)
@@ -133,7 +133,7 @@ class Resp:
             "aof_last_bgrewrite_status": "ok",
             "rdb_last_bgsave_status": "ok",
         }
-        # Commands that fail, and with what.
+        # Commands that fail, with their errors.
         self.broken: dict[str, str] = {}
         self.expiries: list[int] = []
 

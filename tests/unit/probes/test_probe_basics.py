@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all probes stand on: secrets by file, HTTP, the limit on time, comparison, and removal of what a probe makes."""
+"""The basis of all probes: secrets in files, HTTP, the time limit, comparison, and removal of what a probe creates."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_an_answer_that_drips_for_ever_ends_at_the_limit(tmp_path: Path) -> None
     assert time.monotonic() - begun < 2
 
 
-def test_a_limit_is_left_out_where_there_are_no_signals() -> None:
+def test_there_is_no_limit_where_there_are_no_signals() -> None:
     seen = []
 
     def work() -> None:
@@ -169,7 +169,7 @@ def test_removal_runs_after_success_and_after_failure() -> None:
     assert removed == [1, 2]
 
 
-def test_removal_has_time_of_its_own_when_the_body_used_up_all() -> None:
+def test_removal_has_its_own_time_limit_if_the_body_used_up_all_time() -> None:
     removed = []
 
     def remove() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lines that the services really wrote lead to the right cause; lines of a normal start lead to none."""
+"""Captured log lines of the services lead to the right cause; lines of a normal start lead to none."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_line_of_the_log_identifies_the_cause(line: str, cause: str) -> None:
         "A server-main max file descriptors checked [limit=1048576]",
     ],
 )
-def test_a_line_of_a_normal_start_is_no_cause(line: str) -> None:
+def test_a_line_of_a_normal_start_is_not_a_cause(line: str) -> None:
     assert likely_cause(Kind.ANSWER, "the cluster is red", RUNNING, [line]).what == "not known"
 
 
@@ -74,7 +74,7 @@ def test_docker_reports_that_memory_ran_out() -> None:
 
 
 @pytest.mark.parametrize("code", [0, 143])
-def test_a_container_that_was_stopped_is_not_taken_for_a_fault(code: int) -> None:
+def test_a_container_that_was_stopped_does_not_count_as_a_fault(code: int) -> None:
     assert "was stopped" in likely_cause(None, "", replace(EXITED, exit_code=code), ["permission denied once"]).what
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What docker says of a container decides whether it is worth to wait."""
+"""What docker reports about a container decides whether it is worth waiting."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_restarts_of_long_ago_do_not_count() -> None:
 
 
 class FakeDocker:
-    """Answers `container inspect` with one state after the other, the last for ever."""
+    """Answers `container inspect` with one state after the other; the last one is repeated."""
 
     def __init__(self, *states: dict[str, Any] | str) -> None:
         self.states = list(states)
@@ -100,7 +100,7 @@ def test_it_is_waited_until_healthy() -> None:
     assert clock.now() < 1002
 
 
-def test_a_healthy_container_costs_one_look() -> None:
+def test_a_healthy_container_is_inspected_once() -> None:
     run, clock = FakeDocker({}), FakeClock()
     waited = wait_healthy(Docker(run), "valkey", clock.now() + 60, clock)
     assert (waited.phase, run.asked) == (Phase.HEALTHY, 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a probe of type http expects of a JSON answer, as a JMESPath query."""
+"""The JMESPath query by which a probe of type http checks a JSON answer."""
 
 from __future__ import annotations
 

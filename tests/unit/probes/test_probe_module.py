@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module as Ansible calls it, with a stand-in for docker and a real, small Valkey."""
+"""The module as Ansible calls it, with a fake docker and a small fake Valkey."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible.module_utils.testing import patch_module_args
 from probe_fakes import Resp, closed_port
 
 PASSWORD = "a-very-secret-password"
-# Prints what the file beside it says, as `docker container inspect` and `docker logs` do.
+# Prints the files beside it, as the output of `docker container inspect` and `docker logs`.
 DOCKER = """#!/bin/sh
 case "$1" in
     container) cat "${0%/*}/inspect.json" 2>/dev/null || { echo "Error: No such container: valkey" >&2; exit 1; } ;;
@@ -79,7 +79,7 @@ def probe(tmp_path: Path, resp: tuple[Resp, int], capsys: pytest.CaptureFixture[
         answer = json.loads(out)
         assert not answer.get("changed")
         one: dict[str, Any] = answer["services"]["valkey"]
-        # What fails for one service fails the module, with the same message.
+        # If one service fails, the module fails with the same message.
         assert answer.get("failed", False) == one.get("failed", False)
         assert answer.get("msg") == one.get("msg") or "failed" not in one
         return one
@@ -200,7 +200,7 @@ def test_wrong_parameters_are_named(docker: Path, probe: Answer, changes: dict[s
 
 
 def test_an_engine_that_is_not_there_is_named(probe: Answer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # What wraps every docker command is there, docker is not.
+    # The program that wraps every docker command exists, docker does not.
     (tmp_path / "timeout").symlink_to(str(shutil.which("timeout")))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "Valkey cannot be probed: `docker` cannot be run" in probe()["msg"]

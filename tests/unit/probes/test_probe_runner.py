@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which probes are put again, for how long, and what ends it."""
+"""Which probes are repeated, for how long, and what ends the repetition."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RUNNING = Container("x", "running", "healthy", 0, False, "", 0, "", frozenset({6
 
 @dataclass(frozen=True, kw_only=True)
 class Scripted(Probe):
-    """Ends as its script says, the last line for ever."""
+    """Follows its script; the last line is repeated."""
 
     TYPE: ClassVar[str] = "scripted"
     script: list[Any] = field(default_factory=list)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each service's probes against a small server that answers as the service does: right passes, each fault is named.
+"""Each service's probes with a small server that answers like the service: the probe passes, or names the fault.
 
-NATS, the PostgreSQL wire and ClickHouse's native protocol are left to the integration tests, which ask the services.
+NATS, the PostgreSQL wire protocol and ClickHouse's native protocol are covered by the integration tests.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def failure(probe: Probe, where: Target) -> ProbeError:
     ],
     ids=lambda probe: probe.TYPE,
 )
-def test_valkey_that_runs_as_declared_passes_and_asks_for_its_password(
+def test_valkey_that_runs_as_declared_passes_and_requires_its_password(
     probe: Probe, resp: tuple[Resp, int], tmp_path: Path
 ) -> None:
     server, port = resp
@@ -159,7 +159,7 @@ def test_questdb_that_answers_wrongly_is_found(web: Web, tmp_path: Path, reply: 
 
 def clickhouse_server(request: Request) -> Reply:
     if (request.headers.get("x-clickhouse-user"), request.headers.get("x-clickhouse-key")) != ("trade", "pw"):
-        # As 18.16 says it: no header names the code.
+        # A response of 18.16, without a header for the code.
         return (
             500,
             "Code: 193, e.displayText() = DB::Exception: Wrong password for user trade, e.what() = DB::Exception",
@@ -234,7 +234,7 @@ def test_seaweedfs_faults_are_named(web: Web, tmp_path: Path, probe: Probe, path
 
 
 class Bucket:
-    """S3 of one object a path; `trusts` decides who may read."""
+    """S3 with one object per path; `trusts` decides who may read."""
 
     def __init__(self, trusts: str = "key") -> None:
         self.things: dict[str, bytes] = {}
@@ -243,7 +243,7 @@ class Bucket:
 
     def __call__(self, request: Request) -> Reply:
         known = "Credential=trade/" in request.headers.get("authorization", "")
-        # The right key comes first; the fake cannot compute signatures, so the second read is the wrong secret's.
+        # The right key is used first; the fake cannot verify signatures: the second read has the wrong secret.
         self.gets += request.method == "GET"
         if (not known or (request.method == "GET" and self.gets == 2)) and self.trusts == "key":
             return 403, self.error("AccessDenied"), {"Content-Type": "application/xml"}
@@ -292,7 +292,7 @@ def test_seaweedfs_s3_with_an_unknown_key_is_a_matter_of_credentials(web: Web, t
 
 
 class Index:
-    """OpenSearch of one index."""
+    """OpenSearch with one index."""
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
@@ -407,7 +407,7 @@ SCOPES = {"srv:oms": ["orders:submit", "fills:read"], "srv:risk": ["risk:probe"]
 
 
 class Issuer:
-    """The token endpoint; `claims`, `header` and `key` spoil what it issues."""
+    """The token endpoint; `claims`, `header` and `key` make its tokens invalid."""
 
     def __init__(self) -> None:
         self.claims: dict[str, Any] = {}
@@ -509,7 +509,7 @@ def test_authn_that_does_not_know_a_client_is_a_matter_of_credentials(authn_wher
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "nonsense", '{"a": 1}'])
-def test_authn_clients_file_that_is_none_is_named(authn_where: Target, content: str) -> None:
+def test_an_invalid_authn_clients_file_is_named(authn_where: Target, content: str) -> None:
     (authn_where.secrets_root / "clients.json").write_text(content)
     assert "clients.json is not a JSON object" in failure(TOKENS, authn_where).message
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Probes as roles declare them are read, and what is wrong with one is named with what was meant."""
+"""Declarations of probes are parsed, and errors in them are reported with the likely intention."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def declared_probes(document: Any, prefixes: tuple[str, ...]) -> Iterator[dict[s
 
 @pytest.mark.parametrize("role", SERVICES)
 def test_the_roles_declare_their_probes_with_valid_names(role: str) -> None:
-    """Names only: the values are templates, and a list may be put together from several variables."""
+    """Only the names: values are templates, and a list may be composed of several variables."""
     types = all_types()
     document = yaml.safe_load((ROLES / role / "vars/main.yml").read_text())
     probes = list(declared_probes(document, (f"{role}_", "http", "tcp")))

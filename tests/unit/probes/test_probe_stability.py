@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A service that was ready must stay so for a while before it counts as deployed."""
+"""A service must stay ready for a while before it counts as deployed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def document(started: str = STARTED, restarts: int = 0, health: str = "healthy",
 def probed(
     tmp_path: Path, documents: Sequence[str], good_after_s: float = 10, patient: bool = False
 ) -> tuple[dict[str, Any], FakeClock]:
-    """The answer, with the container as it is at each look; the last one stays."""
+    """The result, with the states of the container at each inspection; the last one is repeated."""
     left = list(documents)
     clock = FakeClock()
 
@@ -81,7 +81,7 @@ def test_a_service_that_ends_soon_after_it_was_ready_has_failed(tmp_path: Path, 
     assert "s after it was ready" in answer["msg"]
 
 
-def test_a_state_that_was_proved_before_is_waited_for_while_it_is_unhealthy(tmp_path: Path) -> None:
+def test_a_state_that_was_verified_before_may_be_unhealthy_for_a_while(tmp_path: Path) -> None:
     documents = [document(health="unhealthy"), document(health="unhealthy"), document()]
     impatient, _clock = probed(tmp_path, documents, good_after_s=0)
     assert impatient["failed"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documents as a run of the sample site hands them to the report, made from a seed. Extremes are derived from them."""
+"""Result documents like those of the sample site, generated from a seed. Extreme cases are derived from them."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ CHOICES = [
 
 
 def at(seconds: float) -> str:
-    """A moment of the run."""
+    """A time of the run."""
     return (BEGAN + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -294,7 +294,7 @@ def failing(seed: int = 2026) -> dict[str, Any]:
 
 
 def before_deployment() -> dict[str, Any]:
-    """A run that the preflight checks ended: nothing was deployed, and nothing is known of containers."""
+    """A run that failed at the preflight checks: nothing was deployed, and nothing is known about containers."""
     document = sample()
     failures = {
         "memory": ("the limits add up to 12.5 GiB, the machine has 7.6 GiB", "Set core_size: small."),
@@ -353,7 +353,7 @@ def many(count: int = 64) -> dict[str, Any]:
 
 
 def odd() -> dict[str, Any]:
-    """Very long names, texts without a blank, no optional part, and values at their limits."""
+    """Very long names, texts without spaces, no optional parts, and values at their limits."""
     document = sample()
     long = "a" * 63
     service = document["services"][0]
@@ -620,7 +620,7 @@ def _operations() -> list[dict[str, Any]]:
                 "action": "start",
                 "current": "absent",
                 "desired": "running",
-                "cause": "there is none",
+                "cause": "it does not exist",
                 "restarts": True,
                 "status": "done",
             }

@@ -92,7 +92,7 @@ def test_one_run_has_no_trend_and_no_buckets_no_distribution() -> None:
     assert charts.histogram(row) is None
 
 
-def test_operations_and_services_of_one_name_are_told_apart() -> None:
+def test_operations_and_services_with_the_same_name_are_distinguished() -> None:
     document = complete(sample_documents.sample())
     row = document["performance"][0]
     document["performance"] = [row, {**row, "operation": "consume"}, document["performance"][1]]

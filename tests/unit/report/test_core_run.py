@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The document of a run of core.yml, from answers as the modules give them."""
+"""The document of a run of core.yml, from results of the modules."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MASKED = "********"
 
 def operation(service: str, what: str = "container") -> dict[str, Any]:
     return {"service": service, "what": what, "action": "start", "current": "absent", "desired": "running",
-            "cause": "there is none", "restarts": True, "diff": "-a\n+b"}  # fmt: skip
+            "cause": "it does not exist", "restarts": True, "diff": "-a\n+b"}  # fmt: skip
 
 
 def answer(**more: Any) -> dict[str, Any]:
-    """What `service_probe` says of a healthy service."""
+    """The result of `service_probe` for a healthy service."""
     return {
         "healthy": True,
         "healthy_after_s": 2.5,
@@ -113,7 +113,7 @@ def test_services_that_a_stopped_batch_left_alone_are_not_a_success() -> None:
     document = document_of(core_run(probed={"nats": answer()}, undone=["valkey"]))
     row = next(test for test in document["tests"] if test["service"] == "valkey")
     assert (row["status"], row["message"]) == (
-        "skipped", "left as it was, because another service failed before it",
+        "skipped", "not deployed, because another service failed before it",
     )  # fmt: skip
     assert complete(document)["verdict"]["status"] == "failed"
 

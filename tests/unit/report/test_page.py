@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The page, read as text: what it shows, that it is whole, and that nothing in it is active."""
+"""The page as text: its content, well-formed HTML, and no active content."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ansible.module_utils.report.page import (
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "roles/core/templates/report"
 LIMIT = 500 * 1000
-# The order that an operator reads in.
+# The order of the sections.
 ORDER = ["wrong", "matrix", "networks", "timeline", "performance", "durability", "host", "images", "choices", "logs",
          "history", "versions"]  # fmt: skip
 VOID = {"meta", "link", "br", "path"}
@@ -37,14 +37,14 @@ _pages: dict[str, str] = {}
 
 
 def page(document: dict[str, Any], name: str = "") -> str:
-    """The page of a document; rendered once for a name."""
+    """The page of a document; rendered once per name."""
     if not name or name not in _pages:
         _pages[name] = render(complete(document), TEMPLATES)
     return _pages[name]
 
 
 class Page(HTMLParser):
-    """Collects elements and text, and what is not closed."""
+    """Collects elements and text, and unclosed elements."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ def test_text_is_never_markup() -> None:
     assert found.text.count("<script>alert(1)</script>") > 10
 
 
-def test_tests_that_were_left_out_are_not_counted_as_passed() -> None:
+def test_skipped_tests_are_not_counted_as_passed() -> None:
     text = Page(page(sample_documents.failing(), "failing")).text
     assert re.search(r"\u2013\s*0/4", text)
 
@@ -181,16 +181,16 @@ def test_connections_that_are_not_as_they_should_be() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(0.0004, "0.40 µs"), (0.25, "250 µs"), (3.456, "3.46 ms"), (25, "25.0 ms"), (1500, "1.50 s")]
 )
-def test_milliseconds_for_people(value: float, text: str) -> None:
+def test_displayed_milliseconds(value: float, text: str) -> None:
     assert ms(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.5, "500 ms"), (9.26, "9.3 s"), (61, "1 min 1 s"), (7260, "2 h 1 min")])
-def test_durations_for_people(value: float, text: str) -> None:
+def test_displayed_durations(value: float, text: str) -> None:
     assert seconds(value) == text
 
 
-def test_numbers_and_units_for_people() -> None:
+def test_displayed_numbers_and_units() -> None:
     assert [number(value) for value in (0, 2.5, 12, 12295.4)] == ["0", "2.50", "12", "12,295"]
     assert [plural(unit) for unit in ("query", "batch", "row")] == ["queries", "batches", "rows"]
 
@@ -200,11 +200,11 @@ def test_blanks_of_a_log_stay() -> None:
     assert without_indentation(page_text) == "<ul>\n<li>a\n</li>\n</ul>\n<pre tabindex=0>at x\n    at y</pre>\n<p>"
 
 
-def test_a_page_says_why_tests_were_left_out() -> None:
+def test_a_page_says_why_tests_were_skipped() -> None:
     text = Page(page(sample_documents.failing(), "failing")).text
     skipped = [test for test in sample_documents.failing()["tests"] if test["status"] == "skipped"]
     assert skipped
-    assert re.search(rf"Left out, and why\s+{len(skipped)}\b", text)
+    assert re.search(rf"Skipped, and why\s+{len(skipped)}\b", text)
     for reason in {test["message"] for test in skipped}:
         assert reason in text
 

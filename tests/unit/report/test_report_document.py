@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verdict, and what a document must have."""
+"""The verdict, and the required parts of a document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.module_utils.report.document import DocumentError, complete, histor
 
 
 def verdict(document: dict[str, Any]) -> dict[str, Any]:
-    """The verdict of a document as it is handed in."""
+    """The verdict of a document."""
     return dict(complete(document)["verdict"])
 
 
@@ -58,7 +58,7 @@ def test_an_operation_that_was_not_done_is_a_failure() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"format": 2}, "format is 2, this project writes 1"), ({"tests": None}, "tests is missing")],
+    [({"format": 2}, "format is 2, but this project writes 1"), ({"tests": None}, "tests is missing")],
 )
 def test_a_document_of_another_format_is_refused(change: dict[str, Any], message: str) -> None:
     document = {**sample_documents.smallest(), **change}

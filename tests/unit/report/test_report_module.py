@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module core_report: what it adds, what it hides, and what it writes."""
+"""The module core_report: what it adds, masks and writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class Engine:
-    """Answers as the Docker SDK does."""
+    """Replaces the Docker SDK's client."""
 
     def networks(self) -> list[dict[str, Any]]:
         return [
@@ -130,7 +130,7 @@ def test_an_engine_that_does_not_answer_leaves_the_state_out(tmp_path: Path, mon
 def test_no_secret_is_in_any_file_of_a_report(tmp_path: Path) -> None:
     folder = tmp_path / "secrets/valkey"
     folder.mkdir(parents=True)
-    # A password, a value in JSON, one that is found by its name alone, and one in a block of several lines.
+    # A password, a value in JSON, one that is only found by its name, and one in a block of several lines.
     planted = [secrets.token_urlsafe(24) for _count in range(4)]
     (folder / "password").write_text(planted[0] + "\n", encoding="utf-8")
     (folder / "clients").write_text(json.dumps({"app": planted[1]}), encoding="utf-8")
@@ -180,7 +180,7 @@ def test_another_machine_is_not_compared_with() -> None:
 
 
 def run_module(capsys: pytest.CaptureFixture[str], **params: Any) -> dict[str, Any]:
-    """The module's answer to the parameters."""
+    """The module's result for the parameters."""
     with patch_module_args(params), pytest.raises(SystemExit):
         core_report.main()
     answer: dict[str, Any] = json.loads(capsys.readouterr().out)

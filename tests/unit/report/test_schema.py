@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The published schema accepts what the report takes, and refuses what it does not know."""
+"""The published schema accepts the documents of the report, and rejects unknown keys."""
 
 from __future__ import annotations
 

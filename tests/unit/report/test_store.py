@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reports on the disk: written as a whole, `latest` is the newest, old ones go by count."""
+"""Reports on the disk: written atomically, `latest` is the newest, surplus old ones are removed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_two_runs_of_one_second_do_not_share_a_folder(tmp_path: Path) -> None:
     assert (tmp_path / "latest").readlink().name == written[-1]
 
 
-def test_old_reports_go_and_nothing_else(tmp_path: Path) -> None:
+def test_old_reports_are_removed_and_nothing_else(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for name in ("2026-01-01T00-00-00Z.kept", "notes", "2025"):
         (tmp_path / name).mkdir()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A service on a disk with a Docker engine that is played, for the tests of restore points."""
+"""A service on the disk with a fake Docker engine, for the tests of restore points."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Engine:
 
 @dataclass
 class Service:
-    """Valkey below a root of its own."""
+    """Valkey below a temporary root."""
 
     root: Path
     engine: Engine = field(default_factory=Engine)
@@ -137,6 +137,6 @@ class Service:
         return (self.root / name).read_text(encoding="utf-8")
 
     def prove(self, image_id: str = "sha256:old", keep: Keep = KEEP) -> RestorePoint:
-        """What a run does once the service is healthy and every probe passed."""
+        """Record a good restore point, as a run does after verification."""
         self.engine.start(image_id)
         return self.recorder.proved(IMAGE, image_id, {"name": "valkey", "container": "valkey"}, keep)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module `core_backup` as its action plugin calls it: the look, and the backup of one service."""
+"""The module `core_backup` as its action plugin calls it: the plan, and the backup of one service."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def acts(service: Service) -> list[str]:
     return [words[1] for words in service.engine.commands if words[0] == "container" and words[1] != "inspect"]
 
 
-def test_the_look_changes_nothing_and_says_how_much_it_is(service: Service, call: Call) -> None:
+def test_planning_changes_nothing_and_returns_the_size(service: Service, call: Call) -> None:
     for check_mode in (True, False):
         answer = call(check_mode)
         (row,) = answer["operations"]
@@ -101,7 +101,7 @@ def test_a_stopped_service_stays_stopped(service: Service, call: Call) -> None:
     assert status(service) == "exited"
 
 
-def test_a_service_without_a_container_is_backed_up_as_of_no_version(service: Service, call: Call) -> None:
+def test_a_service_without_a_container_is_backed_up_without_a_version(service: Service, call: Call) -> None:
     begin(call)
     service.engine.container = None
     assert call(run="r1")["backup"]["number"] == 1
@@ -118,13 +118,13 @@ def test_the_service_is_started_again_if_the_copy_fails(
         assert status(service) == "exited"
         if failure == "interruption":
             core_backup.interrupted(15, None)
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/backups/data.tar.gz")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/backups/data.tar.zst")
 
     monkeypatch.setattr(backups.archive, "pack", fail)
     if failure == "disk":
         answer = call(run="r1")
         assert answer["failed"]
-        assert "/backups/data.tar.gz: No space left on device; free some space there" in answer["msg"]
+        assert "/backups/data.tar.zst: No space left on device; free some space there" in answer["msg"]
         assert answer["started"]
     else:
         with pytest.raises(json.JSONDecodeError):
@@ -156,10 +156,10 @@ def test_without_the_lock_nothing_is_stopped(service: Service, call: Call) -> No
 def test_a_container_of_another_project_is_not_touched(service: Service, call: Call) -> None:
     assert service.engine.container
     service.engine.container["Config"]["Labels"] = {}
-    assert "belongs to somebody else" in call()["problems"][0]
+    assert "belongs to no Compose project" in call()["problems"][0]
 
 
-def test_a_service_without_data_is_left_out(service: Service, call: Call) -> None:
+def test_a_service_without_data_is_skipped(service: Service, call: Call) -> None:
     without = asdict(replace(service.subject, data=()))
     assert call(services=[without])["left_out"] == {"valkey": "it keeps no data"}
     (service.root / DUMP).unlink()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Backups of data: what is packed comes back as it was, and nothing is taken from a backup that is not whole."""
+"""Backups of data: what is packed is restored unchanged, and a damaged or incomplete backup is not used."""
 
 from __future__ import annotations
 
 import dataclasses
 import errno
+import io
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+import zstandard
 from ansible.module_utils.restore import archive, backups
 from ansible.module_utils.restore.backups import Backup, refuse_folder, why_not_fresh
 from ansible.module_utils.restore.data import Move, stage, swap
@@ -37,13 +39,13 @@ def service(tmp_path: Path) -> Service:
 
 
 def state(folder: Path) -> dict[str, tuple[Any, ...]]:
-    """Everything that a backup keeps: kind, mode, owner, time, content or target."""
+    """All that a backup keeps of an entry: kind, mode, owner, time, content or target."""
     found = {}
     for path in [folder, *sorted(folder.rglob("*"))]:
         seen = path.lstat()
         content: Any = path.read_bytes() if path.is_file() and not path.is_symlink() else None
         if path.is_symlink():
-            # Path would normalise the text.
+            # `Path.readlink` would normalise the text.
             content = os.readlink(path)  # noqa: PTH115
         found[os.fsencode(path.relative_to(folder)).decode("latin-1")] = (
             seen.st_mode,
@@ -62,7 +64,7 @@ def returned(service: Service, backup: Backup) -> tuple[Move, ...]:
     return moves
 
 
-def test_everything_comes_back_as_it_was(service: Service) -> None:
+def test_all_data_is_restored_unchanged(service: Service) -> None:
     folder = service.root / DATA
     (folder / "link").symlink_to("../elsewhere/./file")
     (folder / "dangling").symlink_to("/nowhere")
@@ -87,7 +89,7 @@ def test_everything_comes_back_as_it_was(service: Service) -> None:
     assert state(folder) == before
 
 
-def test_the_manifest_lists_every_file_and_who_took_it_for_root_alone(service: Service) -> None:
+def test_the_manifest_lists_every_file_and_the_user_and_is_readable_by_root_only(service: Service) -> None:
     backup = service.back_up()
     content = json.loads((service.backups.folder / "1/manifest.json").read_text())
     assert [row["path"] for row in content["members"]] == [
@@ -105,11 +107,13 @@ def test_the_manifest_lists_every_file_and_who_took_it_for_root_alone(service: S
 
 def test_the_archive_is_an_ordinary_one(service: Service) -> None:
     service.back_up()
-    with tarfile.open(service.backups.archive(1)) as tar:
+    packed = service.backups.archive(1).read_bytes()
+    unpacked = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed)).read()
+    with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
         assert f"{DATA}/dump.rdb" in tar.getnames()
 
 
-def test_a_sparse_file_takes_little_room_and_stays_sparse(service: Service) -> None:
+def test_a_sparse_file_needs_little_space_and_stays_sparse(service: Service) -> None:
     file = service.root / DATA / "sparse"
     with file.open("wb") as content:
         content.truncate(64 * MIB)
@@ -135,7 +139,7 @@ def test_a_sparse_file_takes_little_room_and_stays_sparse(service: Service) -> N
     )
 )
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_names_and_contents_come_back(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
+def test_any_names_and_contents_are_restored(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes]) -> None:
     service = Service(tmp_path_factory.mktemp("any"))
     folder = service.root / DATA
     folder.mkdir(parents=True)
@@ -147,17 +151,17 @@ def test_any_names_and_contents_come_back(tmp_path_factory: pytest.TempPathFacto
     assert state(folder) == before
 
 
-def test_a_socket_is_left_out_and_named(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_socket_is_skipped_and_listed(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(service.root / DATA)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind("sock")
         assert service.back_up().skipped == (f"{DATA}/sock",)
 
 
-# What was there before the return.
+# The previous data.
 
 
-def test_the_data_that_was_there_is_renamed_and_never_deleted(service: Service) -> None:
+def test_the_previous_data_is_renamed_and_never_deleted(service: Service) -> None:
     backup = service.back_up()
     service.write(f"{DATA}/dump.rdb", "written since")
     (move,) = stage(service.backups, backup, service.root)
@@ -215,27 +219,27 @@ def test_a_mount_in_the_data_is_refused_before_anything_is_unpacked(
     assert [path.name for path in folder.parent.iterdir()] == ["valkey"]
 
 
-# Backups that are not whole.
+# Damaged backups.
 
 
 def truncate(place: Path) -> None:
-    os.truncate(place / "data.tar.gz", 100)
+    os.truncate(place / "data.tar.zst", 100)
 
 
 def truncate_and_record(place: Path) -> None:
-    """As a storage that lost the end: also the manifest's checksum is right."""
+    """Cut off the end of the archive, as storage may lose it; the manifest's checksum still matches."""
     truncate(place)
     rewrite(place, archive_size=100)
 
 
 def alter(place: Path) -> None:
-    data = bytearray((place / "data.tar.gz").read_bytes())
+    data = bytearray((place / "data.tar.zst").read_bytes())
     data[len(data) // 2] ^= 0x40
-    (place / "data.tar.gz").write_bytes(data)
+    (place / "data.tar.zst").write_bytes(data)
 
 
 def another_archive(place: Path) -> None:
-    """Whole, and of the same size, but not the one of the manifest."""
+    """Record other hashes of files, as if the archive were an intact one with other content."""
     content = json.loads((place / "manifest.json").read_text())
     for member in content["members"]:
         member["sha256"] = member["sha256"] and "0" * 64
@@ -252,7 +256,7 @@ def cut_the_manifest(place: Path) -> None:
 
 
 def remove_the_archive(place: Path) -> None:
-    (place / "data.tar.gz").unlink()
+    (place / "data.tar.zst").unlink()
 
 
 def remove_the_manifest(place: Path) -> None:
@@ -260,7 +264,7 @@ def remove_the_manifest(place: Path) -> None:
 
 
 def escape(place: Path) -> None:
-    """A member that would be written outside of the data directory."""
+    """Record a member that would be written outside the data directory."""
     content = json.loads((place / "manifest.json").read_text())
     content["members"][-1]["path"] = "data/valkey/../../secrets/x"
     rewrite(place, members=content["members"])
@@ -301,7 +305,7 @@ def test_a_damaged_backup_is_refused_before_anything_is_touched(
         service.backups.verify(service.backups.read(1))
 
 
-def test_a_whole_backup_is_verified(service: Service) -> None:
+def test_an_intact_backup_is_verified(service: Service) -> None:
     backup = service.back_up()
     service.backups.verify(service.backups.read(1))
     assert service.backups.read(1) == backup
@@ -341,7 +345,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(service: Service, mon
 
 
 @pytest.mark.parametrize("during", ["backup", "return"])
-def test_a_disk_that_gets_full_leaves_no_half(service: Service, monkeypatch: pytest.MonkeyPatch, during: str) -> None:
+def test_a_full_disk_leaves_no_partial_backup(service: Service, monkeypatch: pytest.MonkeyPatch, during: str) -> None:
     backup = service.back_up()
 
     def full(*_arguments: Any) -> None:
@@ -361,7 +365,7 @@ def test_a_disk_that_gets_full_leaves_no_half(service: Service, monkeypatch: pyt
     assert [path.name for path in service.backups.folder.iterdir()] == ["1"]
 
 
-def test_data_that_changes_meanwhile_is_no_backup(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_backup_is_kept_if_the_data_changes_meanwhile(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     pack = archive.pack
 
     def written_meanwhile(root: Path, listing: archive.Listing, stream: IO[bytes]) -> list[archive.Member]:
@@ -375,17 +379,17 @@ def test_data_that_changes_meanwhile_is_no_backup(service: Service, monkeypatch:
     assert service.backups.numbers() == []
 
 
-def test_a_half_backup_of_a_killed_run_is_never_listed(service: Service) -> None:
+def test_a_partial_backup_of_a_killed_run_is_never_listed(service: Service) -> None:
     service.back_up()
     half = service.backups.folder / ".2.abcd"
     half.mkdir()
-    (half / "data.tar.gz").write_text("half")
+    (half / "data.tar.zst").write_text("half")
     assert service.backups.numbers() == [1]
     assert service.back_up().number == 2
     assert not half.exists()
 
 
-def test_older_backups_are_pruned_but_never_the_newest_whole_one(service: Service) -> None:
+def test_older_backups_are_pruned_but_never_the_newest_intact_one(service: Service) -> None:
     for _count in range(4):
         service.back_up()
     truncate(service.backups.folder / "4")
@@ -418,13 +422,13 @@ def taken(service: Service, age: timedelta = timedelta(0), **changes: Any) -> Ba
         (timedelta(0), "", "it is of version 8.1.8, and another image runs now"),
     ],
 )
-def test_a_backup_is_fresh_if_it_is_recent_and_of_what_runs(
+def test_a_backup_is_fresh_if_it_is_recent_and_its_image_still_runs(
     service: Service, age: timedelta, image_id: str, why: str
 ) -> None:
     assert why_not_fresh(taken(service, age), image_id, 4 * 3600, NOW) == why
 
 
-def test_a_backup_of_a_service_without_a_container_is_of_no_version(service: Service) -> None:
+def test_a_backup_of_a_service_without_a_container_has_no_version(service: Service) -> None:
     backup = taken(service, image_id="", version="")
     assert why_not_fresh(backup, "", 3600, NOW)
     assert not backup.holds("", "")
@@ -441,15 +445,15 @@ def test_the_newest_backup_of_a_version_is_chosen(service: Service) -> None:
     assert service.backups.newest_of("7.2.0", "sha256:x") is None
 
 
-# Where backups may be.
+# The folder of the backups.
 
 
-def test_a_folder_of_backups_is_refused_where_it_cannot_be(service: Service, tmp_path: Path) -> None:
+def test_an_unsuitable_folder_for_backups_is_refused(service: Service, tmp_path: Path) -> None:
     root, other = service.root, tmp_path.with_name(f"{tmp_path.name}-other")
     data, forbidden = [DATA], [root / "trade2025"]
     assert refuse_folder(service.backups_dir, root, data, forbidden) == ""
-    assert "inside of the data" in refuse_folder(root / DATA / "backups", root, data, forbidden)
-    assert "which is only read" in refuse_folder(root / "trade2025/backups", root, data, forbidden)
+    assert "inside the data" in refuse_folder(root / DATA / "backups", root, data, forbidden)
+    assert "which must not be changed" in refuse_folder(root / "trade2025/backups", root, data, forbidden)
     assert "does not exist; mount its disk" in refuse_folder(other, root, data, forbidden)
     other.mkdir()
     assert refuse_folder(other, root, data, forbidden) == ""

@@ -57,8 +57,8 @@ def test_a_tag_is_read_by_its_number(running: str, wanted: str) -> None:
 
 
 @pytest.mark.usefixtures("made_up")
-def test_what_nobody_tried_names_both_versions() -> None:
-    assert rollback_class("db", "3.0.1", "3.1.0-x").reason == "nobody has tried whether db 3.0.1 reads what 3.1.0 wrote"
+def test_a_change_that_was_not_tried_names_both_versions() -> None:
+    assert rollback_class("db", "3.0.1", "3.1.0-x").reason == "not tried: whether db 3.0.1 reads what 3.1.0 wrote"
 
 
 @pytest.mark.parametrize("tag", ["latest", "", "not-built-yet"])
@@ -68,7 +68,7 @@ def test_a_tag_without_a_number_is_unknown(tag: str) -> None:
     assert repr(tag) in answer.reason
 
 
-def test_a_service_that_nobody_tried_is_unknown() -> None:
+def test_a_service_that_was_not_tried_is_unknown() -> None:
     assert rollback_class("pages", "1.0", "1.1").kind == "unknown"
     assert rollback_class("pages", "1.0", "1.0").kind == "image_only"
 

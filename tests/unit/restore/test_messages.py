@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people read of a rollback: both errors, the list of restore points, and the summary of the run."""
+"""The messages of a rollback: both errors, the list of restore points, and the summary of the run."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_list_has_the_backups(damage: str, verified: bool, hashes: str) -> N
         "version": "8.1.8",
         "size": "1.0 MiB in 4 files",
         "archive_size": "300 B",
-        "archive": "/b/3/data.tar.gz",
+        "archive": "/b/3/data.tar.zst",
         "damage": damage,
         "verified": verified,
     }
@@ -105,7 +105,7 @@ def test_a_return_of_data_says_from_when_it_is_and_where_the_other_data_is() -> 
     data = {"number": 3, "taken_at": "2026-11-26T06:12:22Z", "kept": ["/r/data/valkey.replaced-1"]}
     text = FILTERS["core_rolled_back_message"]({**RESTORED, "data": data}, "it failed")
     assert "Its data is that of backup 3 of 2026-11-26T06:12:22Z" in text
-    assert "the data that was there before: /r/data/valkey.replaced-1." in text
+    assert "The previous data: /r/data/valkey.replaced-1." in text
 
 
 def test_the_summary_says_which_restore_point_runs() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Restore points: recorded whole or not at all, verified when read, and pruned but for the last good one."""
+"""Restore points are recorded atomically, verified when they are read, and pruned except for the last good one."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_an_edit_by_hand_is_recorded_before_it_is_replaced(service: Service) -> 
     assert last_good.number == 1
 
 
-def test_a_secret_that_the_run_has_replaced_is_no_edit_by_hand(service: Service) -> None:
+def test_a_secret_that_the_run_has_replaced_does_not_count_as_an_edit_by_hand(service: Service) -> None:
     service.prove()
     service.write(f"secrets/{SECRET}", "another-password\n")
     assert service.recorder.before_change() is None
@@ -115,7 +115,7 @@ def test_a_recorded_state_that_passes_its_probes_becomes_good(service: Service) 
 
 
 def test_the_state_that_a_rollback_returned_to_is_the_last_good_one(service: Service) -> None:
-    """An older good point that runs again is recorded anew; else the next failure would return to the newer one."""
+    """An older good point that runs again is recorded again, or the next failure would return to the newer one."""
     service.prove()
     service.write(CONFIG, "maxmemory 2gb\n")
     service.prove()
@@ -170,7 +170,7 @@ def test_a_damaged_point_is_named_and_not_used(service: Service, damage: object)
     assert newest.number == 1
     with pytest.raises(RestoreError, match="restore point 2"):
         service.points.read(2)
-    # Its number is not used a second time.
+    # Its number is not used again.
     service.write(CONFIG, "maxmemory 4gb\n")
     assert service.prove().number == 3
 
@@ -181,7 +181,7 @@ def test_a_point_that_does_not_exist_is_refused_with_those_that_do(service: Serv
         service.points.read(7)
 
 
-def test_a_point_that_was_half_written_is_none_and_is_removed(service: Service) -> None:
+def test_a_point_that_was_half_written_is_ignored_and_removed(service: Service) -> None:
     service.prove()
     half = service.points.folder / ".2.abcd"
     (half / "files").mkdir(parents=True)
@@ -241,5 +241,5 @@ def test_two_projects_do_not_share_a_tag() -> None:
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../outside", "config/../../outside"])
 def test_a_point_holds_nothing_outside_of_the_root(service: Service, path: str) -> None:
-    with pytest.raises(RestoreError, match="below the root alone"):
+    with pytest.raises(RestoreError, match="only what is below the root"):
         Subject.of({**vars(service.subject), "files": [path]})

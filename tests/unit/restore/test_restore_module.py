@@ -100,7 +100,7 @@ def test_what_is_the_last_good_point_already_is_left_as_it_is(service: Service, 
 
 
 def test_an_interrupted_return_is_completed_to_the_point_that_was_chosen(service: Service, restore: Call) -> None:
-    """By hand to point 1, killed after the last file: the last good point is another one."""
+    """A rollback by hand to point 1 was killed after the last file, and the last good point is a different one."""
     service.prove()
     service.write(CONFIG, "maxmemory 2gb\n")
     service.prove()
@@ -127,7 +127,7 @@ def test_by_hand_a_damaged_point_is_named(service: Service, restore: Call) -> No
     assert "restore point 1 of valkey is damaged" in answer["msg"]
 
 
-def test_the_list_says_what_each_point_holds_and_what_a_return_means(service: Service, restore: Call) -> None:
+def test_the_list_shows_what_each_point_holds_and_what_a_return_means(service: Service, restore: Call) -> None:
     service.prove()
     service.write(CONFIG, "maxmemory 2gb\n")
     service.prove()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The return to a restore point: what is put back, when it is refused, and what an interrupted one leaves."""
+"""A rollback: what is restored, when it is refused, and what an interrupted one leaves behind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def change(service: Service) -> None:
     service.engine.start("sha256:new", health="unhealthy")
 
 
-def test_files_secrets_and_modes_are_put_back_and_new_files_moved_away(service: Service) -> None:
+def test_files_secrets_and_modes_are_restored_and_new_files_moved_away(service: Service) -> None:
     (service.root / CONFIG).chmod(0o640)
     point = service.prove()
     change(service)
@@ -87,7 +87,7 @@ def test_a_first_deployment_that_fails_is_stopped(service: Service) -> None:
 
 def failed(service: Service, version: str) -> Failed:
     """A container of a newer version, which started a moment ago."""
-    # The clock of the file system may be some milliseconds behind.
+    # The clock of the file system may be a few milliseconds behind.
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() - 2)) + "Z"
     service.engine.start("sha256:new", health="unhealthy", StartedAt=moment)
     return Failed(version, service.engine.container or {})
@@ -136,7 +136,7 @@ def test_running_processes_are_distinguished_from_files(service: Service) -> Non
 
 
 def test_an_interrupted_return_is_known_and_can_be_completed(service: Service) -> None:
-    """The marker is written before the first file, and goes when the service is proved."""
+    """The marker is written before the first file, and removed when the service is verified."""
     point = service.prove()
     change(service)
     declared = fragment_digest(service.root, point.subject)

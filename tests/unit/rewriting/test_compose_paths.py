@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Relative paths in Compose files: every row of docs/migration.md is true, and what tables cannot show."""
+"""Relative paths in Compose files: every row of docs/migration.md, and cases that do not fit a table."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REWRITTEN, KEPT, MEANINGS = _rows(0), _rows(1), _rows(2)
 
 
 def map_of(moves: dict[str, str]) -> PathMap:
-    """A map with any names, also those that a site's map may not have."""
+    """A map with any names, including those that a site's map may not have."""
     return PathMap(PathMapEntry(parse_location(old, "from"), parse_location(new, "to")) for old, new in moves.items())
 
 
@@ -63,7 +63,7 @@ def _whole(snippet: str) -> str:
 def rewrite(
     files: dict[str, bytes], path: str, base: Location | None = BASE, places: PathMap = PATH_MAP
 ) -> tuple[bytes, ComposePlan]:
-    """One file of a tree as it reads afterwards, and the plan; a second run changes nothing."""
+    """The migrated text of one file of a tree, and the plan; a second run changes nothing."""
     contexts = compose_files(files, base, places)
     plan = plan_paths(files[path], contexts[path], places)
     new = apply_edits(files[path], plan.edits).new
@@ -73,7 +73,7 @@ def rewrite(
 
 
 def rewrite_text(text: str, places: PathMap = PATH_MAP, base: Location | None = BASE) -> tuple[str, list[str]]:
-    """A docker-compose.yml in the root of the tree, and the codes of what is left."""
+    """The migrated text of a docker-compose.yml in the tree's root, and the codes of its leftovers."""
     new, plan = rewrite({"docker-compose.yml": text.encode()}, "docker-compose.yml", base, places)
     return new.decode(), [item.reason for item in plan.leftovers]
 
@@ -212,7 +212,7 @@ def test_aliases_that_multiply_are_read_once() -> None:
         ("build: C:/t/nats", "build: C:/t/nats"),
         ("build: 'service:nats'", "build: 'service:nats'"),
         ("build: git@example.org:nats", "build: git@example.org:nats"),
-        # In the map's names, case does not matter on a drive.
+        # On a drive, names in the map are case-insensitive.
         ("env_file: NATS", "env_file: data/nats"),
     ],
 )
@@ -265,7 +265,7 @@ def test_a_backslash_of_a_unix_tree_is_part_of_a_name() -> None:
         ({"C:/t/nats": "/new/nats"}, "build: nats", ["file-not-mapped"]),
         ({"C:/t/nats": "/new/nats"}, "build: other", []),
         ({"C:/t": "/new"}, "build: ../../../x", ["place-not-mapped"]),
-        # What was rewritten would be rewritten to something else the next time.
+        # The result would be rewritten again by the next run.
         ({"C:/t": "/new", "C:/t/a": "/new/b", "C:/t/b": "/new/c"}, "build: a", ["moves-again"]),
         ({"C:/t": "/new", "C:/Users/joe/nats": "/new/nats"}, "build: ~/nats/x", ["home"]),
         (
@@ -470,7 +470,7 @@ def test_an_entry_of_the_map_may_name_the_very_file() -> None:
     ("path", "codes"),
     [("./trading/nats", ["no-base"]), ("./nats", ["no-base"]), ("./other", []), ("../x", ["no-base"])],
 )
-def test_what_a_tree_of_unknown_name_may_hold_is_reported(path: str, codes: list[str]) -> None:
+def test_what_a_tree_with_an_unknown_name_may_contain_is_reported(path: str, codes: list[str]) -> None:
     places = PathMap.parse([{"from": "C:/trade2025/trading/nats", "to": "/srv/data/nats"}])
     text = SERVICE.replace("PATH", path)
     assert rewrite_text(text, places, base=None) == (text, codes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lines of real files of many kinds: each is rewritten rightly, or stays and is reported."""
+"""Lines of many kinds of real files: each is rewritten correctly, or stays and is reported."""
 
 from __future__ import annotations
 

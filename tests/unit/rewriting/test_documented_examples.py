@@ -14,9 +14,9 @@ from rewriting_case import DOCUMENTED, codes, documented_map, documented_rows, r
 
 REWRITTEN = documented_rows("## What is rewritten")
 WINDOWS = documented_rows("With a target on Windows")
-KEPT = documented_rows("## What is not")
+KEPT = documented_rows("## What is not rewritten")
 IN_DOUBT = documented_rows("## What is in doubt")
-ESCAPED = documented_rows("Names in a spelling of their own")
+ESCAPED = documented_rows("Escaped names are decoded")
 ENCODED = documented_rows("encoding:\n  - {glob")
 REFUSED = documented_rows("## Maps that are refused")
 TO_WINDOWS = rules_of({"C:/trade2025/trading": "D:/Trade2026"})

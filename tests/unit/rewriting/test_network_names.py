@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names of networks: rewritten where the text means the network, and left where it may mean something else."""
+"""Names of networks are rewritten if the text means the network, and left if it may mean something else."""
 
 from __future__ import annotations
 
@@ -121,6 +121,6 @@ def test_a_network_map_that_is_refused(networks: dict[str, str], named: tuple[st
     assert all(name in str(caught.value) for name in named)
 
 
-def test_a_network_that_keeps_its_name_is_no_chain() -> None:
+def test_a_network_that_keeps_its_name_is_not_a_chain() -> None:
     rules = rules_of({}, {"edge": "core", "core": "core"})
     assert rules.plan(b"net: edge core").new == b"net: core core"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Encodings that mix, short names, symlinks' targets, maps with names that need an escape."""
+"""Mixed encodings, short names, targets of symlinks, maps with names that need an escape."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ANSI = b"C:\\trade2025\\trading\\b\r\n"
 
 
 def streamed(data: bytes, kind: str, size: int) -> Document:
-    """What a stream makes of data: one that is not of its kind is binary, as the engine has it."""
+    """The result of a stream; data that is not of its kind is treated as binary, as in the engine."""
     stream = DocumentStream(kind, DOCUMENTED, MENTIONS)
     try:
         pieces = [stream.feed(data[start : start + size]) for start in range(0, len(data), size)]
@@ -44,7 +44,7 @@ def test_bytes_of_another_encoding_are_reported(kind: str, size: int) -> None:
             assert document.new == wanted
             assert codes(document) == ["mixed-encoding"]
         else:
-            # In UTF-32 such bytes are no characters at all.
+            # In UTF-32 such bytes are not characters at all.
             assert document.new == data
             assert codes(document) == ["binary", "binary"]
 
@@ -197,7 +197,7 @@ LONG = {
 
 
 @pytest.mark.parametrize("kind", LONG)
-def test_ten_times_the_work_takes_no_hundred_times_as_long(kind: str) -> None:
+def test_ten_times_the_work_takes_less_than_a_hundred_times_as_long(kind: str) -> None:
     def seconds(work: Callable[[bytes], Any], data: bytes) -> float:
         start = time.process_time()
         work(data)
@@ -257,7 +257,7 @@ def test_a_place_on_a_unix_machine(text: str, wanted: str) -> None:
     ],
 )
 def test_a_windows_target_leaves_the_rest_of_a_path_alone(text: str, wanted: str) -> None:
-    """Where nothing behind the mapped folder would change, it does not matter where the path ends."""
+    """If nothing after the mapped folder would change, it does not matter where the path ends."""
     rules = rules_of({"C:/trade2025/trading/nats": "D:/T/data/nats", "C:/trade2025/trading": "D:/T"})
     document = plan_document(text.encode(), rules, MENTIONS)
     assert document.new.decode() == (text if wanted in REASONS else wanted)

@@ -32,6 +32,6 @@ MAP = PathMap.parse(
         ("c", "other", None),
     ],
 )
-def test_the_longest_source_wins(drive: str, path: str, wanted: str | None) -> None:
+def test_the_longest_source_applies(drive: str, path: str, wanted: str | None) -> None:
     moved = MAP.relocate(drive, tuple(path.split("/")) if path else ())
     assert (str(moved) if moved else None) == wanted

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds for any text and any map."""
+"""Properties that hold for any text and any map."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rewriting_case import DOCUMENTED, rules_of
 
-# Few names, and such that contain each other, so that maps and texts meet often.
+# A few names that contain each other, so that maps and texts often match.
 PARTS = ("trade2025", "trading", "apps", "new", "c", "mnt", "net-a", "trade2025-x", "a b", "x;", "Ä")
 NETWORKS = ("net-a", "net-b", "trade2025", "trade2025-x", "a.net-a", "new", "trading")
 SEPARATORS = ("/", "\\", "\\\\", "//", "\\/", "%2F", "%5C", "%255C", "\\\\\\\\")
@@ -142,7 +142,7 @@ WORDS = st.from_regex(re.compile(r"[A-Za-z0-9_-]{1,6}"), fullmatch=True)
 
 
 @given(WORDS, st.sampled_from(("", ".", "~", "é", "${")))
-def test_a_longer_name_is_no_reference(more: str, joint: str) -> None:
+def test_a_longer_name_is_not_a_reference(more: str, joint: str) -> None:
     for name in ("C:/trade2025/trading", "C:\\trade2025\\trading", "trade2025-backend"):
         data = f"{name}{joint}{more}".encode()
         assert DOCUMENTED.plan(data).new == data

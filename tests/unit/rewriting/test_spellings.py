@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every spelling, with every entry of a map and in every encoding: what the documentation's tables show one by one."""
+"""All combinations of spellings, entries of a map and encodings, which the documentation shows one by one."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ AS_UNIX = {
 
 @pytest.mark.parametrize("old", PLACES)
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_the_longest_prefix_wins_in_every_spelling(spelling: str, old: str) -> None:
+def test_the_longest_prefix_applies_in_every_spelling(spelling: str, old: str) -> None:
     spell = SPELLINGS[spelling]
     for rest in ("", "/x.txt"):
         path, new = f"trade2025/{old}".rstrip("/") + rest, f"2026/{PLACES[old]}".rstrip("/") + rest
@@ -138,7 +138,7 @@ def test_what_a_compressed_file_holds_is_a_leftover(packer: str) -> None:
         return [item.text for item in found if item.text.startswith(f"inside the {packer} file: …")]
 
     assert "…backup/trade2025/x" in inside(pack(_tar("backup/trade2025/x")))[0]
-    # Streams one after the other, as pigz, pbzip2 and `cat` make them, the mention in a later one or across two.
+    # Several streams in a row, as pigz, pbzip2 and `cat` create them, with the mention in a later one or across two.
     assert len(inside(pack(b"nothing") + pack(b"of trade2025 here"))) == 1
     assert len(inside(pack(b"nothing") * 3 + pack(b"tra") + pack(b"de2025"))) == 1
     assert inside(pack(b"nothing") + b"trailing trash") == []

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rewriting_case import rules_of
 
-# Nothing of a source is in a target, and nothing of either is in the text around them.
+# Targets contain no part of a source, and the surrounding text contains no part of either.
 FOLDERS = {"apps": "/srv/new/backend/apps", "nats": "/srv/new/data/nats", "R&D": "/srv/new/research", "": "/srv/new"}
 RULES = rules_of({f"C:/trade2025/trading/{old}".rstrip("/"): new for old, new in FOLDERS.items()})
 TO_WINDOWS = rules_of(
@@ -21,7 +21,7 @@ TO_WINDOWS = rules_of(
 )
 MENTIONS = Mentions(["trade2025"])
 
-# Names that lead on below a mapped folder, and such that go on with its own name.
+# Names below a mapped folder, and texts that continue its own name.
 NAMES = (
     *(
         "a",
@@ -109,7 +109,7 @@ UNQUOTED = {"", " ", "(", "x=", "\n", "copy ", "- ", "[", "see ", "> ", "//", "-
 
 
 class Reference(NamedTuple):
-    """A reference as its writer meant it, and what stands around it."""
+    """A reference with its intended meaning, and the text around it."""
 
     before: str
     text: str
@@ -152,7 +152,7 @@ def plain(text: str) -> str:
 
 
 def whole(reference: Reference, windows: bool) -> str | None:
-    """The one right result; None where the reference has to stay."""
+    """The only right result; None if the reference has to stay."""
     steps = resolved(reference.names)
     if steps is None:
         return None
@@ -164,9 +164,9 @@ def whole(reference: Reference, windows: bool) -> str | None:
 
 
 def readings(reference: Reference) -> list[tuple[tuple[str, ...], str]]:
-    """What the reference may mean: its names, and text behind them that is no part of it.
+    """Possible readings of the reference: its names, and the text after them that is not part of it.
 
-    Outside of quotes a last name with a space is a shorter name and a word as well: nothing in the text tells.
+    Outside of quotes, a last name with a space may also be a shorter name followed by a word: the text is ambiguous.
     """
     found = [(reference.names, "")]
     last = reference.names[-1] if reference.names else ""
@@ -212,7 +212,7 @@ filler = st.text(st.sampled_from("abc xyz.,-_=:;\t\n\r'\"{}[]()€ä表"), max_s
 @settings(max_examples=150)
 @given(st.lists(st.tuples(filler, references), min_size=1, max_size=6), filler)
 def test_bytes_outside_of_references_never_change(pieces: list[tuple[str, Reference]], last: str) -> None:
-    """Each reference stands on a line of its own, with a mark before and behind it."""
+    """Each reference is on a separate line, with a mark before and after it."""
     data = "".join(f"{text}\n\x01{item.text}\x02\n" for text, item in pieces) + last
     document = plan_document(data.encode(), RULES, MENTIONS)
     outside = re.split("\x01[^\x02]*\x02", data)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(folder.name for folder in (ROOT / "roles").iterdir() if (folder / "meta/argument_specs.yml").is_file())
 PARTS = ("defaults/*.yml", "vars/*.yml", "tasks/*.yml", "templates/**/*.j2")
 NAME = re.compile(r"(?<!@@)\b_?[a-z][a-z0-9]*_\w+\b(?!@@)")
-# Words that begin like a role and name no variable: an application of Trade2025, and a file of policies.
+# Words with a role's prefix that are not variables: an application of Trade2025, and a file of policies.
 WORDS = {"opa_authorizer", "trade2026_authz"}
 
 
@@ -52,7 +52,7 @@ def used(role: str) -> dict[str, set[str]]:
     for pattern in PARTS:
         for file in sorted((ROOT / "roles" / role).glob(pattern)):
             text = re.sub(r"(^|\s)#.*", "", file.read_text(encoding="utf-8"))
-            # What the site says of another service, where it says something, is no name of a role.
+            # A site's variable of another service, with a default, is not a private name of a role.
             text = re.sub(r"hostvars\.\w+\.\w+ \| default\(", "", text)
             for name in NAME.findall(text):
                 other = owner(name)
@@ -61,7 +61,7 @@ def used(role: str) -> dict[str, set[str]]:
     return found
 
 
-def test_every_role_is_looked_at() -> None:
+def test_every_role_is_examined() -> None:
     assert len(ROLES) >= 12
     assert {"core", "image", "trade2025", "trade2026"} <= set(ROLES)
     assert used("core")["image"], "the role core uses the role image"

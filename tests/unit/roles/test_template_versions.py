@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Templates that write another text for another version of the image."""
+"""Templates that depend on the version of the image."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_every_variable_is_used() -> None:
 
 
 def words_in_values(document: Any) -> set[str]:
-    """The words of all values of a YAML document: no comments, and no keys, which set a variable but do not use it."""
+    """The words in the values of a YAML document, without comments and keys, which do not use a variable."""
     if isinstance(document, dict):
         return set().union(*map(words_in_values, document.values()))
     if isinstance(document, list):
@@ -155,7 +155,7 @@ def dependencies(role: str) -> set[str]:
 
 @pytest.mark.parametrize("name", ["image", "core", *SERVICES])
 def test_an_included_role_sees_every_default_that_it_uses(name: str) -> None:
-    """A variable that a play or an extra variable sets hides a missing dependency, until a site sets neither."""
+    """A play or an extra variable that sets the value would hide a missing dependency."""
     owner = {option: role.name for role in ROLES for option in load(role / "defaults/main.yml")}
     text = "\n".join(
         # A variable of another service that the site may have set is not a default of a role.

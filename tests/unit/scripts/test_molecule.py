@@ -21,8 +21,8 @@ from script_loader import ROOT, load
 MOLECULE = load("molecule")
 DEADLINE_S = 20
 
-# Stands in for Molecule. A scenario named `broken…` fails; one named `slow…` starts a process in a session of its own,
-# as Ansible does, and waits for it.
+# Replaces Molecule. A scenario named `broken…` fails; one named `slow…` starts a process in a new session, as Ansible
+# does, and waits for it.
 STAND_IN = """\
 #!/usr/bin/env bash
 set -eu
@@ -203,7 +203,7 @@ def test_a_stopped_run_leaves_the_scenario_of_another_clone_alone(project: Proje
     assert project.logged() == []
 
 
-def test_the_lock_is_held_while_processes_of_a_killed_run_go_on(project: Project) -> None:
+def test_the_lock_is_held_while_processes_of_a_killed_run_continue(project: Project) -> None:
     slow = project.scenario("slow")
     process = project.start(slow)
     descendant = project.log.with_name("log.pid")

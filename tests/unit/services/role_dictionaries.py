@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The service dictionaries of the roles, with their templates resolved as Ansible does it."""
+"""The service dictionaries of the roles, with their templates resolved like in Ansible."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SERVICES = sorted(
 
 
 def record(role: str, host: str = "", **site: Any) -> Record:
-    """The record of the service of a role, on a site that sets `site` and nothing else."""
+    """The record of a role's service, on a site that sets only `site`."""
     variables = {**_variables(role), "inventory_hostname": host or role, "hostvars": {}, **site}
     templar = Templar(DataLoader(), variables=variables)
     return build_record(

@@ -11,9 +11,9 @@ from ansible.module_utils.services.kinds import parse
 from role_dictionaries import ROOT, SERVICES, record
 
 GIB = 2**30
-# Size → memory of the machine that it is for, and what is left there for the system and the engine, at the least.
+# Size → memory of the machine that it is for, and the minimum that is left for the system and the engine.
 MACHINES = {"small": (8, 2), "standard": (16, 2), "production": (32, 4)}
-# What docs/operations.md says of each size.
+# The memory of each size in docs/operations.md.
 DOCUMENTED = {"small": 5.75, "standard": 12.5, "production": 27}
 
 
@@ -52,9 +52,9 @@ def test_what_lives_in_one_container_fits_together(size: str) -> None:
     def limit(service: str) -> int:
         return record(service, core_size=size).limits.memory_bytes
 
-    # Half as much again for buffers and the copy-on-write pages of a rewrite.
+    # Half as much in addition, for buffers and the copy-on-write pages of a rewrite.
     assert 1.5 * value("valkey", "valkey_maxmemory", size) <= limit("valkey")
-    # As much again outside of the heap.
+    # The same amount in addition, outside the heap.
     assert 2 * value("opensearch", "opensearch_heap", size) <= limit("opensearch")
     heap = value("questdb", "questdb_heap_max", size)
     assert heap + value("questdb", "questdb_native_memory_limit", size) <= 0.75 * limit("questdb")
@@ -75,7 +75,7 @@ def test_a_larger_size_never_gives_less() -> None:
     assert compared >= 24
 
 
-def test_a_variable_that_the_site_sets_wins() -> None:
+def test_a_variable_that_the_site_sets_takes_precedence() -> None:
     assert record("valkey", core_size="small", valkey_memory_limit="2g").limits.memory_bytes == 2 * GIB
 
 

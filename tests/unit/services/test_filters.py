@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The filters of `services` and `trade2026`, which hand Ansible's values to the pure functions."""
+"""The filters of `services` and `trade2026`, which pass Ansible's values to the pure functions."""
 
 from __future__ import annotations
 

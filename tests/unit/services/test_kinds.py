@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every kind of value takes what means something to the program that reads it, and names everything else."""
+"""Every kind of value accepts what its program accepts, and reports everything else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NETWORKS = {
 
 KEY = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----"
 
-# Kind → values that it takes, each with what it means.
+# Kind → values that it accepts, each with the parsed value.
 MEANING: dict[str, list[tuple[Any, Any]]] = {
     "any": [({"a": 1}, {"a": 1})],
     "text": [("a b", "a b"), ("", "")],
@@ -117,7 +117,7 @@ MEANING: dict[str, list[tuple[Any, Any]]] = {
     "rule_path": [("example/allow", "example/allow")],
 }
 
-# Kind → values of the right type for a variable of the kind, mostly, that mean nothing.
+# Kind → invalid values, most of them of the right type.
 NONSENSE: dict[str, list[Any]] = {
     "command": ["systemctl restart docker", [], [""], [["a"]], {}, 5],
     "hooks": ["notify", [], {"before": ["true"]}, {"before_deploy": []}, {"on_failure": "notify"}, {"on_failure": {}}],
@@ -221,7 +221,7 @@ NONSENSE: dict[str, list[Any]] = {
     "words": ["a\nb", "'a'", '"a"', "$(a)", "`a`", []],
     "rule_path": ["allow", "", "/a/b", "a/b/", "a.b", "a b/c", True],
 }
-# No value of these is nonsense: a playbook or a role writes them, not a site.
+# Every value of these is valid: a playbook or a role sets them, not a site.
 NOT_FOR_SITES = {"any", "text", "word"}
 
 
@@ -231,12 +231,12 @@ def test_every_kind_has_examples() -> None:
 
 
 @pytest.mark.parametrize(("kind", "value", "meaning"), [(kind, *pair) for kind in MEANING for pair in MEANING[kind]])
-def test_a_value_of_its_kind_is_taken_for_what_it_means(kind: str, value: Any, meaning: Any) -> None:
+def test_a_value_of_its_kind_is_parsed(kind: str, value: Any, meaning: Any) -> None:
     assert parse(kind, "x", value) == meaning
 
 
 @pytest.mark.parametrize(("kind", "value"), [(kind, value) for kind in NONSENSE for value in NONSENSE[kind]])
-def test_a_value_that_means_nothing_is_named(kind: str, value: Any) -> None:
+def test_an_invalid_value_is_reported(kind: str, value: Any) -> None:
     message = fault(kind, "some_variable", value)
     assert message.startswith("some_variable: ")
     assert f"is not {KINDS[kind].noun}" in message
@@ -244,7 +244,7 @@ def test_a_value_that_means_nothing_is_named(kind: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(set(KINDS) - NOT_FOR_SITES))
-def test_nothing_is_no_value(kind: str) -> None:
+def test_an_empty_value_is_not_a_value(kind: str) -> None:
     assert fault(kind, "x", None)
 
 
@@ -253,7 +253,7 @@ def test_nothing_is_no_value(kind: str) -> None:
     [
         ("valkey_size", "2 GBB", "x: '2 GBB' is not a size; write a number with kb, mb or gb"),
         ("port", 70000, "x: 70000 is not a port; choose 1 to 65535"),
-        ("compose_project", "no ! such", "x: 'no ! such' is not a Compose project name; use small letters, digits,"),
+        ("compose_project", "no ! such", "x: 'no ! such' is not a Compose project name; use lower-case letters,"),
         (
             "image",
             "valkey/valkey:latest",

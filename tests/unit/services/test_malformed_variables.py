@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""200 variable files of nonsense, from a seed: each ends in one list of messages, never in an exception."""
+"""200 malformed variable files, generated from a seed: each results in one list of messages, never in an exception."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VARIABLES = {name: variable for role in ROLES for name, variable in role.variabl
 SEED = 20261126
 FILES = 200
 
-# What a YAML file can hold and hardly any variable takes.
+# Values that are valid YAML but invalid for almost every variable.
 NONSENSE: list[Any] = [
     None,
     "",
@@ -89,7 +89,7 @@ NONSENSE: list[Any] = [
 
 
 def file_of(number: int) -> dict[str, Any]:
-    """One variable file: known names with nonsense, and misspelt names."""
+    """One variable file: known names with invalid values, and misspelt names."""
     source = random.Random(SEED + number)
     content: dict[str, Any] = {}
     for name in source.sample(sorted(VARIABLES), source.randint(1, 6)):

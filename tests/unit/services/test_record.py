@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The schema refuses what a service role declares wrongly; the record has everything derived once."""
+"""The schema rejects invalid dictionaries; the record has everything that is derived from a valid one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SITE: dict[str, Any] = {
     "project": "trade2026-core",
     "container_prefix": "t-",
     "bind_address": "0.0.0.0",
-    # As `-e core_port_offset=100` gives it.
+    # A string, as from `-e core_port_offset=100`.
     "port_offset": "100",
     "networks": {"backend": {"name": "trade2026-backend", "subnet": "172.21.0.0/16"}},
     "log_max_size": "10m",
@@ -204,11 +204,11 @@ def test_a_path_map_of_relative_rows_is_resolved() -> None:
         (lambda keys: keys.update(ports="6379"), "store_service.ports: '6379' is not a list"),
         (
             lambda keys: keys["ports"].append(keys["ports"][0]),
-            "store_service.ports: the port name client is there twice",
+            "store_service.ports: duplicate port name client",
         ),
         (
             lambda keys: keys["config"][0].update(dest="config/elsewhere/store.conf"),
-            "store_service.config[0].dest: config/elsewhere/store.conf lies in no volume of kind config",
+            "store_service.config[0].dest: config/elsewhere/store.conf is not in a volume of kind config",
         ),
         (
             lambda keys: keys["probes"][0].update(port="clint"),
@@ -246,7 +246,7 @@ def test_all_faults_are_reported_at_once() -> None:
     assert len(faults(definition)) == 3
 
 
-def test_a_port_beyond_the_last_one_names_the_offset() -> None:
+def test_a_port_above_the_highest_one_names_the_offset() -> None:
     with pytest.raises(SchemaError) as caught:
         build_record("nats", DEFINITION, Site.of({**SITE, "port_offset": 70000}), "store")
     assert caught.value.faults == [

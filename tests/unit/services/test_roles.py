@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The eight roles declare what the schema takes, and nothing in them is tied to the name of their host."""
+"""The eight roles are valid for the schema, and nothing in them depends on the name of their host."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_role_declares_a_service(service: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_two_services_of_one_role_share_nothing_but_the_role(service: str) -> None:
-    """But for the host ports, which a site sets."""
+    """Except for the host ports, which a site sets."""
     one, two = record(service), record(service, host="another")
     assert (two.role, two.container, two.fragment) == (service, "another", "infrastructure/docker/services/another.yml")
     for names in ("directories", "files", "secrets"):
@@ -83,7 +83,7 @@ def test_a_service_of_another_prefix_and_offset_changes_nothing_else(service: st
     assert moved.volumes == plain.volumes
 
 
-def test_a_ninth_service_is_three_small_files() -> None:
+def test_a_custom_service_is_three_small_files() -> None:
     """As docs/adding-a-service.md promises; its scenario runs it."""
     role = ROOT / "molecule/custom-service/roles/pages"
     files = [file for file in role.rglob("*") if file.is_file()]

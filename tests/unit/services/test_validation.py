@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a site may get wrong in its variables is found before anything runs, and reported in a line each."""
+"""Errors in a site's variables are found before anything runs, and reported in one line each."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VARIABLES = {name: variable for role in ROLES for name, variable in role.variabl
 
 
 def nonsense(variable: Variable) -> list[Any]:
-    """Values that mean nothing to the variable."""
+    """Invalid values for the variable."""
     return ["no ! such", "", 7, [], {}] if variable.choices else NONSENSE[variable.kind]
 
 
@@ -41,7 +41,7 @@ def test_the_trial_is_over_all_variables() -> None:
 
 
 @pytest.mark.parametrize("name", FOR_SITES)
-def test_every_variable_names_itself_for_every_value_that_means_nothing(name: str) -> None:
+def test_every_variable_names_itself_for_every_invalid_value(name: str) -> None:
     values = nonsense(FOR_SITES[name])
     assert len(values) >= 2
     for value in values:
@@ -60,12 +60,12 @@ def test_every_default_is_of_its_kind(name: str) -> None:
 def test_a_kind_that_no_variable_and_no_key_has_is_not_there() -> None:
     used = {variable.kind for variable in VARIABLES.values()}
     used |= set(re.findall(r'kind="(\w+)"', (ROOT / "module_utils/services/schema.py").read_text(encoding="utf-8")))
-    # Not declared: what a type of the schema means.
+    # Not declared: the default kinds of the schema's types.
     assert set(KINDS) - used <= {"text", "any"}
 
 
 def test_a_run_names_every_variable_at_once_before_anything_else(tmp_path: Path) -> None:
-    """All of them set to nonsense in one run of the main job: one list, and no task after it."""
+    """All variables are invalid in one run of the main job: one list, and no task after it."""
     wrong = {name: nonsense(variable)[0] for name, variable in FOR_SITES.items()}
     (tmp_path / "wrong.json").write_text(json.dumps(wrong), encoding="utf-8")
     done = subprocess.run(
@@ -93,7 +93,7 @@ def test_a_run_names_every_variable_at_once_before_anything_else(tmp_path: Path)
 
 
 def test_a_role_in_another_play_refuses_the_same_variables(tmp_path: Path) -> None:
-    """Also variables of the play, which `hostvars` does not have. Names that roles set themselves are not reported."""
+    """Including variables of the play, which `hostvars` lacks. Names that roles set themselves are not reported."""
     wrong = {
         "valkey_port": 70000,
         "valkey_maxmemory": "2 GBB",
@@ -155,11 +155,11 @@ def test_the_removed_variables_are_not_variables_any_more() -> None:
         ({"trade2026_root": "srv/x"}, "trade2026_root: 'srv/x' is not an absolute path; begin it with a slash"),
     ],
 )
-def test_a_value_that_means_nothing(values: dict[str, Any], line: str) -> None:
+def test_an_invalid_value(values: dict[str, Any], line: str) -> None:
     assert validation.wrong_values(values, ROLES) == [line]
 
 
-def test_values_that_mean_something_pass() -> None:
+def test_valid_values_pass() -> None:
     values = {"valkey_port": 65535, "nats_memory_limit": "1.5G", "trade2026_root": "/x", "valkey_appendfsync": False}
     assert validation.wrong_values(values, ROLES) == []
 
@@ -178,12 +178,12 @@ def test_values_that_mean_something_pass() -> None:
             ["core_port_offset: sessions would publish port 70000, which is above 65535"],
         ),
         ("nats", {"nats_client_port": 1, "nats_monitor_port": 2, "core_port_offset": 65000}, []),
-        # Said of the variable itself.
+        # The variable itself is reported.
         ("nats", {"nats_client_port": 70000}, []),
         ("nats", {"core_port_offset": "many"}, []),
     ],
 )
-def test_an_offset_that_goes_beyond_the_last_port(service: str, values: dict[str, Any], lines: list[str]) -> None:
+def test_an_offset_that_exceeds_the_highest_port(service: str, values: dict[str, Any], lines: list[str]) -> None:
     (nats,) = (role for role in ROLES if role.name == "nats")
     assert validation.ports_beyond_the_last(service, values, nats) == lines
 
@@ -199,7 +199,7 @@ def test_an_offset_that_goes_beyond_the_last_port(service: str, values: dict[str
         ({"trade2026_root": "/data/old"}, []),
     ],
 )
-def test_nothing_of_ours_lies_in_the_source(values: dict[str, Any], named: list[str]) -> None:
+def test_no_folder_of_the_new_platform_lies_in_the_source(values: dict[str, Any], named: list[str]) -> None:
     lines = validation.inside_the_source(values, ROLES)
     assert [line.partition(":")[0] for line in lines] == named
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors of the Docker command line, as people read them."""
+"""Messages for errors of the Docker command line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_an_engine_that_is_down_is_named_once_with_what_to_do() -> None:
     assert str(caught.value) == f"Docker does not answer: {DOWN} Start the engine, then run again."
 
 
-def test_what_docker_said_is_passed_on() -> None:
+def test_the_output_of_docker_is_passed_on() -> None:
     with pytest.raises(DockerError) as caught:
         docker("permission denied\n").inspect("image", "a")
     assert str(caught.value) == "`docker image inspect` failed: permission denied"
@@ -55,7 +55,7 @@ def test_what_exists_is_read_with_one_command_when_others_are_missing(said: str)
     assert len(asked) == 1
 
 
-def test_names_are_asked_for_one_by_one_when_the_errors_do_not_name_what_is_missing() -> None:
+def test_names_are_inspected_one_by_one_if_the_errors_do_not_name_what_is_missing() -> None:
     def command(words: list[str], **_more: Any) -> tuple[int, str, str]:
         if words[3:] == ["here"]:
             return 0, json.dumps([{"Id": "here"}]), ""

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files are replaced whole or not at all, read without a trace, and walked without following a symlink."""
+"""Files are replaced atomically, read without changing them, and walked without following symlinks."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_a_log_survives_a_torn_record(tmp_path: Path) -> None:
     assert fs.read_log(b"", b"\n") == []
 
 
-def test_holes_are_known_by_where_they_are(tmp_path: Path) -> None:
+def test_holes_are_recognized_by_their_position(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         file.truncate(4 << 20)
         file.seek(2 << 20)
@@ -109,5 +110,24 @@ def test_holes_are_known_by_where_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"), [(b"plain", "plain"), (b"two\nlines", "two\\nlines"), (b"\xff", "\\xff"), ("ü".encode(), "ü")]
 )
-def test_a_name_for_people(name: bytes, text: str) -> None:
+def test_a_display_name(name: bytes, text: str) -> None:
     assert fs.display_name(name) == text
+
+
+NO_SPACE = "No space left on device; free some space there, then run again"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a/file"), f"/a/file: {NO_SPACE}"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), f"/place: {NO_SPACE}"),
+        (shutil.Error([("/from", "/to", "[Errno 28] No space left on device: '/to'")]), f"/to: {NO_SPACE}"),
+        (shutil.Error([("/from", "/to", "not a file")]), "/to: not a file; correct it, then run again"),
+        (shutil.Error("one text"), "/place: one text; correct it, then run again"),
+        (OSError(), "/place: OSError; correct it, then run again"),
+        (ValueError("a text for people"), "a text for people"),
+    ],
+)
+def test_an_error_says_where_what_and_what_to_do(error: Exception, text: str) -> None:
+    assert fs.explain(error, "/place") == text

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Find secrets in variables and command lines, and hide them wherever they are."""
+"""Find secrets in variables and command lines, and mask them everywhere."""
 
 from __future__ import annotations
 
 import pytest
 from ansible.module_utils.shared.masking import MASK, Mask, is_secret_name, secrets_of_text, secrets_of_variable
 
-# How a token and a key begin, without one.
+# Prefixes of a token and a key, so that the file itself contains neither.
 JWT = "eyJ" + "x" * 12 + ".eyJ" + "x" * 8 + ".abc"
 PEM_BEGIN = "-----BEGIN " + "RSA PRIVATE KEY-----"
 
@@ -52,7 +52,7 @@ def test_names_of_secrets(name: str) -> None:
         "PUBLIC_KEY",
     ],
 )
-def test_names_of_no_secrets(name: str) -> None:
+def test_names_that_are_not_secret(name: str) -> None:
     assert not is_secret_name(name)
 
 
@@ -82,7 +82,7 @@ def test_secrets_in_lines(text: str, secrets: list[str]) -> None:
 
 
 @pytest.mark.parametrize("value", ["", " ", "true", "/run/secrets/x", "./x", "C:/x", "3600"])
-def test_values_that_are_no_secrets(value: str) -> None:
+def test_values_that_are_not_secret(value: str) -> None:
     assert secrets_of_variable("DB_PASSWORD", value) == []
 
 

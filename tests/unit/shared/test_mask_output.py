@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`Mask.output` hides every secret, in all of its spellings, and leaves other text readable."""
+"""`Mask.output` masks every secret in all of its spellings, and leaves other text readable."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""File systems that keep no owners are known by their type."""
+"""File systems that store no owners are recognized by their type."""
 
 from __future__ import annotations
 

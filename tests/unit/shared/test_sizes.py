@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sizes as settings write them, and for people."""
+"""Parsing and displaying sizes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_size(text: str | int, expected: int) -> None:
 
 
 @pytest.mark.parametrize(("text", "expected"), [("2m", 2_000_000), ("2mb", 2 << 20), ("2mib", 2 << 20), ("7", 7)])
-def test_a_letter_alone_is_decimal_where_that_is_asked_for(text: str, expected: int) -> None:
+def test_a_letter_without_b_is_decimal_if_the_caller_says_so(text: str, expected: int) -> None:
     assert parse_size(text, bare_letter=1000) == expected
 
 
@@ -39,5 +39,5 @@ def test_what_is_not_a_size_is_refused_with_the_remedy(text: str) -> None:
 @pytest.mark.parametrize(
     ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB"), (3 << 50, "3072.0 TiB")]
 )
-def test_a_size_for_people(size: int, text: str) -> None:
+def test_a_displayed_size(size: int, text: str) -> None:
     assert human(size) == text

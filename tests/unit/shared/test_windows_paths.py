@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Paths that are spelled the Windows way or as Linux sees a Windows drive."""
+"""Windows paths, and paths of Windows drives on Linux."""
 
 from __future__ import annotations
 

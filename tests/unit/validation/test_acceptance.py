@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every line of the source text that asks for a check has one."""
+"""Every line of the source text that requires a check has one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_every_line_has_a_test_or_a_step() -> None:
     assert [one.number for one in criteria.CRITERIA if one.number not in TESTED and not one.steps] == []
 
 
-def test_every_test_stands_for_a_line() -> None:
+def test_every_test_covers_a_line() -> None:
     assert len(catalog.declared()) > 80
     assert [identifier for identifier, _title, source in catalog.declared() if not source] == []
     assert set(NUMBERS) >= TESTED

@@ -63,7 +63,7 @@ def test_without_consent_nothing_is_interrupted() -> None:
         assert [group.key for group in found if group.interrupts] == []
 
 
-def test_with_consent_each_interruption_says_so_first() -> None:
+def test_with_consent_each_interruption_is_announced() -> None:
     found = [group for group in catalog.groups(stack(disruptive=True), KINDS) if group.interrupts]
     assert [group.key for group in found] == ["persistence.restart", "persistence.kill", "persistence.down"]
     for group in found:

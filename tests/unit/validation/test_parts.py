@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Comparisons, judgements and numbers that the tests of a stack rest on."""
+"""Comparisons, assessments and numbers that the tests of a stack are based on."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.validation import document, host, kernel, namespace, performance, refusals
-from ansible.module_utils.validation.bridge import ProbeError
+from ansible.module_utils.validation.bridge import Kind, ProbeError
 from ansible.module_utils.validation.model import Case, FailedError, Passed, SkippedError
 from ansible.module_utils.validation.records import checksum, compare
-from ansible.module_utils.validation.runner import run_case
+from ansible.module_utils.validation.runner import kind_of, run_case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,7 +62,7 @@ def test_addresses_are_read_from_an_answer_of_dns() -> None:
     assert namespace.parse_answer(header + question + alias + address, 12 + len(question)) == ["10.0.0.7"]
 
 
-def test_open_refused_and_silent_addresses_are_told_apart() -> None:
+def test_open_refused_and_silent_addresses_are_distinguished() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         addresses = [server.getsockname(), closed.getsockname()]
@@ -136,7 +136,7 @@ def test_control_groups_of_version_1_beside_an_empty_version_2(tmp_path: Path) -
 
 PAGES = "sys/kernel/mm/transparent_hugepage/enabled"
 SWAPS = "Filename Type Size Used Priority\n"
-# File → what is good in it, what is bad, and the fact.
+# File → a good content, a bad one, and the fact.
 FACTS = {
     "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": ("performance", "powersave", "CPU governor"),
     PAGES: ("always [madvise] never", "[always] madvise never", "transparent huge pages"),
@@ -211,7 +211,7 @@ def started(stack: Any, service: str = "nats") -> list[str]:
     return [one["started"] for one in performance.earlier_runs(stack, service, "publish")]
 
 
-def test_earlier_reports_are_read_oldest_first_and_broken_ones_left_out(tmp_path: Path) -> None:
+def test_earlier_reports_are_read_oldest_first_and_broken_ones_skipped(tmp_path: Path) -> None:
     stack = reports(tmp_path, {"2": report("2", "nats"), "1": report("1", "nats"), "3": "{"})
     (tmp_path / "latest").symlink_to(tmp_path / "2")
     assert started(stack) == ["1", "2"]
@@ -273,7 +273,19 @@ def test_every_end_of_a_test_is_a_result() -> None:
     assert (slow["status"], slow["message"]) == ("failed", "no answer within 0.2 s")
 
 
-def test_a_failed_test_is_said_in_one_line() -> None:
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ConnectionRefusedError(111, "refused"), Kind.REFUSED),
+        (TimeoutError("timed out"), Kind.TIMEOUT),
+        (ValueError("odd"), None),
+    ],
+)
+def test_a_refused_connection_is_not_taken_for_a_slow_service(error: Exception, kind: Kind | None) -> None:
+    assert kind_of(error) is kind
+
+
+def test_a_failed_test_is_reported_in_one_line() -> None:
     test = {"id": "network.nats.mtu", "message": "it is 1400.", "cause": "somebody changed it", "remedy": "deploy"}
     text = document.failure_text(test)
     assert text == "network.nats.mtu: it is 1400. Likely cause: somebody changed it. Do: deploy."

@@ -138,7 +138,7 @@ def test_a_container_that_stays_down_is_named_and_started(
     found = by_service(run_group(stack, group(stack, "engine")))
     assert found["platform"].status == "failed"
     assert "nats has stopped with exit code 0" in found["platform"].message
-    assert "takes them for stopped by hand" in found["platform"].cause
+    assert "treats them as stopped by hand" in found["platform"].cause
     assert "run core.yml, which starts what is down" in found["platform"].remedy
     assert found["valkey"].status == "passed"
     if can_start:
@@ -164,7 +164,7 @@ def test_a_lost_record_is_found(engine: Engine, tmp_path: Path, memory: dict[str
     assert persistence.survived(fault)(stack, stack.services["valkey"]).evidence == {"setting": "sync = always"}
 
 
-def test_without_systemd_the_restart_of_the_engine_is_left_out_with_the_reason(
+def test_without_systemd_the_restart_of_the_engine_is_skipped_with_the_reason(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory: dict[str, list[int]]
 ) -> None:
     monkeypatch.setattr(persistence, "SYSTEMD", tmp_path / "none")
@@ -229,8 +229,9 @@ def test_only_what_is_older_than_a_run_is_removed(
     memory.update({name: [] for name in names.values()} | {"trade2026-probe-notes": [], "orders": []})
     stack = stack_of(engine, tmp_path)
     first = leftovers.removed(stack, stack.services["nats"])
-    assert first.message.startswith("2 things that killed runs left were removed")
+    assert first.message.startswith("2 objects that killed runs left were removed")
     assert first.message.endswith("1 more are removed by the next runs")
+    assert first.evidence == {"removed": 2}
     assert names["third"] in memory
     leftovers.removed(stack, stack.services["nats"])
     assert set(memory) == {names["running"], names["now"], "trade2026-probe-notes", "orders"}
