@@ -154,7 +154,7 @@ test-validation: venv-test docker ## Break services on purpose, one fault at a t
 	pytest tests/validation -v --durations=10 $(ARGS)
 
 .PHONY: test-official
-test-official: venv-test docker ## Test the configuration and data with the versions that sites run and upgrade to: an hour (ARGS=)
+test-official: venv-test docker test-deps ## Test the configuration and data with the versions that sites run and upgrade to: an hour (ARGS=)
 	pytest tests/official -v --durations=10 $(ARGS)
 
 .PHONY: molecule

@@ -20,10 +20,6 @@ description:
   - The action plugin of the same name describes the services, shows what is done, and backs up the services one after
     the other.
 options:
-  root:
-    description: Folder of the deployment.
-    type: path
-    required: true
   backups_dir:
     description: Folder of the backups. It is created only below O(root).
     type: path
@@ -55,17 +51,14 @@ options:
     description: The run that holds the lock. Without it nothing is backed up.
     type: str
     default: ""
-  take_over:
-    description: The run that holds the lock and is known to have ended, or C(damaged-lock) for a lock that names none.
-    type: str
-    default: ""
 attributes:
   check_mode:
     description: Returns what would be backed up, and how much data there is.
     support: full
-  diff_mode:
-    description: Changes nothing that could be shown.
-    support: none
+extends_documentation_fragment:
+  - deployment
+  - deployment.lock
+  - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
 """
 

@@ -21,14 +21,6 @@ description:
     in any case without O(failure). The backup is unpacked and compared with its hashes beside the data directory before
     anything is changed. The present data is renamed, and never deleted.
 options:
-  root:
-    description: Folder of the deployment.
-    type: path
-    required: true
-  secrets_root:
-    description: Folder of the secrets.
-    type: path
-    required: true
   state:
     description: What to do.
     type: str
@@ -99,10 +91,6 @@ options:
   begin:
     description: The run that takes the lock with O(state=begun), as the action plugin passes it.
     type: dict
-  take_over:
-    description: The run that holds the lock and is known to have ended.
-    type: str
-    default: ""
 attributes:
   check_mode:
     description: Decides in the same way, and changes nothing.
@@ -110,6 +98,10 @@ attributes:
   diff_mode:
     description: Names the files that are put back, and shows no text, because they hold secrets.
     support: none
+extends_documentation_fragment:
+  - deployment
+  - deployment.secrets
+  - deployment.lock
 author: [Trade2026 founders (@trade2026)]
 """
 
@@ -188,7 +180,7 @@ from ansible.module_utils.images.plan import source_of
 from ansible.module_utils.restore.backups import Backup, Backups
 from ansible.module_utils.restore.data import Move, stage, swap
 from ansible.module_utils.restore.listing import Listing
-from ansible.module_utils.restore.points import RestoreError, RestorePoint, RestorePoints, now
+from ansible.module_utils.restore.points import RestoreError, RestorePoint, RestorePoints, is_half_moved, now
 from ansible.module_utils.restore.rollback import (
     Failed,
     Refusal,
@@ -262,6 +254,13 @@ class Restoring:
             return answer
         # The data that a killed run was putting back for this point.
         data = self.left.get("data") or {} if point and self.left.get("point") == point.number else {}
+        if is_half_moved(self.left) and not data:
+            raise RestoreError(
+                f"a return of {self.service['name']} to restore point {self.left['point']} and to the data of backup "
+                f"{self.left['data']['number']} was interrupted while the data was renamed. Complete it first: "
+                f"ansible-playbook playbooks/rollback.yml --limit {self.service['name']} "
+                f"-e core_restore_point={self.left['point']}"
+            )
         backup = self._backup(point) if point and not data else None
         refusal = None if point and data else self._refuse(point, backup, by_hand)
         if refusal or point is None:

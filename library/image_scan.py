@@ -132,7 +132,7 @@ class Scanner:
         make_directories(self._cache)
         if "://" in source:
             before = self._state()
-            # What was imported from a file is replaced.
+            # The update replaces a database that was imported from a file.
             (self._cache / IMPORTED).unlink(missing_ok=True)
             trust = "/etc/ssl/certs:/etc/ssl/certs:ro"
             self.grype("db", "update", mounts=(make, trust), network="host", GRYPE_DB_UPDATE_URL=source)
@@ -231,7 +231,10 @@ class Scanner:
         return self._replace(PAGE, page(database, results, outdated)) or changed
 
     def results(self, database: Database, images: Mapping[str, Any]) -> dict[str, tuple[Vulnerability, ...]]:
-        """Service → what is known about its image, by this database. A limited run leaves the reports of others."""
+        """Service → the known vulnerabilities of its image, according to this database.
+
+        A limited run keeps the reports of other services, which may be from an older database.
+        """
         return {
             name: vulnerabilities(json.loads(self._report(name).read_text(encoding="utf-8")))
             for name, entry in images.items()

@@ -389,7 +389,8 @@ class Journal:
                 "plan": progress.plan,
                 "operations": [
                     {"service": service, "what": what, "done": (service, what) in done}
-                    for service, what in progress.planned
+                    # What was done without a plan is named too: a failed service may have got its older data back.
+                    for service, what in dict.fromkeys([*progress.planned, *progress.done])
                 ],
                 "result": result,
                 "failed": failed,

@@ -74,7 +74,7 @@ def labels(title: str, version: str, source: str, built_from: str) -> dict[str, 
 
 
 def _remedy(output: str) -> str:
-    """What to do about a failed build, where its output tells."""
+    """What to do about a failed build, if its output shows the cause."""
     if "no space left on device" in output.lower():
         return (
             "\nDo: free some space on the disk with Docker's images (`docker info --format '{{.DockerRootDir}}'` names "

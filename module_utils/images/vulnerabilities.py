@@ -12,7 +12,7 @@ from typing import Any
 SEVERITIES = ("Critical", "High", "Medium", "Low", "Negligible", "Unknown")
 # Those that the page lists one by one.
 LISTED = SEVERITIES[:2]
-# What was scanned with what, and the counts; in the folder of the documents.
+# What was scanned with which database, and the counts; in the folder of the documents.
 INDEX = "vulnerabilities.json"
 NOT_SCANNED = "Not scanned: no database."
 # An older database is out of date for Grype, which then refuses to scan. Here it scans, and the page says so.
@@ -114,7 +114,7 @@ def page(
 
 
 def in_one_line(index: Mapping[str, Any]) -> str:
-    """What the last scan found, for the report of a run. `index` is what image_scan stored."""
+    """The result of the last scan, for the report of a run. `index` is what image_scan stored."""
     scanned, built = (datetime.fromisoformat(index[key]) for key in ("scanned", "built"))
     parts = [f"{index['counts'][severity]} {severity.lower()}" for severity in SEVERITIES if index["counts"][severity]]
     age = Database(built, index["schema"], scanned).age(scanned)

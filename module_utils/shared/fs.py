@@ -79,15 +79,15 @@ def display_name(path: bytes) -> str:
 
 
 def explain(error: Exception, place: Path | str = "") -> str:
-    """A message that says what went wrong with a path, and what to do; `place` is for an error that names no path.
+    """A message with the path, the error and what to do; `place` is the path if the error has none.
 
-    Any other error of this project is a message already.
+    The text of any other exception of this project is already such a message.
     """
     if not isinstance(error, OSError):
         return str(error)
     number, what, where = error.errno or 0, error.strerror, error.filename or place
     if isinstance(error, shutil.Error) and isinstance(error.args[0], list):
-        # Of a whole tree: (source, target, reason) of each file, of which only the text of the reason is left.
+        # A copy of a tree raises (source, target, reason) of each file, with the reason as text.
         _source, where, what = error.args[0][0]
         found = re.match(r"\[Errno (\d+)\] ([^:]+)", str(what))
         number, what = (int(found[1]), found[2]) if found else (0, str(what))

@@ -42,6 +42,6 @@ def removed(_stack: Stack, service: Service) -> Passed:
     if not names:
         return Passed("killed runs left nothing")
     done = names[:MOST]
-    more = f"; {len(names) - MOST} more are removed by the next runs" if len(names) > MOST else ""
     shown = ", ".join(done[:5]) + (f" and {len(done) - 5} more" if len(done) > 5 else "")
-    return Passed(f"{len(done)} objects that killed runs left were removed: {shown}{more}", {"removed": len(done)})
+    rest = f"; left for the next run: {len(names) - MOST}" if len(names) > MOST else ""
+    return Passed(f"removed what killed runs left: {shown}{rest}", {"removed": len(done)})

@@ -73,7 +73,7 @@ def run_case(stack: Stack, case: Case) -> Result:
 
 
 def kind_of(error: Exception) -> Kind | None:
-    """Why a client library raised an error of its own, as far as its type says."""
+    """Why a client library raised an error, as far as the error's type shows."""
     if isinstance(error, ConnectionRefusedError):
         return Kind.REFUSED
     return NO_ANSWER if isinstance(error, OSError) else None

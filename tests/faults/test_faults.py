@@ -76,6 +76,20 @@ def test_a_run_that_is_killed_at_any_moment(site: FaultySite, duration: float, m
 # ---- the engine -----------------------------------------------------------------------------------------------------
 
 
+def test_a_backup_that_is_killed_while_the_service_is_stopped(site: FaultySite) -> None:
+    process = site.begin(playbook="playbooks/backup.yml")
+    wait_until(lambda: site.state()["State"]["Status"] != "running" or process.poll() is not None)
+    assert process.poll() is None, process.communicate()[0]
+    kill_with_children(process)
+    site.converge()
+    again = site.play(playbook="playbooks/backup.yml")
+    assert again.code == 0, again.errors
+    numbers = [path.name for path in (site.root / ".trade2026/backups/valkey").iterdir()]
+    assert all(name.isdecimal() for name in numbers), numbers
+    verified = site.play(playbook="playbooks/restore_points.yml", core_verify_backups=True)
+    assert verified.code == 0, verified.errors
+
+
 def test_the_engine_stops_in_the_middle_of_a_run(site: FaultySite) -> None:
     work(site)
     try:

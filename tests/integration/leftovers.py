@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Objects as a validation that was killed leaves them: a stream, a key, tables, a bucket and an index of one name."""
+"""Leftovers of a killed validation: a stream, a key, tables, a bucket and an index with the same name."""
 
 from __future__ import annotations
 

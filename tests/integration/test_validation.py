@@ -15,7 +15,7 @@ from local_inventory import SERVICES
 from site_under_test import Site, docker
 from validating import Validation, assert_valid, validate
 
-# What runs left that were killed two days and an hour ago, and a name that is not one of the project's tests.
+# Leftovers of runs that were killed two days and an hour ago, and a name that no test of the project makes.
 OLD, YOUNG = (f"trade2026-probe-{new_token(time.time() - age_s)}-kill" for age_s in (48 * 3600, 3600))
 OTHER = "trade2026-probe-notes"
 
@@ -50,7 +50,7 @@ def test_reachability_is_recorded_for_open_and_closed_pairs(quick: Validation) -
     assert {(one, other) for one in SERVICES for other in SERVICES if one != other} <= pairs
 
 
-def test_what_the_tests_created_and_killed_runs_left_is_removed(quick: Validation, deployed: Site) -> None:
+def test_the_objects_of_tests_and_of_killed_runs_are_removed(quick: Validation, deployed: Site) -> None:
     assert quick.failures == {}
     assert left(deployed) == {service: {table(YOUNG), table(OTHER)} for service in KINDS}
     for service in KINDS:

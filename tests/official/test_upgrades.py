@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which upgrades can be rolled back: repeat each experiment that module_utils/restore/classes.py names.
 
-The main job deploys the older release, clients store data, the main job upgrades (its validate command and probes
-verify the configuration for the newer release), clients store more, and the main job goes back.
+The main job deploys the older release, clients store data, a backup is taken, the main job upgrades (its validate
+command and probes verify the configuration for the newer release), clients store more, and the main job goes back.
+Where the older release cannot read the data, the service is returned to the backup.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 from ansible.module_utils.restore.classes import FINDINGS, Finding, rollback_class
-from site_under_test import Run, Site, docker, docker_log
+from site_under_test import Run, Site, docker_log
 from stored_data import NOT_YET, Endpoint, read_back, retry, store_in
 
 from .conftest import BASE
@@ -24,7 +23,6 @@ from .stored_later import LATER, read_later, store_later
 EXPERIMENTS = [finding for finding in FINDINGS if finding.experiment and finding.service != "clickhouse"]
 PORTS = {"nats": 4222, "valkey": 6379, "questdb": 8812, "seaweedfs": 8333, "opensearch": 9200}
 PASSWORDS = {"questdb": "questdb/password", "seaweedfs": "seaweedfs/s3_secret"}
-DATA = {"seaweedfs": "seaweed"}
 # Newer release → the older one's error about its data.
 REFUSALS = {
     Release("valkey", "9.1.2"): "Bad file format",
@@ -37,27 +35,19 @@ UNWANTED = re.compile(
 )
 
 
-def deploy(site: Site, release: Release) -> Run:
-    """Run the main job with a release of one service, without rollback and whatever the table says."""
-    variables = {
-        "core_auto_rollback": False,
-        "core_accept_no_rollback": [release.service],
-        # Other tests may use the machine as well.
-        "core_ready_timeout_factor": 3,
-        "core_probe_timeout_s": 30,
-    }
-    return site.play("--limit", release.service, **variables, **release.variables(BASE / "recipes"))
+# Other tests may use the machine as well.
+PATIENCE = {"core_ready_timeout_factor": 3, "core_probe_timeout_s": 30}
+
+
+def deploy(site: Site, release: Release, accept: bool = False) -> Run:
+    """Run the main job with a release of one service, without rollback; accept: whatever the table says."""
+    variables = {"core_auto_rollback": False, "core_accept_no_rollback": [release.service] if accept else []}
+    return site.play("--limit", release.service, **PATIENCE, **variables, **release.variables(BASE / "recipes"))
 
 
 def endpoint(site: Site, service: str) -> Endpoint:
     password = site.secret(PASSWORDS[service]) if service in PASSWORDS else ""
     return Endpoint(site.port(PORTS[service]), user="trade2026" if password else "", password=password)
-
-
-def stop(site: Site, service: str) -> Path:
-    """Stop the service, and return the folder with its data."""
-    docker("stop", f"{site.prefix}{service}")
-    return site.root / "data" / DATA.get(service, service)
 
 
 def complaints(site: Site, service: str) -> list[str]:
@@ -83,8 +73,8 @@ def test_the_way_back_matches_the_table(site: Site, finding: Finding) -> None:
     first = deploy(site, older)
     assert first.code == 0, first.errors
     store_in(service, endpoint(site, service))
-    backup = BASE / "backup"
-    shutil.copytree(stop(site, service), backup, symlinks=True)
+    backup = site.play("--limit", service, playbook="playbooks/backup.yml", **PATIENCE)
+    assert backup.code == 0, backup.errors
 
     upgrade = deploy(site, newer)
     assert upgrade.code == 0, upgrade.errors
@@ -93,7 +83,7 @@ def test_the_way_back_matches_the_table(site: Site, finding: Finding) -> None:
     store_later(service, endpoint(site, service))
     retry(lambda: read_later(service, endpoint(site, service)), 60)
 
-    back = deploy(site, older)
+    back = deploy(site, older, accept=True)
     seen = "image_only" if back.code == 0 and everything_is_read(site, service) else "image_and_data"
     assert seen == finding.kind, back.errors
     assert rollback_class(service, older.version, newer.version).kind == seen
@@ -101,12 +91,12 @@ def test_the_way_back_matches_the_table(site: Site, finding: Finding) -> None:
     if seen == "image_and_data":
         assert REFUSALS[newer] in finding.reason
         assert REFUSALS[newer] in docker_log(f"{site.prefix}{service}")
-        data = stop(site, service)
-        shutil.rmtree(data)
-        shutil.move(backup, data)
-        restored = deploy(site, older)
+        consent = {"core_restore_point": 1, "rollback_data_of": service}
+        restored = site.play("--limit", service, playbook="playbooks/rollback.yml", **PATIENCE, **consent)
         assert restored.code == 0, restored.errors
         retry(lambda: read_back(service, endpoint(site, service)), 60)
+        (aside,) = (site.root / "data").glob("*.replaced-*")
+        assert any(path.is_file() for path in aside.rglob("*"))
 
 
 def test_the_newest_opa_accepts_our_configuration(site: Site) -> None:

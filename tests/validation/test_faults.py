@@ -321,7 +321,7 @@ def test_without_a_fault_nothing_is_found(site: Site) -> None:
     assert found.run.code == 0, found.run.errors
 
 
-def test_what_a_killed_run_left_does_not_fail_the_next_and_is_removed_a_day_later(site: Site) -> None:
+def test_leftovers_of_a_killed_run_do_not_fail_the_next_and_are_removed_a_day_later(site: Site) -> None:
     process = site.begin("--limit", "valkey", playbook="playbooks/validate.yml", core_validate_kinds=["performance"])
     limit = time.monotonic() + 60
     with client(site) as connection:

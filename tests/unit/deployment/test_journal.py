@@ -69,6 +69,18 @@ def test_a_service_that_failed_is_not_reported_a_second_time(tmp_path: Path) -> 
     assert journal.finish("r1", ["valkey"]) == []
 
 
+def test_what_was_done_without_a_plan_is_in_the_audit_log(tmp_path: Path) -> None:
+    journal = begun(tmp_path)
+    journal.done("r1", [("machine", "directory data"), ("valkey", "data of backup 3")])
+    assert journal.finish("r1", ["valkey"]) == []
+    (line,) = audit.read(tmp_path).lines
+    assert [(row["what"], row["done"]) for row in line["operations"]] == [
+        ("directory data", True),
+        ("container", False),
+        ("data of backup 3", True),
+    ]
+
+
 def test_another_run_neither_notes_nor_ends_anything(tmp_path: Path) -> None:
     journal = begun(tmp_path)
     journal.done("r2", [("machine", "directory data")])

@@ -133,6 +133,24 @@ def test_the_service_is_started_again_if_the_copy_fails(
     assert service.backups.numbers() == []
 
 
+def test_a_container_that_does_not_start_again_is_named_with_what_to_do(
+    service: Service, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(call)
+    answer = service.engine.run
+
+    def refuse_to_start(command: list[str], **more: Any) -> tuple[int, str, str]:
+        return (1, "", "port is already allocated") if "start" in command else answer(command, **more)
+
+    monkeypatch.setattr(service.engine, "run", refuse_to_start)
+    failed = call(run="r1")
+    assert (
+        "valkey could not be started again: port is already allocated. Do: ansible-playbook core.yml" in failed["msg"]
+    )
+    # The backup itself is whole.
+    assert service.backups.read(1).files == 1
+
+
 def test_too_little_space_is_noticed_before_the_service_is_stopped(
     service: Service, call: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:

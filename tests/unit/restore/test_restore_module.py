@@ -305,6 +305,25 @@ def test_a_return_of_data_that_was_killed_is_completed(
     assert answer["data"]["kept"] == [move.aside]
 
 
+def test_half_renamed_data_is_completed_before_a_return_to_another_point(service: Service, restore: Call) -> None:
+    service.write(DUMP, "backed up")
+    service.prove()
+    service.write(CONFIG, "maxmemory 2gb\n")
+    service.prove()
+    backup = service.back_up()
+    moves = core_restore.stage(service.backups, backup, service.root)
+    Path(moves[0].live).rename(moves[0].aside)
+    marker = {"point": 1, "run": "r0", "began": "now", "failure": "", "declared": "", "by_hand": True}
+    data = {"number": 1, "taken_at": backup.taken_at, "moves": [vars(move) for move in moves]}
+    service.points.begin_rollback({**marker, "data": data})
+    refused = restore()
+    assert "Complete it first: ansible-playbook playbooks/rollback.yml --limit valkey -e core_restore_point=1" in str(
+        refused["msg"]
+    )
+    assert restore(point=1)["restored"]
+    assert service.read(DUMP) == "backed up"
+
+
 def test_the_list_verifies_the_backups(service: Service, restore: Call) -> None:
     service.write(DUMP, "backed up")
     service.prove()

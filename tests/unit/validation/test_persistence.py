@@ -229,8 +229,8 @@ def test_only_what_is_older_than_a_run_is_removed(
     memory.update({name: [] for name in names.values()} | {"trade2026-probe-notes": [], "orders": []})
     stack = stack_of(engine, tmp_path)
     first = leftovers.removed(stack, stack.services["nats"])
-    assert first.message.startswith("2 objects that killed runs left were removed")
-    assert first.message.endswith("1 more are removed by the next runs")
+    assert first.message.startswith(f"removed what killed runs left: {names['week']}, {names['day']};")
+    assert first.message.endswith("left for the next run: 1")
     assert first.evidence == {"removed": 2}
     assert names["third"] in memory
     leftovers.removed(stack, stack.services["nats"])
