@@ -48,7 +48,7 @@ class FaultyEngine:
 
     def create(self) -> None:
         """Start a new engine without images and containers."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._remove_data()
         # It may be a file system of its own.
         self.folder.mkdir(parents=True, exist_ok=True)
         # It holds the namespace while the engine is down.
@@ -122,6 +122,13 @@ class FaultyEngine:
         if self._namespace:
             self._namespace.kill()
             self._namespace.wait()
+        self._remove_data()
+
+    def _remove_data(self) -> None:
+        """Remove the folder. A killed engine leaves its data mounted, even if the next one ends properly."""
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in reversed([mount for mount in mounts if mount.startswith(f"{self.folder}/")]):
+            subprocess.run(["umount", "--lazy", mount], check=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def docker(self, *words: str) -> str:
