@@ -90,9 +90,10 @@ docker: ## Install and start Docker and Compose v2 if they are missing
 ##@ Test
 
 # The integration tests wait for containers a third of the time; the other tests run in these gaps, one after the other.
+# Job control makes those a process group of their own, which is ended with this target.
 .PHONY: test
 test: venv-test docker test-deps ## Run every test: the fast ones, the main job on real containers, each role by itself
-	@code=0; \
+	@code=0; set -m; \
 	{ \
 	    beside=0; \
 	    nice $(MAKE) test-fast || beside=1; \
@@ -101,8 +102,8 @@ test: venv-test docker test-deps ## Run every test: the fast ones, the main job 
 	    nice $(MAKE) test-faults ARGS="-m quick" || beside=1; \
 	    nice $(MAKE) molecule JOBS=2 || beside=1; \
 	    exit $$beside; \
-	} & beside=$$!; \
-	trap 'kill $$beside 2>/dev/null || true' EXIT; \
+	} & beside=$$!; set +m; \
+	trap 'kill -- -$$beside 2>/dev/null || true' EXIT; \
 	$(MAKE) integration || code=1; \
 	wait $$beside || code=1; \
 	exit $$code
