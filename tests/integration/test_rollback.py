@@ -110,8 +110,12 @@ def stored(deployed: Site) -> Iterator[Site]:
     run = deployed.play()
     assert run.code == 0, run.errors
     yield deployed
-    for tag in sorted(tags() - before):
-        docker("image", "rm", "--force", tag)
+    # Tests that run in parallel build the images of their own applications meanwhile.
+    used = set(docker("ps", "--all", "--format", "{{.Image}}").split())
+    others = tuple(f"localhost/trade2026/restore/{name}" for name in ("trade2026-molecule", "trade2026-core"))
+    for tag in sorted(tags() - before - used):
+        if not tag.startswith(others):
+            docker("image", "rm", "--force", tag)
 
 
 def play_with(faults: Faults) -> Run:
