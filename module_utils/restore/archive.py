@@ -15,7 +15,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal, Protocol
 
 from ansible.module_utils.restore.points import RestoreError
 from ansible.module_utils.shared import fs
@@ -33,6 +33,18 @@ TYPES: Mapping[Kind, bytes] = {
     "symlink": tarfile.SYMTYPE,
     "hardlink": tarfile.LNKTYPE,
 }
+
+
+class Sink(Protocol):
+    """What an archive is written to."""
+
+    def write(self, data: bytes, /) -> int:
+        """Write all of the data; returns how many bytes were written."""
+        ...
+
+    def flush(self) -> None:
+        """Pass on what is buffered."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -126,7 +138,7 @@ def scan(root: Path, directories: Sequence[str]) -> Listing:
     return Listing(entries, tuple(sorted(skipped)))
 
 
-def pack(root: Path, listing: Listing, stream: IO[bytes]) -> list[Member]:
+def pack(root: Path, listing: Listing, stream: Sink) -> list[Member]:
     """Write the listed entries to the stream as an archive. Raises OSError for what cannot be read or written."""
     members: list[Member] = []
     first: dict[tuple[int, int], str] = {}

@@ -257,7 +257,7 @@ def _written(folder: Path, number: int, root: Path, subject: Subject, origin: Or
     handle = os.open(folder / ARCHIVE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "wb") as file:
         stream = _Hashing(file)
-        members = archive.pack(root, listing, stream)  # type: ignore[arg-type]
+        members = archive.pack(root, listing, stream)
         file.flush()
         os.fsync(file.fileno())
     if archive.scan(root, subject.data).fingerprint() != listing.fingerprint():
