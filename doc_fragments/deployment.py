@@ -5,13 +5,21 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """`deployment`, `deployment.secrets`, `deployment.journal` and `deployment.lock`."""
+    """`deployment`, `deployment.project`, `deployment.secrets`, `deployment.journal` and `deployment.lock`."""
 
     DOCUMENTATION = r"""
 options:
   root:
     description: Folder of the deployment.
     type: path
+    required: true
+"""
+
+    PROJECT = r"""
+options:
+  project:
+    description: Compose project. Containers of another project are not touched.
+    type: str
     required: true
 """
 

@@ -24,10 +24,6 @@ options:
     description: Folder of the backups. It is created only below O(root).
     type: path
     required: true
-  project:
-    description: Compose project. Containers of another project are not touched.
-    type: str
-    required: true
   services:
     description:
       - The parts of the services that restore points hold, as C(core_plan) returns them in C(restorable). With O(run),
@@ -57,6 +53,7 @@ attributes:
     support: full
 extends_documentation_fragment:
   - deployment
+  - deployment.project
   - deployment.lock
   - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]
@@ -224,9 +221,7 @@ class BackingUp:
                 self.docker.call("container", "stop", subject.container)
             backup = backups.take(self.root, subject, self._origin(subject, container))
             answer["backup"] = self._row(backups, backup)
-        except (RestoreError, DockerError) as error:
-            failure = str(error)
-        except OSError as error:
+        except (RestoreError, DockerError, OSError) as error:
             failure = explain(error)
         finally:
             if active:
@@ -309,9 +304,7 @@ def main() -> None:
             if params["begin"] and not locked and answer["operations"] and not answer["problems"]:
                 operations = [Operation(**row) for row in answer["operations"]]
                 journal.begin(read_owner(params["begin"]), operations, params["take_over"], action="backup")
-    except (JournalError, RestoreError, DockerError) as error:
-        module.fail_json(msg=str(error))
-    except OSError as error:
+    except (JournalError, RestoreError, DockerError, OSError) as error:
         module.fail_json(msg=explain(error))
     if answer.get("failed"):
         module.fail_json(**answer)

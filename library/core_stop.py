@@ -17,10 +17,6 @@ options:
     description: Folder of the deployment, for its journal.
     type: path
     required: true
-  project:
-    description: Compose project. Containers of another project are not touched.
-    type: str
-    required: true
   services:
     description: Names of the services, in the order in which they were started. The last one is stopped first.
     type: list
@@ -42,6 +38,7 @@ attributes:
     description: Reports what would be stopped, and what that would interrupt.
     support: full
 extends_documentation_fragment:
+  - deployment.project
   - deployment.lock
   - attributes.no_diff
 author: [Trade2026 founders (@trade2026)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A local registry, and the role `image` used by itself."""
+"""A local registry, and the role `image` used by itself; both also as fixtures."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -168,3 +170,19 @@ def recipe_images(folder: Path, *recipes: str) -> dict[str, tuple[str, str]]:
     run = Role(folder).run(services, image_source="packages", image_cache=defaults["image_cache"])
     assert run.code == 0, run.output
     return {name: (services[name]["official"], image["reference"]) for name, image in run.images.items()}
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    """A running registry; its images are removed from the engine afterwards."""
+    server = Registry(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+    remove(f"{server.host}/{NAME}")
+
+
+@pytest.fixture
+def role(tmp_path: Path) -> Role:
+    """The role `image`, writing to the test's folder."""
+    return Role(tmp_path)

@@ -16,7 +16,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit/services"))
 
+from image_tools import registry, role
 from site_under_test import Site
+
+__all__ = ["registry", "role"]
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = Path("/var/tmp/trade2026-official")

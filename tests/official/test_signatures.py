@@ -8,13 +8,12 @@ import json
 import os
 import subprocess
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from image_tools import NAME, Registry, Role, docker, recipe_images, remove
+from image_tools import NAME, Registry, Role, docker, recipe_images
 from second_engine import unpack_packages
 from site_under_test import Site
 
@@ -63,20 +62,6 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for prefix in ("cosign", "other"):
         Cosign("trixie", folder).run("generate-key-pair", "--output-key-prefix", prefix)
     return folder
-
-
-@pytest.fixture
-def registry(tmp_path: Path) -> Iterator[Registry]:
-    server = Registry(tmp_path)
-    server.start()
-    yield server
-    server.stop()
-    remove(f"{server.host}/{NAME}")
-
-
-@pytest.fixture
-def role(tmp_path: Path) -> Role:
-    return Role(tmp_path)
 
 
 def assert_refused(role: Role, registry: Registry, digest: str, said: str, **variables: Any) -> None:
