@@ -40,11 +40,9 @@ class Sink(Protocol):
 
     def write(self, data: bytes, /) -> int:
         """Write all of the data; returns how many bytes were written."""
-        ...
 
     def flush(self) -> None:
         """Pass on what is buffered."""
-        ...
 
 
 @dataclass(frozen=True)
