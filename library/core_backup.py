@@ -164,7 +164,7 @@ class BackingUp:
         left_out: dict[str, str] = {}
         problems: list[str] = []
         forbidden = [Path(folder) for folder in self.params["forbidden"]]
-        data = [name for subject in self.subjects for name in subject.data]
+        data = {subject.service: subject.data for subject in self.subjects}
         if refusal := refuse_folder(self.folder, self.root, data, forbidden):
             problems.append(refusal)
         reserved = 0

@@ -298,12 +298,19 @@ def _checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def refuse_folder(folder: Path, root: Path, data: Sequence[str], forbidden: Sequence[Path]) -> str:
-    """Why backups may not be kept in the folder; empty if they may."""
+def refuse_folder(folder: Path, root: Path, data: Mapping[str, Sequence[str]], forbidden: Sequence[Path]) -> str:
+    """Why backups may not be kept in the folder; empty if they may. `data` is service → its data directories."""
     real = folder.resolve()
-    for name in data:
-        if real.is_relative_to((root / name).resolve()):
-            return f"core_backups_dir: {folder} is inside the data that it would back up, {root / name}"
+    for service, directories in data.items():
+        for name in directories:
+            live, own = (root / name).resolve(), (folder / service).resolve()
+            if real.is_relative_to(live):
+                return f"core_backups_dir: {folder} is inside the data that it would back up, {root / name}"
+            if live.is_relative_to(own) or own.is_relative_to(live):
+                return (
+                    f"core_backups_dir: the backups of {service} would be in {folder / service}, together with its "
+                    f"data in {root / name}; choose another folder"
+                )
     for other in forbidden:
         if real.is_relative_to(other.resolve()):
             return f"core_backups_dir: {folder} is inside {other}, which must not be changed"

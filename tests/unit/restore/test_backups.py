@@ -450,10 +450,23 @@ def test_the_newest_backup_of_a_version_is_chosen(service: Service) -> None:
 
 def test_an_unsuitable_folder_for_backups_is_refused(service: Service, tmp_path: Path) -> None:
     root, other = service.root, tmp_path.with_name(f"{tmp_path.name}-other")
-    data, forbidden = [DATA], [root / "trade2025"]
+    data, forbidden = {"valkey": [DATA]}, [root / "trade2025"]
     assert refuse_folder(service.backups_dir, root, data, forbidden) == ""
     assert "inside the data" in refuse_folder(root / DATA / "backups", root, data, forbidden)
     assert "which must not be changed" in refuse_folder(root / "trade2025/backups", root, data, forbidden)
     assert "does not exist; mount its disk" in refuse_folder(other, root, data, forbidden)
     other.mkdir()
     assert refuse_folder(other, root, data, forbidden) == ""
+
+
+def test_backups_are_never_kept_in_the_same_folder_as_the_data(service: Service) -> None:
+    """A backup removes what a killed one left beside it, so this would remove live data."""
+    root, data = service.root, {"valkey": [DATA]}
+    assert f"the backups of valkey would be in {root / DATA}" in refuse_folder(root / "data", root, data, [])
+    (root / "mounted").symlink_to("data")
+    assert "choose another folder" in refuse_folder(root / "mounted", root, data, [])
+    below = {"valkey": ["valkey/data"]}
+    (root / "valkey/data").mkdir(parents=True)
+    assert "choose another folder" in refuse_folder(root, root, below, [])
+    # The folder of a deployment is no problem by itself.
+    assert refuse_folder(root, root, data, []) == ""
