@@ -24,7 +24,7 @@ from typing import IO, Any
 from ansible.module_utils.core.atomic import make_directories
 from ansible.module_utils.restore import archive
 from ansible.module_utils.restore.archive import Listing, Member
-from ansible.module_utils.restore.points import RestoreError, Subject
+from ansible.module_utils.restore.points import RestoreError, Subject, remove_unfinished
 from ansible.module_utils.shared import fs
 from ansible.module_utils.shared.ownership import Ownership
 from ansible.module_utils.shared.sizes import human
@@ -192,9 +192,7 @@ class Backups:
         self.require_space(listing)
         number = max(self.numbers(), default=0) + 1
         make_directories(self.folder, 0o700)
-        for left in self.folder.glob(".*"):
-            # Left by a run that was killed while it wrote or removed a backup.
-            shutil.rmtree(left, ignore_errors=True)
+        remove_unfinished(self.folder)
         temporary = self.folder / f".{number}.{random.token_hex(4)}"
         temporary.mkdir(mode=0o700)
         try:

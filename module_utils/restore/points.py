@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets as random
 import shutil
 import stat
@@ -33,6 +34,8 @@ MANIFEST = "manifest.json"
 Status = Literal["recorded", "good"]
 # Whether a saved file belongs below the root or the secrets root. Also the name of its folder in the point.
 Place = Literal["files", "secrets"]
+# Folders with a number that are being written, or are being removed.
+_UNFINISHED = re.compile(r"\.(\d+\.[0-9a-f]{8}|removed-\d+)")
 
 
 class RestoreError(Exception):
@@ -263,9 +266,7 @@ class RestorePoints:
     def write(self, point: RestorePoint, live: Iterable[LiveFile]) -> None:
         """Store a point: write it to a temporary folder, then rename that to its number."""
         _private(self.folder, self.root)
-        for left in self.folder.glob(".*"):
-            # What a killed run was writing.
-            shutil.rmtree(left, ignore_errors=True)
+        remove_unfinished(self.folder)
         temporary = self.folder / f".{point.number}.{random.token_hex(4)}"
         temporary.mkdir(mode=0o700)
         try:
@@ -339,6 +340,13 @@ def is_half_moved(rollback: Mapping[str, Any]) -> bool:
     """Whether a killed rollback left data of a backup that is not in its place yet."""
     moves = (rollback.get("data") or {}).get("moves") or []
     return any(Path(move["staged"]).exists() for move in moves)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the restore points or backups that a killed run was writing or removing, and no other hidden folder."""
+    for entry in folder.iterdir():
+        if _UNFINISHED.fullmatch(entry.name):
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def services_with_points(root: Path) -> list[str]:

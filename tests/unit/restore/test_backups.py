@@ -24,7 +24,7 @@ from ansible.module_utils.restore.data import Move, stage, swap
 from ansible.module_utils.restore.points import RestoreError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from restore_case import Service
+from restore_case import CONFIG, Service
 
 DATA = "data/valkey"
 MIB = 1024 * 1024
@@ -381,12 +381,28 @@ def test_no_backup_is_kept_if_the_data_changes_meanwhile(service: Service, monke
 
 def test_a_partial_backup_of_a_killed_run_is_never_listed(service: Service) -> None:
     service.back_up()
-    half = service.backups.folder / ".2.abcd"
+    half = service.backups.folder / ".2.0123abcd"
     half.mkdir()
     (half / "data.tar.zst").write_text("half")
     assert service.backups.numbers() == [1]
     assert service.back_up().number == 2
     assert not half.exists()
+
+
+def test_only_the_projects_own_leftovers_are_removed_beside_backups_and_restore_points(service: Service) -> None:
+    """A storage system keeps its snapshots in a hidden folder, and an administrator may have one too."""
+    service.back_up()
+    service.prove()
+    folders = [service.backups.folder, service.points.folder]
+    for name in (".snapshot", ".removed-3", ".4.0123abcd", ".4.by-hand"):
+        for folder in folders:
+            (folder / name).mkdir()
+            (folder / name / "file").touch()
+    service.back_up()
+    service.write(CONFIG, "maxmemory 2gb\n")
+    service.prove()
+    for folder in folders:
+        assert sorted(path.name for path in folder.iterdir()) == [".4.by-hand", ".snapshot", "1", "2"]
 
 
 def test_older_backups_are_pruned_but_never_the_newest_intact_one(service: Service) -> None:

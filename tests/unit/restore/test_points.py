@@ -183,7 +183,7 @@ def test_a_point_that_does_not_exist_is_refused_with_those_that_do(service: Serv
 
 def test_a_point_that_was_half_written_is_ignored_and_removed(service: Service) -> None:
     service.prove()
-    half = service.points.folder / ".2.abcd"
+    half = service.points.folder / ".2.0123abcd"
     (half / "files").mkdir(parents=True)
     assert service.points.numbers() == [1]
     service.write(CONFIG, "maxmemory 2gb\n")
