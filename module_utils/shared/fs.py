@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from ansible.module_utils.shared.ownership import Ownership
+from ansible.module_utils.shared.ownership import Ownership, unescaped
 
 # Bytes that are read or written at a time.
 BLOCK = 1024 * 1024
@@ -386,6 +386,4 @@ def is_mount_point(path: str, table: Path = Path("/proc/self/mountinfo")) -> boo
         places = [line.split()[4] for line in table.read_bytes().splitlines()]
     except OSError:
         return False
-    # The kernel writes blanks and the like as octal numbers.
-    names = {re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), place) for place in places}
-    return os.fsencode(os.path.realpath(path)) in names
+    return os.path.realpath(path) in {unescaped(os.fsdecode(place)) for place in places}
