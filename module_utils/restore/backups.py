@@ -188,6 +188,7 @@ class Backups:
 
     def take(self, root: Path, subject: Subject, origin: Origin) -> Backup:
         """Back up the data directories as they are. Raises RestoreError or OSError, and then leaves nothing behind."""
+        require_directories(root, subject)
         listing = archive.scan(root, subject.data)
         self.require_space(listing)
         number = max(self.numbers(), default=0) + 1
@@ -220,6 +221,16 @@ class Backups:
 
     def _damaged(self, number: int, why: str) -> str:
         return f"backup {number} of {self.service} is damaged and is not used: {why} in {self.folder / str(number)}"
+
+
+def require_directories(root: Path, subject: Subject) -> None:
+    """Raise RestoreError unless all data directories exist: a backup of some of them could not be restored."""
+    missing = [str(root / name) for name in subject.data if not (root / name).is_dir()]
+    if missing:
+        raise RestoreError(
+            f"the data of {subject.service} is incomplete, because {', '.join(missing)} is not a directory. Mount its "
+            "disk or correct the path, then run again; no backup was taken"
+        )
 
 
 def require_space(folder: Path, needed: int, purpose: str) -> None:

@@ -389,6 +389,17 @@ def test_a_partial_backup_of_a_killed_run_is_never_listed(service: Service) -> N
     assert not half.exists()
 
 
+def test_a_backup_without_one_of_the_data_directories_is_refused(service: Service) -> None:
+    """Its disk may not be mounted, and such a backup could not be restored."""
+    service.data = (DATA, "data/valkey-large")
+    with pytest.raises(RestoreError, match=r"is incomplete, because .*/data/valkey-large is not a directory"):
+        service.back_up()
+    assert service.backups.numbers() == []
+    service.write("data/valkey-large/file", "x")
+    returned(service, service.back_up())
+    assert service.read("data/valkey-large/file") == "x"
+
+
 def test_only_the_projects_own_leftovers_are_removed_beside_backups_and_restore_points(service: Service) -> None:
     """A storage system keeps its snapshots in a hidden folder, and an administrator may have one too."""
     service.back_up()
