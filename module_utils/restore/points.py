@@ -215,8 +215,10 @@ class RestorePoints:
             content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             point = _point_of(content)
         except FileNotFoundError:
+            if folder.exists():
+                raise RestoreError(self._damaged(number, f"{MANIFEST} is missing")) from None
             raise RestoreError(f"{self.service} has no restore point {number}; it has {self._known()}") from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise RestoreError(self._damaged(number, f"{MANIFEST} cannot be read ({error})")) from None
         if content.get("checksum") != _checksum(content):
             raise RestoreError(self._damaged(number, f"{MANIFEST} does not match its checksum"))
@@ -317,7 +319,7 @@ class RestorePoints:
             return {**{key: content[key] for key in keys}, "data": content.get("data") or {}}
         except FileNotFoundError:
             return {}
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise RestoreError(
                 f"{self.marker} is damaged; `ansible-playbook playbooks/rollback.yml --limit {self.service}` completes "
                 "the rollback. Or remove the file to deploy what is declared."

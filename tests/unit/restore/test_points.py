@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -153,8 +154,28 @@ def remove_manifest(place: Path) -> None:
     (place / "manifest.json").unlink()
 
 
+def replace_manifest_by_a_directory(place: Path) -> None:
+    (place / "manifest.json").unlink()
+    (place / "manifest.json").mkdir()
+
+
+def replace_folder_by_a_file(place: Path) -> None:
+    shutil.rmtree(place)
+    place.touch()
+
+
 @pytest.mark.parametrize(
-    "damage", [damage_manifest, edit_manifest, drop_a_field, damage_file, remove_file, remove_manifest]
+    "damage",
+    [
+        damage_manifest,
+        edit_manifest,
+        drop_a_field,
+        damage_file,
+        remove_file,
+        remove_manifest,
+        replace_manifest_by_a_directory,
+        replace_folder_by_a_file,
+    ],
 )
 def test_a_damaged_point_is_named_and_not_used(service: Service, damage: object) -> None:
     service.prove()
@@ -165,6 +186,7 @@ def test_a_damaged_point_is_named_and_not_used(service: Service, damage: object)
     points, damaged = service.points.readable()
     assert [point.number for point in points] == [1]
     assert list(damaged) == [2]
+    assert damaged[2].startswith("restore point 2 of valkey is damaged and is not used: ")
     newest = service.points.newest("good")
     assert newest is not None
     assert newest.number == 1
