@@ -9,6 +9,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def test_a_dead_runs_lock_is_taken_over_once(tmp_path: Path) -> None:
     with pytest.raises(JournalError):
         journal.begin(this_run("r3", "third", os.getpid()), OPERATIONS, take_over="dead")
     left = sorted(path.name for path in journal.folder.iterdir())
-    assert left == ["current.jsonl", "head", "interrupted.jsonl", "lock"]
+    assert left == ["current.jsonl", "guard", "head", "interrupted.jsonl", "lock"]
     assert [(line["run"], line["result"]) for line in audit.read(tmp_path).lines] == [("dead", "interrupted")]
 
 
@@ -198,7 +199,81 @@ def test_a_full_disk_leaves_no_half_lock(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         begun(tmp_path)
-    assert list((tmp_path / ".trade2026/journal").iterdir()) == []
+    assert [path.name for path in (tmp_path / ".trade2026/journal").iterdir()] == ["guard"]
+
+
+def test_a_run_that_cannot_begin_leaves_no_lock_and_keeps_the_killed_runs_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another controller would have to take the lock over by hand."""
+    begun(tmp_path, "dead").done("dead", [("machine", "directory data")])
+    journal = Journal(tmp_path)
+    kept: list[bytes] = []
+    real = os.write
+
+    def full(handle: int, data: bytes) -> int:
+        if b'"event": "begin"' not in bytes(data):
+            return real(handle, data)
+        real(handle, bytes(data)[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for take_over in ("dead", ""):
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            journal.begin(this_run("r2", "another", os.getpid()), OPERATIONS, take_over=take_over)
+        monkeypatch.undo()
+        assert journal.owner() is None
+        kept.append(journal.interrupted.read_bytes())
+    assert kept[0] == kept[1] != b""
+    journal.begin(this_run("r3", "another", os.getpid()), OPERATIONS)
+    assert [(line["run"], line["result"]) for line in audit.read(tmp_path).lines] == [("dead", "interrupted")]
+
+
+def test_of_two_runs_that_take_over_at_once_only_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run begins while this one is between looking at the dead owner's lock and removing it."""
+    begun(tmp_path, "dead")
+    journal = Journal(tmp_path)
+    refused: list[str] = []
+    holder = journal._holder
+
+    def begin_other() -> None:
+        try:
+            Journal(tmp_path).begin(this_run("other", "one", os.getpid()), OPERATIONS, take_over="dead")
+        except JournalError as error:
+            refused.append(str(error))
+
+    other = threading.Thread(target=begin_other)
+
+    def looked() -> str:
+        found = holder()
+        other.start()
+        # Ends at once if nothing keeps the other run from beginning.
+        other.join(0.3)
+        return found
+
+    monkeypatch.setattr(journal, "_holder", looked)
+    journal.begin(this_run("r2", "another", os.getpid()), OPERATIONS, take_over="dead")
+    other.join()
+    assert len(refused) == 1
+    monkeypatch.undo()
+    journal.require("r2")
+
+
+def test_a_run_that_was_killed_after_its_line_was_written_has_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = begun(tmp_path)
+    journal.done("r1", [(row.service, row.what) for row in OPERATIONS])
+
+    def killed(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        journal.finish("r1")
+    monkeypatch.undo()
+    journal.begin(this_run("r2", "another", os.getpid()), OPERATIONS, take_over="r1")
+    assert [(line["run"], line["result"]) for line in audit.read(tmp_path).lines] == [("r1", "ok")]
 
 
 def test_a_run_that_lost_its_lock_is_stopped(tmp_path: Path) -> None:
