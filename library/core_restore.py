@@ -213,6 +213,7 @@ class Restoring:
         self.failure: str = params["failure"]
         (self.service,) = params["services"]
         self.docker = Docker(module.run_command)
+        self.journal = Journal(self.root)
         self.points = RestorePoints(self.root, self.service["name"])
         self.name: str = self.service["container"]
         # Whether this completes a rollback that another run left unfinished.
@@ -224,7 +225,9 @@ class Restoring:
         self.container = self.docker.inspect("container", self.name).get(self.name) or {}
 
     def run(self) -> dict[str, Any]:
-        """Decide, then put back or stop."""
+        """Decide, then put back or stop; raises JournalError if another run has taken over."""
+        if not self.module.check_mode:
+            self.journal.require(self.module.params["run"])
         point = self.points.read(self.number) if self.number else self.points.newest("good") or self._healthy_before()
         answer: dict[str, Any] = {
             "changed": False,
@@ -270,6 +273,8 @@ class Restoring:
         if backup and self.restore_data and (by_hand or self._needs_data(point)):
             moves = stage(self.backups, backup, self.root)
             data = {"number": backup.number, "taken_at": backup.taken_at, "moves": [asdict(move) for move in moves]}
+        # Unpacking data takes long.
+        self.journal.require(self.module.params["run"])
         self.points.begin_rollback(
             {
                 "point": point.number,

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import core_purge
 import pytest
+from ansible.module_utils.deployment.journal import Journal, this_run
 from ansible.module_utils.deployment.purge import NETWORK_LABEL, Purge, PurgeError
 from ansible.module_utils.deployment.teardown import in_batches, without_fragments
 
@@ -69,6 +72,9 @@ class Engine:
 
     def remove_container(self, name: str, v: bool, force: bool) -> None:
         self.log.append(f"remove container {name}")
+
+    def images(self, name: str) -> list[Any]:
+        raise OSError(f"the engine stopped before it listed {name}")
 
     def remove_network(self, name: str) -> None:
         self.log.append(f"remove network {name}")
@@ -251,3 +257,34 @@ def test_what_was_started_last_is_stopped_first() -> None:
     assert in_batches(["a", "b", "c"], 1) == [["c"], ["b"], ["a"]]
     assert in_batches(["a", "b", "c"], 2) == [["c", "b"], ["a"]]
     assert in_batches([], 2) == []
+
+
+def carry_out(root: Path, engine: Engine) -> list[str]:
+    """The errors of a purge with the module's journal; data and restore points are removed too."""
+    (root / ".trade2026/restore_points/valkey/1").mkdir(parents=True)
+    work = purge(root, engine, data=True, restore_points=True)
+    begin = vars(this_run("r1", "somebody", os.getpid()))
+    module = SimpleNamespace(params={"begin": begin, "take_over": ""})
+    return core_purge.apply(module, work, Journal(root))
+
+
+def test_a_purge_that_loses_its_lock_stops(root: Path) -> None:
+    """The controller was killed, and another run deploys while this process still runs on the machine."""
+    engine = Engine()
+    journal = Journal(root)
+
+    def take_over(_name: str) -> None:
+        journal.begin(this_run("r2", "somebody", os.getpid()), [], take_over="r1")
+
+    engine.remove_network = take_over  # type: ignore[method-assign]
+    before = left(root)
+    errors = carry_out(root, engine)
+    assert "another run took over. Nothing more was changed" in errors[0]
+    assert {name for name in left(root) if not name.startswith(".trade2026")} == before
+    journal.require("r2")
+
+
+def test_an_engine_that_ends_during_a_purge_is_named_and_the_lock_released(root: Path) -> None:
+    errors = carry_out(root, Engine())
+    assert errors[0].startswith("the images of localhost/trade2026/restore/")
+    assert Journal(root).owner() is None

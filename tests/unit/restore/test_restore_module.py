@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,6 @@ def restore(service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
             "services": [
                 {"name": "valkey", "container": "valkey", "files": [CONFIG, FRAGMENT], "version": service.version}
             ],
-            "run": "r2",
             "_ansible_check_mode": check_mode,
             **changes,
         }
@@ -79,6 +79,18 @@ def test_a_failed_change_is_returned_to_the_last_good_point_with_both_stories(se
     assert "Fatal config file error" in (service.points.folder / "failed.log").read_text()
 
 
+def test_a_run_that_lost_its_lock_neither_returns_nor_stops_anything(service: Service, restore: Call) -> None:
+    """Its service failed because another run has taken over and deploys it."""
+    service.prove()
+    fail_after_a_change(service)
+    Journal(service.root).begin(this_run("r3", "somebody", os.getpid()), [])
+    service.engine.commands.clear()
+    assert "another run took over. Nothing more was changed" in restore(failure=FAILURE, run="r2")["msg"]
+    assert service.read(CONFIG) == "maxmemory 2gb\n"
+    assert service.points.rollback() == {}
+    assert {command[1] for command in service.engine.commands} <= {"inspect"}
+
+
 def test_a_first_deployment_that_fails_is_stopped_and_nothing_else_happens(service: Service, restore: Call) -> None:
     service.engine.start(health="unhealthy")
     answer = restore(failure=FAILURE)
@@ -104,6 +116,7 @@ def test_an_interrupted_return_is_completed_to_the_point_that_was_chosen(service
     service.prove()
     service.write(CONFIG, "maxmemory 2gb\n")
     service.prove()
+    Journal(service.root).begin(this_run("r1", "somebody", os.getpid()), [])
     assert restore(point=1, run="r1")["restored"]
     answer = restore(failure="A rollback by hand was interrupted.", complete=True)
     assert answer["restored"]
