@@ -25,7 +25,7 @@ from typing import Any
 
 from ansible.module_utils.deployment import audit
 from ansible.module_utils.deployment.model import Operation, digest
-from ansible.module_utils.shared.fs import explain, write_all
+from ansible.module_utils.shared.fs import explain, located, write_all
 
 FOLDER = Path(".trade2026")
 # What a user types to take over a lock that cannot be read.
@@ -368,7 +368,8 @@ class Journal:
         """Create the lock with its content in one step, so that a killed run leaves a whole lock or none."""
         new = self.folder / f"lock.new-{owner.run}"
         try:
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with located(new), os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(owner)) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -429,8 +430,9 @@ class Journal:
         try:
             size = os.fstat(handle).st_size
             try:
-                write_all(handle, json.dumps(entry).encode() + b"\n")
-                os.fsync(handle)
+                with located(self.current):
+                    write_all(handle, json.dumps(entry).encode() + b"\n")
+                    os.fsync(handle)
             except OSError:
                 # A full disk takes a part of a line, which would spoil the next one.
                 os.ftruncate(handle, size)

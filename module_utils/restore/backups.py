@@ -264,7 +264,7 @@ class _Hashing:
 def _written(folder: Path, number: int, root: Path, subject: Subject, origin: Origin, listing: Listing) -> Backup:
     """Write archive and manifest to the folder, and force them to the disk."""
     handle = os.open(folder / ARCHIVE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
+    with fs.located(folder / ARCHIVE), os.fdopen(handle, "wb") as file:
         stream = _Hashing(file)
         members = archive.pack(root, listing, stream)
         file.flush()

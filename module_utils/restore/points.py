@@ -26,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from ansible.module_utils.shared.fs import sync, write_file
+from ansible.module_utils.shared.fs import located, sync, write_file
 from ansible.module_utils.shared.ownership import Ownership
 
 FOLDER = Path(".trade2026/restore_points")
@@ -431,7 +431,7 @@ def _parents(folder: Path, top: Path) -> Iterator[Path]:
 
 def _store(path: Path, data: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
+    with located(path), os.fdopen(handle, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

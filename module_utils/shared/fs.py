@@ -103,6 +103,16 @@ def explain(error: Exception, place: Path | str = "") -> str:
     return f"{where}: " * bool(where) + f"{what or str(error) or type(error).__name__}; {remedy}"
 
 
+@contextlib.contextmanager
+def located(path: Path | str) -> Iterator[None]:
+    """Add the path to an error that has none: those of reading and writing an open file, such as a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 # Walking.
 
 
@@ -272,7 +282,8 @@ def atomic_write(
     temporary = f"{folder}{_slash}.{last[:200]}.{secrets.token_hex(4)}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, mode, dir_fd=directory)
-    with removed_on_error(temporary, directory):
+    # A path that is relative to a directory says too little.
+    with removed_on_error(temporary, directory), located(path) if directory is None else contextlib.nullcontext():
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()

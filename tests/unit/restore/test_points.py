@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import resource
 import shutil
 import stat
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,8 +16,11 @@ import pytest
 from ansible.module_utils.deployment.journal import Journal, this_run
 from ansible.module_utils.deployment.model import Operation
 from ansible.module_utils.restore import points as points_module
+from ansible.module_utils.restore.data import stage
 from ansible.module_utils.restore.points import RestoreError, Subject, image_tag
 from ansible.module_utils.restore.record import Keep
+from ansible.module_utils.shared.fs import explain, write_file
+from ansible.module_utils.shared.ownership import Ownership
 from restore_case import CONFIG, FRAGMENT, SECRET, Service
 
 
@@ -228,6 +234,43 @@ def test_a_full_disk_leaves_no_half_of_a_point(service: Service, monkeypatch: py
         service.prove()
     assert service.points.numbers() == [1]
     assert [path.name for path in service.points.folder.iterdir()] == ["1"]
+
+
+@contextlib.contextmanager
+def no_file_can_be_written() -> Iterator[None]:
+    """As on a full disk, real writes fail without the path in the error."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("what", ["point", "rollback", "backup", "return", "lock", "journal", "secret"])
+def test_a_write_that_fails_is_reported_with_the_file(service: Service, what: str) -> None:
+    service.write("data/valkey/dump.rdb", "dump")
+    service.prove()
+    service.write(CONFIG, "maxmemory 2gb\n")
+    backup = service.back_up()
+    journal, owner = Journal(service.root), this_run("r1", "somebody", 1)
+    journal.begin(owner, [])
+    if what == "lock":
+        journal.finish("r1")
+    calls: dict[str, tuple[Callable[[], object], str]] = {
+        "point": (service.recorder.before_change, f"{CONFIG}: "),
+        "rollback": (lambda: service.points.begin_rollback({"point": 1}), "restore_points/valkey/rollback.json: "),
+        "backup": (service.back_up, "/data.tar.zst: "),
+        "return": (lambda: stage(service.backups, backup, service.root), "/dump.rdb: "),
+        "lock": (lambda: journal.begin(owner, []), "journal/lock.new-r1: "),
+        "journal": (lambda: journal.done("r1", [("valkey", "image")]), "journal/current.jsonl: "),
+        "secret": (lambda: write_file(service.secrets / SECRET, b"secret", Ownership()), f"secrets/{SECRET}: "),
+    }
+    call, place = calls[what]
+    with pytest.raises(OSError, match="File too large") as error, no_file_can_be_written():
+        call()
+    assert explain(error.value).startswith(f"{service.root}/")
+    assert place in explain(error.value)
 
 
 def test_points_are_pruned_by_count_but_never_the_last_good_one(service: Service) -> None:

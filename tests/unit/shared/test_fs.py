@@ -51,8 +51,9 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(
             if call == "write":
                 fail()
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as error:
         replace()
+    assert fs.explain(error.value).startswith(f"{tmp_path / 'file'}: ")
     assert (tmp_path / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
