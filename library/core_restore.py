@@ -340,6 +340,9 @@ class Restoring:
         return refuse(point, self._failed(), self.root, by_hand=False) is not None
 
     def _failed(self) -> Failed:
+        if not self.container and not self.failure and (last := self.points.newest("good")):
+            # The container was removed. The data is of the version that passed its probes last.
+            return Failed(last.subject.version, {"Image": last.image.id})
         version = self.service["version"] or self.points.version_of(str(self.container.get("Image")))
         return Failed(version, self.container)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,11 +127,23 @@ def class_of(point: RestorePoint, version: str) -> RollbackClass:
 
 
 def _written(point: RestorePoint, failed: Failed, root: Path) -> str:
-    state = failed.container.get("State") or {}
-    if failed.image_id in ("", point.image.id) or not moment(str(state.get("StartedAt") or "")):
+    """How it is known that the failed version has written data; empty if it has not."""
+    if failed.image_id in ("", point.image.id):
         return ""
-    began = str(state["StartedAt"]) if not failed.container.get("RestartCount") else str(failed.container["Created"])
-    return data_changed(root, point.subject.data, moment(began))
+    points, _damaged = RestorePoints(root, point.subject.service).readable()
+    verified = [one.number for one in points if one.status == "good" and one.image.id == failed.image_id]
+    if verified:
+        return f"it passed its probes as restore point {verified[-1]}"
+    state = failed.container.get("State") or {}
+    started, finished = (moment(str(state.get(key) or "")) for key in ("StartedAt", "FinishedAt"))
+    if not started:
+        return ""
+    # Compose creates a container before it stops the previous one, so the time of its first start is preferred.
+    again = failed.container.get("RestartCount") or 0 < finished < started
+    began = moment(str(failed.container["Created"])) if again else started
+    if began > time.time():
+        return "the clock was set back after its start, so this cannot be seen from the times of the files"
+    return data_changed(root, point.subject.data, began)
 
 
 class Rollback:

@@ -182,6 +182,22 @@ def test_a_rollback_by_hand_takes_the_lock_for_what_it_changes(service: Service,
     assert Journal(service.root).finish("r2") == ["valkey: restore point 1 was planned and not done"]
 
 
+def test_data_of_a_container_that_was_removed_is_of_the_version_that_passed_its_probes_last(
+    service: Service, restore: Call
+) -> None:
+    """A purge removes the container and keeps data and restore points."""
+    service.prove()
+    service.version = "9.1.0"
+    service.engine.images["sha256:new"] = {"valkey/valkey:9"}
+    service.write(CONFIG, "maxmemory 2gb\n")
+    service.prove("sha256:new")
+    service.engine.container = None
+    unnamed = [{"name": "valkey", "container": "valkey"}]
+    refusal = restore(services=unnamed, point=1)["refusal"]
+    assert "version 9.1.0 has written its data (it passed its probes as restore point 2)" in refusal
+    assert restore(services=unnamed, point=2)["restored"]
+
+
 # The data goes back too.
 
 DUMP = "data/valkey/dump.rdb"
