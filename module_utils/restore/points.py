@@ -292,11 +292,16 @@ class RestorePoints:
         return good
 
     def superfluous(self, keep: int, days: int) -> list[RestorePoint]:
-        """The points to remove: beyond the newest `keep`, or older than `days`; never the last good one."""
+        """The points to remove: beyond the newest `keep`, or older than `days`; never the last good one.
+
+        The good one before it is kept whatever its age, because a service that has just been changed for the first time
+        in months may have to return to it.
+        """
         points, _damaged = self.readable()
         good = [point.number for point in points if point.status == "good"]
         oldest = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        kept = {point.number for point in points[-keep:] if point.recorded_at >= oldest} | set(good[-1:])
+        kept = {point.number for point in points[-keep:] if point.recorded_at >= oldest or point.number in good[-2:]}
+        kept |= set(good[-1:])
         return [point for point in points if point.number not in kept]
 
     def remove(self, number: int) -> None:

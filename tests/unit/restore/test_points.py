@@ -273,6 +273,18 @@ def test_a_write_that_fails_is_reported_with_the_file(service: Service, what: st
     assert place in explain(error.value)
 
 
+def test_the_first_change_in_months_can_be_taken_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same holds for a clock that is set forward: not all older points are lost."""
+    for number in range(3):
+        service.write(CONFIG, f"maxmemory {number}gb\n")
+        service.prove()
+    later = datetime.now(UTC) + timedelta(days=200)
+    monkeypatch.setattr(points_module, "datetime", type("Later", (datetime,), {"now": lambda _zone: later}))
+    service.write(CONFIG, "maxmemory 9gb\n")
+    service.prove(keep=Keep(10, 90))
+    assert service.points.numbers() == [3, 4]
+
+
 def test_points_are_pruned_by_count_but_never_the_last_good_one(service: Service) -> None:
     service.prove()
     for number in range(2, 6):
