@@ -13,7 +13,7 @@ from typing import Any
 from ansible.module_utils.core import atomic, placeholders
 from ansible.module_utils.core.validate_command import run_validate_command
 from ansible.module_utils.shared.docker import Docker
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import replace_file
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
 # Where configuration is staged for the validate command, below the root. What a killed run left, the next one removes.
@@ -121,7 +121,7 @@ class ManagedFiles:
             atomic.make_directories(target.path.parent)
             if target.path.exists():
                 copies.append(str(atomic.back_up(target.path, self.root)))
-            write_file(target.path, target.data, target.ownership)
+            replace_file(target.path, target.data, target.ownership)
         # A file system that stores no owners still shows the difference afterwards; then nothing was changed.
         kept = {str(path) for path, ownership in plan.reowned if ownership.apply(path)}
         plan.changes = [change for change in plan.changes if change["what"] != "owner" or change["path"] in kept]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.core import atomic
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import replace_file
 from ansible.module_utils.shared.ownership import Ownership
 
 # 256 bits, the strength of the strongest algorithm that uses one of them.
@@ -210,7 +210,7 @@ class SecretStore:
             Ownership(0 if os.geteuid() == 0 else None, entry["gid"], 0o750).apply(file.parent)
         if existed:
             atomic.back_up(file, self.root)
-        write_file(file, text.encode(), self._ownership(entry))
+        replace_file(file, text.encode(), self._ownership(entry))
 
     def _own(self, entry: Mapping[str, Any]) -> None:
         file = self.root / entry["path"]

@@ -28,7 +28,7 @@ from ansible.module_utils.restore.points import (
     read_live,
 )
 from ansible.module_utils.shared.docker import Docker
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import replace_file, write_file
 from ansible.module_utils.shared.masking import Mask, secrets_below
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
@@ -209,7 +209,7 @@ class Rollback:
         if path.exists():
             atomic.back_up(path, base)
         atomic.make_directories(path.parent)
-        write_file(path, data, ownership)
+        replace_file(path, data, ownership)
         self.done.append(f"{'secret ' if file.place == 'secrets' else ''}{file.path}")
 
 

@@ -279,7 +279,7 @@ def atomic_write(
         ownership: owner and mode of the new file, if they matter.
     """
     folder, _slash, last = str(path).rpartition("/")
-    temporary = f"{folder}{_slash}.{last[:200]}.{secrets.token_hex(4)}"
+    temporary = f"{folder}{_slash}{_temporary(last, secrets.token_hex(4))}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, mode, dir_fd=directory)
     # A path that is relative to a directory says too little.
@@ -301,6 +301,20 @@ def write_file(path: Path, data: bytes, ownership: Ownership) -> None:
     """Replace a file, as `atomic_write` does."""
     with atomic_write(path, ownership=ownership) as file:
         file.write(data)
+
+
+def replace_file(path: Path, data: bytes, ownership: Ownership) -> None:
+    """Replace a file that one process writes at a time, and remove what killed processes left beside it."""
+    left = re.compile(re.escape(_temporary(path.name, "")) + "[0-9a-f]{8}")
+    for entry in path.parent.iterdir():
+        if left.fullmatch(entry.name):
+            entry.unlink()
+    write_file(path, data, ownership)
+
+
+def _temporary(name: str, suffix: str) -> str:
+    """The name of a temporary file, which begins with a dot so that no service reads it."""
+    return f".{name[:200]}.{suffix}"
 
 
 def symlink(target: bytes, path: Path) -> None:
