@@ -196,6 +196,27 @@ def test_a_parent_that_leads_elsewhere_is_not_followed(root: Path, tmp_path: Pat
     assert work.kept[CONFIG] == f"it is not below {root}"
 
 
+def test_secrets_that_are_kept_elsewhere_stay(root: Path, tmp_path: Path) -> None:
+    """The folder of a service's secrets leads to a vault that others use too."""
+    vault = tmp_path / "vault"
+    (root / "secrets/valkey").rename(vault)
+    (root / "secrets/valkey").symlink_to(vault)
+    work = purge(root, Engine(), data=True)
+    list(work.apply())
+    assert (vault / "password").read_text() == "s"
+    assert work.kept["secret valkey/password"] == f"it is not below {root / 'secrets'}"
+    assert not (root / "data/valkey").exists()
+
+
+def test_a_secret_replaced_by_a_directory_does_not_end_the_purge(root: Path) -> None:
+    (root / "secrets/valkey/password").unlink()
+    (root / "secrets/valkey/password").mkdir()
+    work = purge(root, Engine(), data=True)
+    list(work.apply())
+    assert work.kept["secret valkey/password"] == "it is not a file"
+    assert not (root / "data/valkey").exists()
+
+
 def test_a_root_inside_the_source_tree_is_refused(root: Path) -> None:
     with pytest.raises(PurgeError, match="which is only read; nothing was removed"):
         purge(root, Engine(), forbidden=[str(root.parent)])
