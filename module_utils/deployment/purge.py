@@ -199,7 +199,10 @@ class Purge:
                     (self.secrets_root / name).unlink(missing_ok=True)
             else:
                 continue
-            yield operation.key
+            if operation.what in self.kept or name in self.kept:
+                self.errors.append(f"{name} was not removed: {self.kept.get(operation.what) or self.kept[name]}")
+            else:
+                yield operation.key
         if not users:
             yield from self._remove_trees(trees)
         self._remove_directories()
@@ -216,7 +219,9 @@ class Purge:
                 teardown.remove_tags(self.client, f"localhost/trade2026/restore/{self.params['project']}/{key[0]}")
             if kept:
                 self.kept[str(path.relative_to(self.root))] = kept
-            yield key
+                self.errors.append(f"{path} was not removed: {kept}")
+            else:
+                yield key
 
     def _remove_directories(self) -> None:
         """Directories that are empty now; those with files that the project did not write are named."""

@@ -305,6 +305,22 @@ def test_a_purge_that_loses_its_lock_stops(root: Path) -> None:
     journal.require("r2")
 
 
+def test_what_was_planned_and_kept_is_an_error_and_not_done(root: Path, tmp_path: Path) -> None:
+    """Somebody replaced the data and a file after the purge had been planned."""
+    work = purge(root, Engine(), data=True)
+    for name in ("data/valkey", CONFIG, "secrets/valkey/password"):
+        (root / name).rename(tmp_path / Path(name).name)
+        (root / name).symlink_to(tmp_path / Path(name).name)
+    done = {what for _service, what in work.apply()}
+    assert done & {"data data/valkey", f"file {CONFIG}", "secret valkey/password"} == set()
+    why = "it is a symlink; what it points to was not created here"
+    assert work.errors == [
+        f"{CONFIG} was not removed: {why}",
+        f"valkey/password was not removed: {why}",
+        f"{root / 'data/valkey'} was not removed: {why}",
+    ]
+
+
 def test_an_engine_that_ends_during_a_purge_is_named_and_the_lock_released(root: Path) -> None:
     errors = carry_out(root, Engine())
     assert errors[0].startswith("the images of localhost/trade2026/restore/")
