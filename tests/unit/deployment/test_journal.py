@@ -13,10 +13,12 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import core_journal
 import pytest
 from ansible.module_utils.deployment import audit
 from ansible.module_utils.deployment.journal import DAMAGED, Journal, JournalError, is_alive, this_run
 from ansible.module_utils.deployment.model import Operation
+from ansible.module_utils.testing import patch_module_args
 
 OPERATIONS = (
     Operation("machine", "directory data", "create", "", "as declared", "it does not exist"),
@@ -319,6 +321,19 @@ def test_a_run_of_another_controller_counts_as_alive() -> None:
 def test_a_controller_of_the_same_name_is_another_one() -> None:
     run = replace(this_run("r1", "somebody", 1), machine="0" * 16, boot="another")
     assert is_alive(run)
+
+
+def test_the_module_reports_that_the_end_of_a_run_could_not_be_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = begun(tmp_path)
+    (tmp_path / ".trade2026/journal/head").mkdir()
+    arguments = {"root": str(tmp_path), "end_run": "r1", "failed": ["machine", "valkey"]}
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        core_journal.main()
+    (why,) = json.loads(capsys.readouterr().out)["unrecorded"]
+    assert why.startswith(f"machine: the end of the run could not be recorded: {tmp_path}")
+    assert journal.owner() is None
 
 
 def test_the_lock_is_readable_json(tmp_path: Path) -> None:
