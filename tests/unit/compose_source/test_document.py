@@ -159,11 +159,6 @@ def test_a_cell_never_ends_early() -> None:
     assert FILTERS["trade2025_cell"]("") == NOTHING
 
 
-@pytest.mark.parametrize(("name", "glob"), [("oms", "/oms"), ("a*b?[c]", "/a[*]b[?][[]c]")])
-def test_a_folder_is_excluded_by_its_name_alone(name: str, glob: str) -> None:
-    assert FILTERS["trade2025_glob"](name) == glob
-
-
 def test_the_report_of_a_migration_names_what_needs_attention() -> None:
     result = {
         "files_total": 3,
