@@ -76,7 +76,7 @@ def assert_refused(role: Role, registry: Registry, digest: str, said: str, **var
 
 
 @pytest.mark.parametrize(("verifier", "signer"), KNOWS)
-def test_an_image_signed_with_the_key_is_accepted_and_remembered(
+def test_an_image_signed_with_the_key_is_accepted_and_recorded(
     registry: Registry, role: Role, keys: Path, verifier: str, signer: str
 ) -> None:
     digest = registry.push("one", "1.0.0")
@@ -123,7 +123,7 @@ def test_a_signature_of_another_digest_is_refused(registry: Registry, role: Role
     assert_refused(role, registry, altered, "no matching signatures", **Cosign(verifier, keys).demands())
 
 
-def test_a_site_without_cosign_is_told_how_to_get_it(registry: Registry, role: Role, keys: Path) -> None:
+def test_a_missing_cosign_is_reported_with_how_to_install_it(registry: Registry, role: Role, keys: Path) -> None:
     registry.push("one", "1.0.0")
     demands = {**Cosign("trixie", keys).demands(), "image_cosign": "/nowhere/cosign"}
     run = role.run(TINY, image_source="registry", image_prefix=registry.host, **demands)

@@ -196,7 +196,7 @@ def test_a_file_that_may_not_be_read_stops_everything_before_anything_is_written
         assert not (root / "dest").exists()
 
 
-def test_the_state_may_not_stand_in_the_source(src: Path, tmp_path: Path) -> None:
+def test_the_state_may_not_be_in_the_source(src: Path, tmp_path: Path) -> None:
     (tmp_path / "way").symlink_to(src)
     before = snapshot(src)
     for place in (src / "state", src, tmp_path / "way" / "state"):

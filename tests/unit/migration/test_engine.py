@@ -361,7 +361,7 @@ def test_a_damaged_manifest_is_named(src: Path, tmp_path: Path) -> None:
         migrate(src, dest)
 
 
-def test_the_state_can_stand_beside(src: Path, tmp_path: Path) -> None:
+def test_the_state_can_be_outside_of_the_destination(src: Path, tmp_path: Path) -> None:
     dest, beside = tmp_path / "dest", tmp_path / "state"
     migrate(src, dest, state_dir=str(beside))
     assert not (dest / ".trade_migrate").exists()
