@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Taken back by hand: stop, switch off, back up and return, purge. Each keeps what it says and is in the audit log."""
+"""Stop, switch off, back up and restore, purge: each keeps what it promises and is in the audit log."""
 
 from __future__ import annotations
 

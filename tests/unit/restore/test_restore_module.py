@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module `core_restore` as Ansible calls it: listing, the lock, and the return of a service."""
+"""The module `core_restore` as Ansible calls it: listing, the lock, and the rollback of a service."""
 
 from __future__ import annotations
 
