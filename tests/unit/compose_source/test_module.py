@@ -95,7 +95,7 @@ def test_a_real_run_without_compose_fails_with_the_remedy(
         ),
     ],
 )
-def test_what_is_missing_is_one_message(
+def test_what_is_missing_is_reported_in_one_message(
     tree: Path, capsys: pytest.CaptureFixture[str], check: bool, args: dict[str, object], message: str
 ) -> None:
     answer = _call(capsys, check, **{"root": str(tree), **args})

@@ -145,7 +145,7 @@ def test_load_does_not_explain_what_has_another_cause(
     assert cause in under(BUSY, container, kind, log).what
 
 
-def test_the_strain_is_that_of_this_machine() -> None:
+def test_the_load_is_that_of_this_machine() -> None:
     found = Strain.now(2.5)
     assert found.load >= 0
     assert found.processors >= 1
