@@ -212,6 +212,8 @@ class Inspection:
     def run(self) -> None:
         """Inspect the machine; command-line processes run in parallel with the queries to the engine."""
         version = start(VERSION_COMMAND)
+        # The hashes of secrets are verified meanwhile.
+        sdk = docker_engine.import_sdk()
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
         secrets = observe_secrets(self.secrets_root, declared, self.params["salt"])
         pending = sorted(secret.path for secret in secrets if secret.action != "own")
@@ -255,6 +257,7 @@ class Inspection:
                 "files": [self._document(entry) for entry in self.machine["documents"]],
             }
         )
+        sdk.join()
         self._ask_engine()
         code, self.compose_version, error = finish(version)
         if code != 0:
@@ -443,7 +446,8 @@ class Inspection:
                 "variables": digest([self.machine, self.params["preflight"]]),
                 "files": self.machine_files.fingerprint,
                 "networks": digest([[network.name, _network(self.seen_engine, network)] for network in self.networks]),
-                "source": digest(self.params["other"]),
+                # Without the diffs, which only a run with --diff has.
+                "source": digest([{**operation, "diff": ""} for operation in self.params["other"]]),
             }
         }
         for service in self.services:

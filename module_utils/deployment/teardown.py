@@ -48,7 +48,7 @@ class Size:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """As text, for messages."""
         return in_files(self.bytes, self.files)
 
     def to_dict(self) -> dict[str, Any]:
