@@ -13,8 +13,9 @@ description:
     below C(.trade2026/restore_points) of O(root). Every one is verified when it is read; a damaged one is reported and
     not used.
   - With O(state=listed) nothing is changed. With O(state=begun) the lock of the machine is taken for the rollback of
-    O(services), and nothing else is changed. With O(state=restored) the files, the secrets and the image of one
-    service are put back; the caller then runs Compose and probes the service.
+    O(services), and nothing else is changed; the action plugin leaves out services that are switched off. With
+    O(state=restored) the files, the secrets and the image of one service are put back; the caller then runs Compose and
+    probes the service.
   - After a failed change (O(failure)), a service that cannot be rolled back is stopped, unless there was no
     other state before the failed one.
   - With O(restore_data), the data goes back too if the version of the restore point cannot read the present data, and
