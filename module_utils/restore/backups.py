@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ansible.module_utils.core.atomic import make_directories
+from ansible.module_utils.data_copy.in_use import processes_using
 from ansible.module_utils.restore import archive
 from ansible.module_utils.restore.archive import Listing, Member
 from ansible.module_utils.restore.points import RestoreError, Subject, remove_unfinished
@@ -191,6 +192,12 @@ class Backups:
         require_directories(root, subject)
         listing = archive.scan(root, subject.data)
         self.require_space(listing)
+        if users := processes_using((seen.st_dev, seen.st_ino) for seen in listing.files):
+            # Such as a container of the service that somebody renamed.
+            raise RestoreError(
+                f"the data of {subject.service} is still in use: {'; '.join(users)}. End that, then run again; no "
+                "backup was taken"
+            )
         number = max(self.numbers(), default=0) + 1
         make_directories(self.folder, 0o700)
         remove_unfinished(self.folder)

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -398,6 +399,20 @@ def test_a_backup_without_one_of_the_data_directories_is_refused(service: Servic
     service.write("data/valkey-large/file", "x")
     returned(service, service.back_up())
     assert service.read("data/valkey-large/file") == "x"
+
+
+def test_data_that_a_process_has_open_is_not_backed_up(service: Service) -> None:
+    """A container that was renamed is not the one that was stopped, and writes on."""
+    with (service.root / DATA / "dump.rdb").open("ab") as file:
+        writer = subprocess.Popen(["sleep", "60"], stdout=file)
+    try:
+        with pytest.raises(RestoreError, match=rf"still in use: process {writer.pid} \(sleep\) has files"):
+            service.back_up()
+    finally:
+        writer.kill()
+        writer.wait()
+    assert service.backups.numbers() == []
+    assert service.back_up().number == 1
 
 
 def test_only_the_projects_own_leftovers_are_removed_beside_backups_and_restore_points(service: Service) -> None:
