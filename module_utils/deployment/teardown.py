@@ -186,7 +186,11 @@ def measure(path: Path, root: Path, forbidden: Iterable[Path] = ()) -> Size:
     while folders:
         with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
             for entry in entries:
-                seen = entry.stat(follow_symlinks=False)
+                try:
+                    seen = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    # The service, which still runs, removed it meanwhile.
+                    continue
                 if stat.S_ISDIR(seen.st_mode):
                     folders.append(Path(entry.path))
                 else:

@@ -12,7 +12,7 @@ import core_purge
 import pytest
 from ansible.module_utils.deployment.journal import Journal, this_run
 from ansible.module_utils.deployment.purge import NETWORK_LABEL, Purge, PurgeError
-from ansible.module_utils.deployment.teardown import in_batches, without_fragments
+from ansible.module_utils.deployment.teardown import in_batches, measure, without_fragments
 
 PROJECT = "trade2026-test"
 CONFIG = "config/infrastructure/valkey/valkey.conf"
@@ -158,6 +158,26 @@ def test_containers_are_removed_first_then_networks_then_files_and_data_stays(ro
 def test_it_reports_beforehand_how_much_data_there_is(root: Path) -> None:
     work = purge(root, Engine())
     assert [(size.bytes, size.files, size.text) for size in work.data["valkey"]] == [(8, 2, "8 B in 2 files")]
+
+
+def test_a_file_that_disappears_meanwhile_does_not_hide_the_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service still runs when the data is measured."""
+    listing = os.scandir
+
+    class Listing:
+        def __init__(self, folder: Path) -> None:
+            self.entries = list(listing(folder))
+            (folder / "0-temporary").unlink(missing_ok=True)
+
+        def __enter__(self) -> list[os.DirEntry[str]]:
+            return sorted(self.entries, key=lambda entry: entry.name)
+
+        def __exit__(self, *_error: object) -> None:
+            """Nothing to close."""
+
+    (root / "data/valkey/0-temporary").touch()
+    monkeypatch.setattr(os, "scandir", Listing)
+    assert measure(root / "data/valkey", root).text == "8 B in 2 files"
 
 
 def test_data_and_secrets_of_the_service_are_removed_only_with_the_option(root: Path) -> None:
