@@ -130,10 +130,18 @@ def scan(root: Path, directories: Sequence[str]) -> Listing:
             continue
         entries[path] = seen
         if stat.S_ISDIR(seen.st_mode):
-            with os.scandir(root / path) as found:
-                below = sorted((f"{path}/{entry.name}", entry.stat(follow_symlinks=False)) for entry in found)
-            stack += reversed(below)
+            stack += reversed(_below(root, path))
     return Listing(entries, tuple(sorted(skipped)))
+
+
+def _below(root: Path, path: str) -> list[tuple[str, os.stat_result]]:
+    """The entries of a directory, sorted; without those that a running service removes meanwhile."""
+    below = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(root / path) as found:
+        for entry in found:
+            with contextlib.suppress(FileNotFoundError):
+                below.append((f"{path}/{entry.name}", entry.stat(follow_symlinks=False)))
+    return sorted(below)
 
 
 def pack(root: Path, listing: Listing, stream: Sink) -> list[Member]:

@@ -401,6 +401,36 @@ def test_a_backup_without_one_of_the_data_directories_is_refused(service: Servic
     assert service.read("data/valkey-large/file") == "x"
 
 
+def test_files_that_a_running_service_removes_meanwhile_are_left_out(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup is planned while the service runs."""
+    listing = os.scandir
+
+    class Listing:
+        def __init__(self, folder: Path) -> None:
+            self.entries = list(listing(folder))
+            if (service.root / DATA / "segment").exists():
+                (service.root / DATA / "temporary").unlink()
+                (service.root / DATA / "segment/file").unlink()
+                (service.root / DATA / "segment").rmdir()
+
+        def __enter__(self) -> list[os.DirEntry[str]]:
+            return self.entries
+
+        def __exit__(self, *_error: object) -> None:
+            """Nothing to close."""
+
+    service.write(f"{DATA}/temporary", "x")
+    service.write(f"{DATA}/segment/file", "x")
+    before = archive.scan(service.root, [DATA])
+    monkeypatch.setattr(os, "scandir", Listing)
+    seen = archive.scan(service.root, [DATA])
+    monkeypatch.undo()
+    assert set(before.entries) - set(seen.entries) >= {f"{DATA}/temporary", f"{DATA}/segment/file"}
+    assert f"{DATA}/dump.rdb" in seen.entries
+
+
 def test_data_that_a_process_has_open_is_not_backed_up(service: Service) -> None:
     """A container that was renamed is not the one that was stopped, and writes on."""
     with (service.root / DATA / "dump.rdb").open("ab") as file:
