@@ -158,11 +158,16 @@ class Rollback:
         self.done: list[str] = []
 
     def carry_out(self, declared_files: Sequence[str]) -> None:
-        """Put the files, the secrets and the image back; `declared_files` that the point lacks are moved away."""
+        """Put the files, the secrets and the image back.
+
+        Files that the point lacks are moved away: `declared_files`, and those of other restore points.
+        """
         self.ensure_image()
+        points, _damaged = self.points.readable()
+        others = {name for point in points for name in point.of_place("files")}
         for file in self.point.files:
             self._put_back(file)
-        for name in sorted(set(declared_files) - set(self.point.of_place("files"))):
+        for name in sorted({*declared_files, *others} - set(self.point.of_place("files"))):
             path = self.root / name
             if path.is_file():
                 atomic.back_up(path, self.root)

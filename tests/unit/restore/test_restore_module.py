@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deployment.journal import Journal, this_run
 from ansible.module_utils.restore.points import is_half_moved
+from ansible.module_utils.restore.record import Recorder
 from ansible.module_utils.testing import patch_module_args
-from restore_case import CONFIG, FRAGMENT, PROJECT, Service
+from restore_case import CONFIG, FRAGMENT, IMAGE, KEEP, PROJECT, Service
 
 Call = Callable[..., dict[str, Any]]
 FAILURE = "Valkey failed verification: it restarts in a loop. Likely cause: a. Do: b."
@@ -182,6 +184,22 @@ def test_a_rollback_by_hand_takes_the_lock_for_what_it_changes(service: Service,
     assert refused["locked"]["run"] == "r2"
     assert "another run is under way" in refused["locked"]["refusal"]
     assert Journal(service.root).finish("r2") == ["valkey: restore point 1 was planned and not done"]
+
+
+def test_files_that_a_later_state_added_are_moved_away_by_hand_too(service: Service, restore: Call) -> None:
+    """The older version would read them."""
+    added = "config/infrastructure/valkey/extra.conf"
+    service.prove()
+    service.write(added, "of a later state\n")
+    service.write(FRAGMENT, f"image: {IMAGE}\nlabels: another hash\n")
+    service.write("config/infrastructure/valkey/mine.conf", "by hand\n")
+    newer = replace(service.subject, files=(*service.subject.files, added))
+    service.engine.start()
+    Recorder(service.root, service.secrets, newer, service.docker).proved(IMAGE, "sha256:old", {"name": "valkey"}, KEEP)
+    answer = restore(services=[{"name": "valkey", "container": "valkey"}], point=1)
+    assert f"{added} moved to .trade2026/replaced" in answer["done"]
+    assert not (service.root / added).exists()
+    assert (service.root / "config/infrastructure/valkey/mine.conf").exists()
 
 
 def test_data_of_a_container_that_was_removed_is_of_the_version_that_passed_its_probes_last(
