@@ -179,7 +179,7 @@ from ansible.module_utils.deployment.journal import Journal, JournalError, locke
 from ansible.module_utils.deployment.model import Operation
 from ansible.module_utils.images.plan import source_of
 from ansible.module_utils.restore.backups import Backup, Backups
-from ansible.module_utils.restore.data import Move, stage, swap
+from ansible.module_utils.restore.data import Move, stage, swap, unpacked
 from ansible.module_utils.restore.listing import Listing
 from ansible.module_utils.restore.points import RestoreError, RestorePoint, RestorePoints, is_half_moved, now
 from ansible.module_utils.restore.rollback import (
@@ -265,6 +265,8 @@ class Restoring:
                 f"ansible-playbook playbooks/rollback.yml --limit {self.service['name']} "
                 f"-e core_restore_point={self.left['point']}"
             )
+        if point:
+            self._refuse_unclear_data(point)
         backup = self._backup(point) if point and not data else None
         refusal = None if point and data else self._refuse(point, backup, by_hand)
         if refusal or point is None:
@@ -304,6 +306,17 @@ class Restoring:
         with contextlib.suppress(RestoreError):
             return self.points.rollback()
         return {}
+
+    def _refuse_unclear_data(self, point: RestorePoint) -> None:
+        """Raise RestoreError if a damaged note of a rollback does not say whether data was being renamed."""
+        places = [(self.root / name).resolve() for name in point.subject.data]
+        beside = [str(path) for live in places for path in unpacked(live)]
+        if self.points.marker.exists() and not self.left and beside:
+            raise RestoreError(
+                f"{self.points.marker} is damaged, and data of a backup is in {', '.join(beside)}. It may have to take "
+                f"the place of {', '.join(map(str, places))}. Rename it if so, or remove it; remove "
+                f"{self.points.marker}, then run again. Nothing was changed"
+            )
 
     def _backup(self, point: RestorePoint) -> Backup | None:
         """A backup that the point's version can read; raises RestoreError if the one named by hand cannot be used."""

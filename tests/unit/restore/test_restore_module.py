@@ -373,6 +373,21 @@ def test_half_renamed_data_is_completed_before_a_rollback_to_another_point(servi
     assert service.read(DUMP) == "backed up"
 
 
+def test_data_that_a_damaged_note_may_speak_of_is_named(service: Service, restore: Call) -> None:
+    """Compose would create an empty data directory, and the service would start without its data."""
+    service.write(DUMP, "backed up")
+    service.prove()
+    service.write(FRAGMENT, "another one\n")
+    (move,) = core_restore.stage(service.backups, service.back_up(), service.root)
+    Path(move.live).rename(move.aside)
+    service.points.marker.write_text("{", encoding="utf-8")
+    refused = restore(point=1)["msg"]
+    assert f"data of a backup is in {move.staged}. It may have to take the place of {move.live}" in refused
+    assert service.read(FRAGMENT) == "another one\n"
+    Path(move.staged).rename(move.live)
+    assert restore(point=1)["restored"]
+
+
 def test_the_list_verifies_the_backups(service: Service, restore: Call) -> None:
     service.write(DUMP, "backed up")
     service.prove()
