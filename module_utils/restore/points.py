@@ -327,7 +327,7 @@ class RestorePoints:
         except (OSError, ValueError, KeyError, TypeError):
             raise RestoreError(
                 f"{self.marker} is damaged; `ansible-playbook playbooks/rollback.yml --limit {self.service}` completes "
-                "the rollback. Do not remove the file before: data may have to be moved to its place."
+                "the rollback. Do not remove the file before that, because data may have to be moved to its place."
             ) from None
 
     def end_rollback(self) -> None:
