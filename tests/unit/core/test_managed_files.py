@@ -187,6 +187,16 @@ def test_the_output_of_the_validate_command_is_masked(tmp_path: Path) -> None:
     assert "@@secret:p@@" in str(caught.value)
 
 
+def test_secrets_that_only_the_validate_command_reads_are_masked_too(tmp_path: Path) -> None:
+    """It may show them in JSON or quoted for a URL."""
+    secret(tmp_path, "clients.json", '{"oms": "a-clients\\"secret"}')
+    docker = FakeDocker(code=1, err='client oms: "a-clients\\"secret" is not a hash: a-clients%22secret')
+    with pytest.raises(FilesError) as caught:
+        run(work(tmp_path, [CONF], docker=docker, validate=VALIDATE))
+    assert "a-clients" not in str(caught.value)
+    assert "client oms: " in str(caught.value)
+
+
 def test_the_validate_command_runs_only_for_changes_and_in_a_dry_run_only_with_the_image(
     tmp_path: Path,
 ) -> None:
