@@ -378,13 +378,13 @@ def core_containers(services: Iterable[str], prefix: str) -> list[dict[str, str]
 
 def core_restore_points(services: Mapping[str, Mapping[str, Any]]) -> str:
     """The restore points as a table."""
-    rows = [("SERVICE", "NUMBER", "RECORDED", "STATUS", "IMAGE", "CHANGED", "A RETURN TO IT CHANGES")]
+    rows = [("SERVICE", "NUMBER", "RECORDED", "STATUS", "IMAGE", "CHANGED", "A ROLLBACK TO IT CHANGES")]
     notes = []
     for name, found in services.items():
         notes += found["damaged"]
         if found["interrupted"]:
             notes.append(
-                f"{name}: a return to restore point {found['interrupted']} was interrupted; core.yml or "
+                f"{name}: a rollback to restore point {found['interrupted']} was interrupted; core.yml or "
                 "playbooks/rollback.yml completes it."
             )
         rows += [

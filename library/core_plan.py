@@ -175,6 +175,7 @@ from ansible.module_utils.restore.points import RestoreError, RestorePoints, is_
 from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.sizes import parse_size
+from ansible.module_utils.shared.yaml_text import load_yaml
 
 VERSION_COMMAND = ("docker", "compose", "version", "--short")
 # Placeholder in docker-compose.core.yml for every fragment that the machine has.
@@ -293,13 +294,10 @@ class Inspection:
         """All fragments as one Compose definition, in JSON, which is valid YAML."""
         import json
 
-        import yaml
-
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         merged: dict[str, Any] = {"name": self.machine["project"], "services": {}, "networks": {}}
         self.definitions: dict[str, dict[str, Any]] = {}
         for service in self.services:
-            content = yaml.load(self.files[service["name"]].texts[service["fragment"]], Loader=loader)
+            content = load_yaml(self.files[service["name"]].texts[service["fragment"]])
             self.definitions[service["name"]] = content["services"][service["name"]]
             merged["services"].update(content["services"])
             merged["networks"].update(content.get("networks") or {})

@@ -65,7 +65,7 @@ def test_the_list_names_damaged_points_and_interrupted_rollbacks() -> None:
     ]
     assert lines[2].split() == ["nats", "none"]
     assert "restore point 2 is damaged" in lines
-    assert any("a return to restore point 1 was interrupted" in line for line in lines)
+    assert any("a rollback to restore point 1 was interrupted" in line for line in lines)
 
 
 def test_a_rollback_shows_its_targets_and_those_that_have_none() -> None:
