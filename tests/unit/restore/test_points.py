@@ -11,9 +11,11 @@ import stat
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils.deployment.journal import Journal, this_run
+import service_probe
+from ansible.module_utils.deployment.journal import Journal, JournalError, this_run
 from ansible.module_utils.deployment.model import Operation
 from ansible.module_utils.restore import points as points_module
 from ansible.module_utils.restore.data import stage
@@ -21,7 +23,7 @@ from ansible.module_utils.restore.points import RestoreError, Subject, image_tag
 from ansible.module_utils.restore.record import Keep
 from ansible.module_utils.shared.fs import explain, write_file
 from ansible.module_utils.shared.ownership import Ownership
-from restore_case import CONFIG, FRAGMENT, SECRET, Service
+from restore_case import CONFIG, FRAGMENT, IMAGE, SECRET, Service
 
 
 @pytest.fixture
@@ -283,6 +285,32 @@ def test_the_first_change_in_months_can_be_taken_back(service: Service, monkeypa
     service.write(CONFIG, "maxmemory 9gb\n")
     service.prove(keep=Keep(10, 90))
     assert service.points.numbers() == [3, 4]
+
+
+def test_a_run_that_lost_its_lock_records_nothing_and_ends_no_rollback(service: Service) -> None:
+    service.engine.start()
+    service.points.begin_rollback({"point": 1})
+    Journal(service.root).begin(this_run("r2", "somebody", 1), [])
+    probed = {"name": "valkey", "restore": vars(service.subject)}
+    params = {
+        "root": str(service.root),
+        "secrets_root": str(service.secrets),
+        "run": "r1",
+        "services": [probed],
+        "was_running": False,
+        "keep_points": 10,
+        "keep_days": 90,
+    }
+    module = SimpleNamespace(params=params, check_mode=False, run_command=service.engine.run)
+    answers = {"valkey": {"image": IMAGE, "image_id": "sha256:old"}}
+    with pytest.raises(JournalError, match="has lost its lock"):
+        service_probe.record(module, answers)
+    assert service.points.numbers() == []
+    assert service.points.marker.exists()
+    params["run"] = "r2"
+    service_probe.record(module, answers)
+    assert service.points.numbers() == [1]
+    assert not service.points.marker.exists()
 
 
 def test_points_are_pruned_by_count_but_never_the_last_good_one(service: Service) -> None:
