@@ -33,6 +33,9 @@ DAMAGED = "damaged-lock"
 # File systems without hard links.
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
 
+# File systems without advisory locks.
+NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+
 
 class JournalError(Exception):
     """Another run is under way, or the journal cannot be read; the text is a message for the user."""
@@ -346,7 +349,12 @@ class Journal:
         """Keep other processes from taking or releasing the lock between looking at it and changing it."""
         handle = os.open(self.guard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError as error:
+                # Creating the lock is one step anyway, so such a file system only lacks the protection of a take-over.
+                if error.errno not in NO_FLOCK:
+                    raise
             yield
         finally:
             os.close(handle)

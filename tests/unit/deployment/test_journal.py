@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import stat
@@ -153,6 +154,16 @@ def test_locking_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
     holder = journal.owner()
     assert holder is not None
     assert holder.run == "r1"
+    with pytest.raises(JournalError, match="another run is under way"):
+        Journal(tmp_path).begin(this_run("r2", "another", os.getpid()), OPERATIONS)
+
+
+def test_a_file_system_without_advisory_locks_has_a_lock_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_args: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    begun(tmp_path).require("r1")
     with pytest.raises(JournalError, match="another run is under way"):
         Journal(tmp_path).begin(this_run("r2", "another", os.getpid()), OPERATIONS)
 
