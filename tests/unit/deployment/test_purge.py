@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import core_purge
+import core_stop
 import pytest
 from ansible.module_utils.deployment.journal import Journal, this_run
+from ansible.module_utils.deployment.plan import SERVICE_LABEL
 from ansible.module_utils.deployment.purge import NETWORK_LABEL, Purge, PurgeError
 from ansible.module_utils.deployment.teardown import in_batches, measure, without_fragments
+from ansible.module_utils.testing import patch_module_args
 
 PROJECT = "trade2026-test"
 CONFIG = "config/infrastructure/valkey/valkey.conf"
@@ -339,6 +344,30 @@ def test_what_was_planned_and_kept_is_an_error_and_not_done(root: Path, tmp_path
         f"valkey/password was not removed: {why}",
         f"{root / 'data/valkey'} was not removed: {why}",
     ]
+
+
+def test_a_stop_whose_journal_cannot_be_written_releases_its_lock(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    container = SimpleNamespace(name="valkey", id="1", status="running", labels={SERVICE_LABEL: "valkey"})
+    monkeypatch.setattr(core_stop.engine, "connect", Engine)
+    monkeypatch.setattr(core_stop.engine, "clients_of", lambda *_arguments: [])
+    monkeypatch.setattr(core_stop.teardown, "containers_of", lambda *_arguments: [container])
+
+    def full(*_arguments: object) -> dict[str, str]:
+        raise OSError(errno.ENOSPC, "No space left on device", "/journal")
+
+    monkeypatch.setattr(core_stop, "stop", full)
+    arguments = {
+        "root": str(root),
+        "project": PROJECT,
+        "services": ["valkey"],
+        "begin": vars(this_run("r1", "somebody", os.getpid())),
+    }
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        core_stop.main()
+    assert "/journal: No space left on device" in json.loads(capsys.readouterr().out)["msg"]
+    assert Journal(root).owner() is None
 
 
 def test_an_engine_that_ends_during_a_purge_is_named_and_the_lock_released(root: Path) -> None:
