@@ -313,6 +313,19 @@ def test_a_run_that_lost_its_lock_records_nothing_and_ends_no_rollback(service: 
     assert not service.points.marker.exists()
 
 
+def test_a_rollback_has_ended_before_its_point_may_be_pruned(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed in between would leave the note of a rollback to a point that is gone."""
+
+    def killed(_recorder: object, _keep: Keep) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ansible.module_utils.restore.record.Recorder._prune", killed)
+    service.points.begin_rollback({"point": 1})
+    with pytest.raises(KeyboardInterrupt):
+        service.prove()
+    assert not service.points.marker.exists()
+
+
 def test_points_are_pruned_by_count_but_never_the_last_good_one(service: Service) -> None:
     service.prove()
     for number in range(2, 6):
