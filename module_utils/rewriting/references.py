@@ -43,10 +43,16 @@ _ENDS = frozenset(b'\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f\x
                   b'\x1a\x1b\x1c\x1d\x1e\x1f\x7f"<>|`:')  # fmt: skip
 _WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") | frozenset(range(128, 256))
 _WILD = re.compile(
-    rb"\$\{[^}\r\n]*\}|\$\([^)\r\n]*\)|\$env:\w+|\$\w+|\{\{.*?\}\}|\{[^{}\r\n]*\}|%\(\w+\)\w|%\w+%|%[-0-9.*~]*[A-Za-z]"
-    rb"(?![0-9A-Fa-f])|%[0-9*](?![0-9A-Fa-f])|!\w+!|\[[^\]/\\\r\n]*\]|\([^()/\\\r\n]*\|[^()/\\\r\n]*\)|\*+|\?|@\w+@|#\{[^}\r\n]*\}"
+    rb"\$\{[^}\r\n]*\}|\$\((?:[^()\r\n]|\((?:[^()\r\n]|\([^()\r\n]*\))*\))*\)"
+    rb"|(?i:\$(?:env|global|local|private|script|using|variable):\w+)|\$\w+|\{\{.*?\}\}|\{[^{}\r\n]*\}"
+    rb"|%\(\w+\)\w|%\w+(?::(?:~[-,0-9]+|[^%=\r\n]*=[^%\r\n]*))?%|%[-0-9.*~]*[A-Za-z]"
+    rb"(?![0-9A-Fa-f])|%[0-9*](?![0-9A-Fa-f])"
+    rb"|!\w+(?::(?:~[-,0-9]+|[^!=\r\n]*=[^!\r\n]*))?!|\[[^\]/\\\r\n]*\]|\([^()/\\\r\n]*\|[^()/\\\r\n]*\)"
+    rb"|\*+|\?|@\w+@|#\{[^}\r\n]*\}"
     rb"|<%.*?%>|<[A-Za-z][\w .-]*>(?=[/\\])|&lt;[\w .-]*&gt;|\.{3}|\xe2\x80\xa6|%(?![0-9A-Fa-f]{2})"
 )
+# The start of an expression. If it is not closed before the quotes, these are a part of it: `"C:\\x\\$($a["k"])\\y"`.
+_OPENS = re.compile(rb"\$[({]|#?\{|<%")
 # The same for a single name, without the required surroundings.
 _WILD_PARTS = re.compile(rb"\.[*+]\??|\([^()/\\]*[*+?|^\[][^()/\\]*\)|" + _WILD.pattern.replace(rb"(?=[/\\])", b""))
 _QUERY = re.compile(rb"[?&](?:amp;)?[A-Za-z_][\w.-]*=|\?(?=[^\w*?.\[{]|\Z)")
@@ -443,6 +449,10 @@ class Reader:
         """The meaning of a character that may belong to a name or not: `end`, `name`, `wild` or `doubt`."""
         data, stop = self._data, self._stop
         byte = data[position]
+        if not self._level and _OPENS.match(data, position) and not _WILD.match(data, position, stop):
+            if node is not None and node.children:
+                self._doubt("several-places")
+            return "doubt", position
         placeholder = _WILD.match(data, position, stop) if byte in b"<&" else None
         if placeholder:
             return "wild", placeholder.end()
