@@ -83,6 +83,12 @@ _PROGRAM = re.compile(rb"(?i)\.(?:exe|bat|cmd|com|ps1|py|sh|jar|msi|vbs|pl|rb|js
 _BEHIND_QUOTES = re.compile(
     rb"(?:\\{0,3}[\"'`]){1,2}(?:/(?!/)|\\+(?![nrt\"'`\\](?![A-Za-z0-9_])))(\.\.(?![A-Za-z0-9_.]))?[A-Za-z0-9_$.%*{~]"
 )
+# In a shell, text directly behind quotes (or in quotes directly behind a path) belongs to the same word: `"/x"-old`,
+# `/x/"$y"`, `/x/`cmd``. A method call does not.
+_JOINED_BY_QUOTES = re.compile(
+    rb"(?:\\{0,3}[\"'`]){1,2}(?:[A-Za-z0-9_$*]|\{[^{}\s]*,|%\w+%|-\w|\.\w+(?![\w(.\[]))([^\s\"'`]*)"
+)
+_QUOTED_STEP = re.compile(rb"[\"`][^\"`\r\n]*[\"`]\\")
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _INDENT = re.compile(rb"(?:\A|\n)([ \t]*)[^\n]*\Z")
 # A line of a folded block scalar of YAML, whose lines are joined by spaces.
@@ -327,19 +333,30 @@ class Reader:
                 trailing = separator
                 break
         if not self._reason and not self._region.verbatim:
-            self._look_behind_quotes(end, nodes[-1])
+            self._look_behind_quotes(end, nodes[-1], trailing)
         if end >= self._stop and not self._quoted and not self._region.verbatim and self._stop < len(data):
             self._doubt("unclear-end")
             self._only_turns = False
         return self._result(end, steps, nodes, trailing, dots, passed)
 
-    def _look_behind_quotes(self, end: int, node: Node | None) -> None:
+    def _look_behind_quotes(self, end: int, node: Node | None, trailing: bytes) -> None:
         """A path that continues after its quotes is in doubt if what follows matters."""
         found = _BEHIND_QUOTES.match(self._data, end, min(len(self._data), end + 16))
         if found:
             self._only_turns = not (node and node.children) and not found.group(1)
             if not self._only_turns or not self._slashes:
                 self._doubt("unclear-end")
+            return
+        found = _JOINED_BY_QUOTES.match(self._data, end, min(len(self._data), end + LOOK_AHEAD))
+        if not found or (self._quoted and self._data[end] == 96):
+            # In Markdown a word may follow the marks of code.
+            return
+        if node is not None and (node.children or not trailing):
+            self._doubt("several-places" if trailing else "name-goes-on")
+        elif not self._slashes and (
+            b"\\" in found.group(1) or (not self._quoted and _QUOTED_STEP.match(self._data, end, end + LOOK_AHEAD))
+        ):
+            self._doubt("unclear-end")
 
     def _result(
         self, end: int, steps: list[Step], nodes: list[Node | None], trailing: bytes, dots: bool, passed: bool
@@ -492,7 +509,9 @@ class Reader:
                 after = position + 2
             if after >= stop or data[after] not in _WORD:
                 return "end", position
-            return ("doubt" if sensitive else "name"), after
+            # In a shell `/x/'y'` is `/x/y`.
+            joined = position == start and not self._quoted and node is not None and bool(node.children)
+            return ("doubt" if sensitive or joined else "name"), after
         if byte in b",;":
             if _AFTER_MARK.match(data, after, min(stop, after + 64)):
                 return "end", position

@@ -54,7 +54,7 @@ _NOT_FOLDED = re.compile(rb"\r?\n(?=[^ \t])")
 # Maximum number of steps between a drive and a head that follows `..`.
 _STEPS_MAX = 12
 # Characters with which a path may continue after quotes.
-_GOES_ON = (b"/", b"\\", b'"', b"'", b"`")
+_GOES_ON = re.compile(rb"[/\\\"'`A-Za-z0-9_$*%.{-]")
 _QUOTE_BYTES = (b'"', b"'", b"`")
 
 
@@ -360,7 +360,7 @@ class Rules:
             return 0
         end = token.end()
         byte = data[end : end + 1]
-        if byte in (b":", b">", b"|") or (byte == b'"' and data[end + 1 : end + 2] not in _GOES_ON):
+        if byte in (b":", b">", b"|") or (byte == b'"' and not _GOES_ON.match(data, end + 1)):
             return end
         if data[start - 1 : start] in _QUOTE_BYTES:
             return 0
