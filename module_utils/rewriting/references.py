@@ -406,7 +406,8 @@ class Reader:
         """
         if self._region.verbatim or (self._quoted and position == self._stop):
             return False
-        begins = {raw.rstrip(b"-+~@")}
+        # Windows ignores dots at the end of a name.
+        begins = {raw.rstrip(b"-+~@.")}
         foreign = _BEYOND_ASCII.search(raw)
         if foreign:
             begins.add(raw[: foreign.start()])
@@ -685,6 +686,11 @@ class Reader:
             return ("separator" if goes_on else "end"), position
         after = position + count
         if after >= stop or data[after] in b"\"'`\r\n":
+            if after < stop and self._is_joined_to_next_line(after):
+                if self._sensitive(start, position, node):
+                    self._doubt("name-goes-on")
+                elif start == position and node is not None and node.children:
+                    self._doubt("several-places")
             return "end", position
         escape = _CHARACTER_ESCAPE.match(data, position, stop)
         if escape:
@@ -712,6 +718,11 @@ class Reader:
         self._doubt("name-goes-on" if child is not None else "unclear-end")
         return "end", position
 
+    def _is_joined_to_next_line(self, position: int) -> bool:
+        """Whether a backslash before `position` joins the next line: a shell keeps its indentation, YAML does not."""
+        following = _NEXT_LINE.match(self._data, position, min(len(self._data), position + LOOK_AHEAD))
+        return following is not None and (self._region.unclosed or not following.group(1))
+
     def _separator(self, position: int, node: Node | None) -> tuple[bytes, int]:
         """The separators at `position`; empty if there are none."""
         if self._region.verbatim:
@@ -730,6 +741,9 @@ class Reader:
             and data[found.end() : found.end() + 1] in (b'"', b"'")
         ):
             run = run[: self._unit]
+        if self._unit == 0 and run.endswith(b"\\") and data[found.end() : found.end() + 1] in (b"\n", b"\r"):
+            # A backslash behind a slash joins the next line.
+            run = run.rstrip(b"\\") or run
         return run, position + len(run)
 
 

@@ -55,6 +55,10 @@ _NOT_FOLDED = re.compile(rb"\r?\n(?=[^ \t])")
 _STEPS_MAX = 12
 # Characters with which a path may continue after quotes.
 _GOES_ON = re.compile(rb"[/\\\"'`A-Za-z0-9_$*%.{-]")
+# A path on another machine: `user@host:/x`, and the arguments of commands that copy from or mount one.
+_REMOTE_BEFORE = re.compile(
+    rb"(?:[\w.-]@[\w.-]+|(?<![\w.-])(?:scp|rsync|sftp|mount|sshfs)\s(?:[^\n|;&]*\s)?[\"']?[A-Za-z][\w.-]+):\Z"
+)
 _QUOTE_BYTES = (b'"', b"'", b"`")
 
 
@@ -340,12 +344,14 @@ class Rules:
             decision = self._decide(data, first, start, base, drive, prefix, end)
         end = start + decision.length
         new, reason = decision.new, decision.reason
+        if new is not None and data[start - 1 : start] == b":" and _REMOTE_BEFORE.search(data, base, start):
+            new, reason = None, "unclear-start"
         if new is not None and state.clarity is not Clarity.CLEAR and _is_unclear(data, start, end, state.clarity):
             new, reason = None, "unclear-bytes"
         if new is not None:
             state.edits.append(Edit(start, end, new))
         else:
-            state.kept.append(Kept(start, end, reason, decision.reported or reason == "unclear-bytes"))
+            state.kept.append(Kept(start, end, reason, decision.reported or reason != decision.reason))
         state.floor = end
         return end
 
@@ -403,8 +409,8 @@ class Rules:
             new, reason = self._substituter.substitute(reading, data[start:first], prefix, in_markup)
             # A regular expression between slashes would end at the first slash of a Unix path.
             in_slashes = prefix.re is DRIVE and (data[max(0, start - 2) : start] == b"/^" or prefix["slashes"] == b"/")
-            if (in_slashes and b"\\" in run) or data[start - 1 : start] == b"}":
-                # A variable before the drive may be a part of the path.
+            if (in_slashes and b"\\" in run) or data[start - 1 : start] in (b"}", b"$"):
+                # A variable before the drive may be a part of the path; `$C` is one.
                 reason = "unclear-start"
             decision = _Decision(length, None if reason else new, reason, reported=bool(reason))
         if plain_end and len(self._decisions) + len(self._above) < _DECISIONS_MAX:

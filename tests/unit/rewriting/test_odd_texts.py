@@ -277,6 +277,12 @@ def test_a_windows_target_leaves_the_rest_of_a_path_alone(text: str, wanted: str
         ("p: >-\n  C:\\trade2025\\trading\\nats\\My\n  Data\\store\n", "unclear-end"),
         ("p: |\n  C:\\trade2025\\trading\\nats\\My\n  Data\\store\n", ""),
         ("p: C:\\trade2025\\trading\\nats\\x\n  and more\n", ""),
+        ("p=/mnt/c/trade2025/trading\\\n-old\n", "name-goes-on"),
+        ("p=/mnt/c/trade2025/trading/\\\nnats\n", "several-places"),
+        ("p=/mnt/c/trade2025/trading\\\n  --option\n", ""),
+        ('p: "/mnt/c/trade2025/trading\\\n  /nats"\n', "name-goes-on"),
+        ('p: "C:\\\\trade2025\\\\trading\\\n  \\\\nats"\n', "name-goes-on"),
+        ("cd C:\\trade2025\\trading\\\ndir\n", ""),
     ],
 )
 def test_a_path_that_is_folded_over_two_lines(text: str, reason: str) -> None:
@@ -303,6 +309,8 @@ def test_a_stream_does_not_guess_an_encoding(size: int) -> None:
         "C:/old/apps/../x",
         "C:/old/apps,x",
         "${X}C:/old/apps",
+        "-v $C:/old/apps",
+        "scp nas:/mnt/c/old/apps/x .",
         "C:\\old\\nats\\a b\\c",
         "/mnt/c/old/apps&x",
     ],
