@@ -23,7 +23,9 @@ from ansible.module_utils.rewriting.patterns import (
     BEFORE_HEAD,
     DRIVE,
     REACH_BACK,
+    RUNS,
     STEP_BEFORE,
+    UNCLEAR_START,
     UNIX,
     UNRESERVED,
     part_pattern,
@@ -295,7 +297,8 @@ class Rules:
             for head in heads:
                 if head < state.floor or head >= limit:
                     continue
-                end = self._path_at(data, head, state) or self._network_at(data, head, state)
+                end = self._path_at(data, head, state) or self._unclear_path_at(data, head, state)
+                end = end or self._network_at(data, head, state)
                 if end:
                     after = max(end, after) if lengths else end
                     break
@@ -333,6 +336,29 @@ class Rules:
                 break
             skipped = step.end()
         return 0
+
+    def _unclear_path_at(self, data: bytes, head: int, state: ScanState) -> int:
+        """Leave a path of the map whose start is not understood; returns its end, or 0 if there is none."""
+        if not head or data[head - 1] not in BEFORE_HEAD:
+            return 0
+        base = max(state.floor, head - REACH_BACK, 0)
+        found = UNCLEAR_START.match(data[base:head][::-1])
+        if not found:
+            return 0
+        drive = (found["letter"] or found["unix_letter"] or b"").decode().lower()
+        if drive not in self._roots:
+            return 0
+        run = data[head - 1 : head]
+        region = region_of(data, head - found.end(), head, base)
+        reading = Reader(data, region, run, 0, bool(drive), base).read(head, self._roots[drive], run)
+        # What follows a separator that is longer than any cannot be read.
+        unread = bool(found["run"] and not RUNS.fullmatch(found["run"][::-1]))
+        unread = unread and bool(reading.steps) and reading.steps[0].name.lower() in self._roots[drive].children
+        if reading.is_target or (reading.entry is None and not reading.reported and not unread):
+            return 0
+        state.kept.append(Kept(head - found.end(), reading.end, "unclear-start", reported=True))
+        state.floor = reading.end
+        return reading.end
 
     def _take(
         self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes], state: ScanState

@@ -311,6 +311,20 @@ def test_a_stream_does_not_guess_an_encoding(size: int) -> None:
         "${X}C:/old/apps",
         "-v $C:/old/apps",
         "scp nas:/mnt/c/old/apps/x .",
+        "sqlite:///C:/old/apps/x.db",
+        "sqlite:////mnt/c/old/apps/x.db",
+        "unix:///mnt/c/old/apps/x.sock",
+        "vscode-remote://wsl+Ubuntu/mnt/c/old/apps",
+        "http://host/C:/old/apps",
+        "data/C:/old/apps",
+        "/oC:\\old\\apps",
+        "%X%C:\\old\\apps",
+        "\\??\\C:\\old\\apps",
+        "//?/C:/old/apps",
+        "\\\\host\\c$\\old\\apps",
+        "\\\\wsl$\\Ubuntu\\mnt\\c\\old\\apps",
+        "C:" + 8 * "\\" + "old" + 8 * "\\" + "apps",
+        "file:\\/\\/\\/C:\\/old\\/apps",
         "C:\\old\\nats\\a b\\c",
         "/mnt/c/old/apps&x",
     ],
@@ -321,6 +335,22 @@ def test_a_reference_in_doubt_is_reported_without_a_mention(text: str) -> None:
     assert document.new == text.encode()
     assert len(document.leftovers) == 1
     assert codes(document) != ["mention"]
+
+
+@pytest.mark.parametrize("text", ["sqlite:////home/me/old/x.db", "unix:///home/me/old/x.sock"])
+def test_a_unix_path_of_another_scheme_is_reported(text: str) -> None:
+    document = plan_document(text.encode(), rules_of({"/home/me/old": "/srv/new"}), MENTIONS)
+    assert document.new == text.encode()
+    assert codes(document) == ["unclear-start"]
+
+
+@pytest.mark.parametrize(
+    "text", ["sqlite:///C:/other/x.db", "http://host/C:/oldest", "/data/c/old/apps", "C:/x/old/apps"]
+)
+def test_a_path_that_the_map_does_not_cover_is_not_reported(text: str) -> None:
+    document = plan_document(text.encode(), rules_of({"C:/old/apps": "/srv/apps"}), MENTIONS)
+    assert document.new == text.encode()
+    assert document.leftovers == []
 
 
 @settings(max_examples=200)
