@@ -239,6 +239,16 @@ class Rules:
         unwritten = [Kept(edit.start, edit.end, "unclear-bytes", reported=True) for edit in state.edits]
         return sorted([*state.kept, *unwritten]) if unwritten else state.kept
 
+    def references(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """The references in data that is not rewritten, including paths in doubt."""
+        if self.may_concern(data):
+            state = ScanState()
+            self.scan(data, state, len(data))
+            yield from ((edit.start, edit.end) for edit in state.edits)
+            yield from (
+                (item.start, item.end) for item in state.kept if item.reported and item.reason != "not-the-network"
+            )
+
     def heads(self, data: bytes) -> Iterator[tuple[int, int]]:
         """The positions of names that references begin with."""
         if self._heads:

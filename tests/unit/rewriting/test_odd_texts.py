@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import time
 from collections.abc import Callable
 from typing import Any
@@ -335,6 +338,33 @@ def test_a_reference_in_doubt_is_reported_without_a_mention(text: str) -> None:
     assert document.new == text.encode()
     assert len(document.leftovers) == 1
     assert codes(document) != ["mention"]
+
+
+@pytest.mark.parametrize("size", [7, 100, 100_000])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_reference_in_a_binary_file_is_reported_without_a_mention(encoding: str, size: int) -> None:
+    rules = rules_of({"C:/old/apps": "/srv/apps"}, {"edge": "outer"})
+    text = "C:\\old\\apps\\x edge " * 2
+    data = b"SQLite format 3\x00\x01" + text.encode(encoding) + b"\x00\x01C:\\older"
+    stream = DocumentStream("binary", rules, MENTIONS)
+    for start in range(0, len(data), size):
+        stream.feed(data[start : start + size])
+    stream.feed(b"", final=True)
+    for document in (plan_document(data, rules, MENTIONS), stream.document()):
+        assert codes(document) == ["binary", "binary"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_reference_in_a_compressed_file_is_reported_without_a_mention(pack: Callable[[bytes], bytes]) -> None:
+    rules = rules_of({"C:/old/apps": "/srv/apps"})
+    document = plan_document(pack(b"C:\\old\\apps\\x\n" + bytes(2_000_000) + b"C:/old/apps"), rules, MENTIONS)
+    assert codes(document) == ["compressed", "compressed"]
+
+
+def test_a_reference_in_another_encoding_is_reported_besides_a_mention() -> None:
+    data = "\ufeffx\n".encode("utf-16-le") + b"C:\\old\\apps\n trade2025 "
+    document = plan_document(data, rules_of({"C:/old/apps": "/srv/apps"}), MENTIONS)
+    assert codes(document) == ["mixed-encoding", "mixed-encoding"]
 
 
 @pytest.mark.parametrize("text", ["sqlite:////home/me/old/x.db", "unix:///home/me/old/x.sock"])
