@@ -28,10 +28,17 @@ _FOREIGN_END = (
     rb"|\xef\xbc[\x81\x88\x89\x8c\x8e\x9a\x9b\x9f]|\xf0\x9f[\x80-\xbf]{2}|(?<![\x80-\xff])[\x85\x91\x93\x94\xab\xbb]"
 )
 _APOSTROPHE = rb"'|\xe2\x80\x99|(?<![\x80-\xff])\x92"
+_SPACES = re.compile(rb"(?:[ \t]|" + _FOREIGN_SPACE + rb")*")
 _FOREIGN_SPACE_HERE, _FOREIGN_END_HERE, _APOSTROPHE_HERE = map(re.compile, (_FOREIGN_SPACE, _FOREIGN_END, _APOSTROPHE))
 # Characters that every name may contain, wherever it occurs.
 _PLAIN = re.compile(
-    rb"(?:[A-Za-z0-9_.~+@-]|(?!" + _FOREIGN_SPACE + rb"|" + _FOREIGN_END + rb"|" + _APOSTROPHE + rb")[\x80-\xff])*"
+    rb"(?:[A-Za-z0-9_.~@-]|\+(?![A-Za-z]:[/\\])|(?!"
+    + _FOREIGN_SPACE
+    + rb"|"
+    + _FOREIGN_END
+    + rb"|"
+    + _APOSTROPHE
+    + rb")[\x80-\xff])*"
 )
 _VERBATIM = re.compile(rb"[^/\x00]*")
 # Marks after the last name that end a sentence, close a bracket or end a pattern.
@@ -47,12 +54,14 @@ _WILD = re.compile(
     rb"|(?i:\$(?:env|global|local|private|script|using|variable):\w+)|\$\w+|\{\{.*?\}\}|\{[^{}\r\n]*\}"
     rb"|%\(\w+\)\w|%\w+(?::(?:~[-,0-9]+|[^%=\r\n]*=[^%\r\n]*))?%|%[-0-9.*~]*[A-Za-z]"
     rb"(?![0-9A-Fa-f])|%[0-9*](?![0-9A-Fa-f])"
-    rb"|!\w+(?::(?:~[-,0-9]+|[^!=\r\n]*=[^!\r\n]*))?!|\[[^\]/\\\r\n]*\]|\([^()/\\\r\n]*\|[^()/\\\r\n]*\)"
+    rb"|!\w+(?::(?:~[-,0-9]+|[^!=\r\n]*=[^!\r\n]*))?!|\[[^\]/\\\r\n]*\]\+?|\([^()/\\\r\n]*\|[^()/\\\r\n]*\)"
     rb"|\*+|\?|@\w+@|#\{[^}\r\n]*\}"
     rb"|<%.*?%>|<[A-Za-z][\w .-]*>(?=[/\\])|&lt;[\w .-]*&gt;|\.{3}|\xe2\x80\xa6|%(?![0-9A-Fa-f]{2})"
 )
 # The start of an expression. If it is not closed before the quotes, these are a part of it: `"C:\\x\\$($a["k"])\\y"`.
-_OPENS = re.compile(rb"\$[({]|#?\{|<%")
+_OPENS = re.compile(rb"\$[({]|#?\{|<%|\(\?[:<P=!]")
+# PowerShell escapes a character by a backtick. In quotes it does so with `$`, elsewhere with a space as well.
+_ESCAPED_BY_BACKTICK = re.compile(rb"`(?:\$| +[^\s`])")
 # The same for a single name, without the required surroundings.
 _WILD_PARTS = re.compile(rb"\.[*+]\??|\([^()/\\]*[*+?|^\[][^()/\\]*\)|" + _WILD.pattern.replace(rb"(?=[/\\])", b""))
 _QUERY = re.compile(rb"[?&](?:amp;)?[A-Za-z_][\w.-]*=|\?(?=[^\w*?.\[{]|\Z)")
@@ -71,6 +80,8 @@ NEW_WORD_IN_QUOTES = re.compile(
     _PATH_START + rb"|--?[A-Za-z]|--(?:\s|\Z)|\+[A-Za-z]|&&|\|\||(?:[#=;]+>?|->|=>|\\|\^|>>?|\xe2\x86[\x90-\x99])\Z|//"
 )
 _NEW_WORD = re.compile(NEW_WORD_IN_QUOTES.pattern + rb"|" + _VARIABLE_START)
+# A path on a drive, where a name would not contain one: `copy a+C:\\b`, `-ffile-prefix-map=C:/a=C:/b`.
+_DRIVE_START = re.compile(rb"[\"']?(?:[A-Za-z]\\?:[/\\]|/(?:mnt|host_mnt|cygdrive)/[A-Za-z]/)")
 _AFTER_MARK = re.compile(rb"\s*(?:[A-Za-z_][\w.-]*=|" + _START + rb"|[\"'`\s]|\Z)")
 _START_INSIDE = re.compile(rb"[=,;(:]+" + _START)
 _REGION = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f\"<>|`]*")
@@ -88,6 +99,7 @@ _BEHIND_QUOTES = re.compile(
 _JOINED_BY_QUOTES = re.compile(
     rb"(?:\\{0,3}[\"'`]){1,2}(?:[A-Za-z0-9_$*]|\{[^{}\s]*,|%\w+%|-\w|\.\w+(?![\w(.\[]))([^\s\"'`]*)"
 )
+_SLASH_AND_BACKSLASH = re.compile(rb"/+\\\Z")
 _QUOTED_STEP = re.compile(rb"[\"`][^\"`\r\n]*[\"`]\\")
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _INDENT = re.compile(rb"(?:\A|\n)([ \t]*)[^\n]*\Z")
@@ -377,7 +389,7 @@ class Reader:
             elif not reported:
                 reason = "unmapped"
         elif is_target:
-            reason = ""
+            reason, reported = "", False
         elif reason:
             reported = True
         above = nodes[-2] if len(nodes) > 1 else nodes[-1]
@@ -474,6 +486,12 @@ class Reader:
         placeholder = _WILD.match(data, position, stop) if byte in b"<&" else None
         if placeholder:
             return "wild", placeholder.end()
+        if (
+            byte == 96
+            and _ESCAPED_BY_BACKTICK.match(data, position)
+            and not (self._quoted and data[position + 1] == 32)
+        ):
+            return "doubt", position
         if byte in _ENDS:
             return self._end_of_line(start, position, node) if byte in b"\r\n" else ("end", position)
         dots = position
@@ -492,6 +510,8 @@ class Reader:
         if self._level:
             return self._encoded_mark(start, position, node)
         if _FOREIGN_END_HERE.match(data, position):
+            return "end", position
+        if byte in b"=+" and _DRIVE_START.match(data, position + 1, stop):
             return "end", position
         sensitive = self._sensitive(start, position, node)
         if byte == 38:
@@ -603,8 +623,7 @@ class Reader:
         kind = self._words(position, sensitive)
         if kind == "doubt" and self._quoted and self._separated and not _PROGRAM.search(self._data[start:name_end]):
             self._goes_on = self._goes_on or sensitive
-            rest = self._data[position : self._stop]
-            return "name", position + len(rest) - len(rest.lstrip(b" \t"))
+            return "name", _SPACES.match(self._data, position, self._stop).end()  # type: ignore[union-attr]
         return kind, position
 
     def _words(self, position: int, sensitive: bool) -> str:
@@ -741,9 +760,15 @@ class Reader:
             and data[found.end() : found.end() + 1] in (b'"', b"'")
         ):
             run = run[: self._unit]
-        if self._unit == 0 and run.endswith(b"\\") and data[found.end() : found.end() + 1] in (b"\n", b"\r"):
-            # A backslash behind a slash joins the next line.
-            run = run.rstrip(b"\\") or run
+        if self._unit == 0 and _SLASH_AND_BACKSLASH.match(run):
+            if data[found.end() : found.end() + 1] in (b"\n", b"\r"):
+                # It joins the next line.
+                run = run[:-1]
+            else:
+                # An escape of a regular expression, such as `/\w+`, or a separator.
+                self._doubt("several-places" if node is not None and node.children else "unclear-end")
+                self._only_turns = False
+                return b"", position
         return run, position + len(run)
 
 

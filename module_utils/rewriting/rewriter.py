@@ -57,9 +57,10 @@ _NOT_FOLDED = re.compile(rb"\r?\n(?=[^ \t])")
 _STEPS_MAX = 12
 # Characters with which a path may continue after quotes.
 _GOES_ON = re.compile(rb"[/\\\"'`A-Za-z0-9_$*%.{-]")
-# A path on another machine: `user@host:/x`, and the arguments of commands that copy from or mount one.
+# A path on another machine: `user@host:/x`, the device `:/x` of NFS, and the arguments of commands that copy or mount.
 _REMOTE_BEFORE = re.compile(
-    rb"(?:[\w.-]@[\w.-]+|(?<![\w.-])(?:scp|rsync|sftp|mount|sshfs)\s(?:[^\n|;&]*\s)?[\"']?[A-Za-z][\w.-]+):\Z"
+    rb"(?:[\w.-]@[\w.-]+|(?<![\w.-])(?:scp|rsync|sftp|mount|sshfs)\s(?:[^\n|;&]*\s)?[\"']?[A-Za-z][\w.-]+"
+    rb"|[\"'\s]):\Z"
 )
 _QUOTE_BYTES = (b'"', b"'", b"`")
 

@@ -367,6 +367,20 @@ def test_a_reference_in_another_encoding_is_reported_besides_a_mention() -> None
     assert codes(document) == ["mixed-encoding", "mixed-encoding"]
 
 
+@pytest.mark.parametrize("space", ["\u00a0", "\u2003", "\u3000", "\ufeff", " \u00a0 "])
+def test_a_space_beyond_ascii_in_a_quoted_name(space: str) -> None:
+    document = plan_document(f'"C:\\trade2025\\trading\\nats\\My{space}Data\\x"'.encode(), DOCUMENTED, MENTIONS)
+    assert document.new.decode() == f'"/srv/trade2026/data/nats/My{space}Data/x"'
+    assert document.leftovers == []
+
+
+def test_a_location_that_is_a_target_already_is_not_in_doubt() -> None:
+    rules = rules_of({"D:/feeds": "/mnt/d/x/feeds2"})
+    document = plan_document(b"D:\\feeds\\d$_D:!v!", rules, MENTIONS)
+    assert document.new == b"/mnt/d/x/feeds2/d$_D:!v!"
+    assert document.leftovers == []
+
+
 @pytest.mark.parametrize("text", ["sqlite:////home/me/old/x.db", "unix:///home/me/old/x.sock"])
 def test_a_unix_path_of_another_scheme_is_reported(text: str) -> None:
     document = plan_document(text.encode(), rules_of({"/home/me/old": "/srv/new"}), MENTIONS)
