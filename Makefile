@@ -49,7 +49,7 @@ verify: venv ## Probe the running services again (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/verify.yml $(ARGS)
 
 .PHONY: restore-points
-restore-points: venv ## List the services' restore points, and what a return to each would change (INVENTORY=, ARGS=)
+restore-points: venv ## List the services' restore points, and what a rollback to each would change (INVENTORY=, ARGS=)
 	ansible-playbook -i $(INVENTORY) $(BECOME) playbooks/restore_points.yml $(ARGS)
 
 .PHONY: backup

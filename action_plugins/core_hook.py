@@ -91,7 +91,7 @@ def _run(words: list[str], environment: Mapping[str, str], timeout_s: float) -> 
         return ""
     lines = [line for line in output.splitlines() if line.strip()][-OUTPUT_LINES:]
     said = "\n".join(lines) or "nothing"
-    return f"{words[0]} ended with exit code {process.returncode}. It said:\n{said}"
+    return f"{words[0]} ended with exit code {process.returncode}. Its output:\n{said}"
 
 
 def _playbook(name: str, files: Mapping[str, Path], folder: Path) -> list[str]:

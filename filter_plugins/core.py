@@ -17,6 +17,8 @@ from ansible.module_utils.deployment.plan import needs_recreate
 
 # Matches no host; an empty pattern would be an error.
 NOBODY = "core_services:!core_services"
+# The default of `core_batch`: all services at once.
+EVERYTHING = "100%"
 # Operations that concern the files of a service, not its container.
 ON_FILES = ("file ", "directory ", "owner of ", "owners below ")
 
@@ -84,15 +86,48 @@ def core_hosts_to_deploy(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]
     """The services with operations; all services if the play is only parsed (--syntax-check, --list-hosts)."""
     if not hostvars:
         return ["core_services"]
-    planned = _plans(hostvars)
-    return [host for plan in planned for host in plan["by_service"] if host != MACHINE and _deploys(plan, host)] or [
-        NOBODY
-    ]
+    started = {name for host in hostvars for name in _started(hostvars[host])}
+    return [
+        host
+        for plan in _plans(hostvars)
+        for host in plan["by_service"]
+        if host != MACHINE and _deploys(plan, host) and host not in started
+    ] or [NOBODY]
 
 
 def _deploys(planned: Mapping[str, Any], service: str) -> bool:
     """Whether the service has operations. A service that is switched off is stopped with its machine's operations."""
     return any(row["action"] != "stop" for row in planned["by_service"].get(service) or [])
+
+
+def core_machines_to_start(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The primaries of machines on which several services are started at once."""
+    return [host for host in hostvars if core_to_start(hostvars[host])] or [NOBODY]
+
+
+def core_to_start(variables: Mapping[str, Any]) -> list[str]:
+    """The services that a primary starts at once: those whose container only has to run, if they are several.
+
+    With `core_batch`, services are deployed in the order and number that the site asks for, so there are none.
+    """
+    planned = variables.get("core_planned") or {}
+    if not planned.get("run") or str(variables.get("core_batch", EVERYTHING)) != EVERYTHING:
+        return []
+    names = [
+        name
+        for name, rows in planned["by_service"].items()
+        if [(row["what"], row["action"]) for row in rows] in ([("container", "start")], [("state", "start")])
+    ]
+    return names if len(names) > 1 else []
+
+
+def _started(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Service → result of its probes, for those that were started at once and passed."""
+    result = variables.get("core_started") or {}
+    services: dict[str, Any] = result.get("services") or {}
+    passed = {name: answer for name, answer in services.items() if not answer.get("failed")}
+    # If the task failed although every service passed, each of them finds out by itself what failed.
+    return {} if result.get("failed") and len(passed) == len(services) else passed
 
 
 def core_failure_message(result: Mapping[str, Any]) -> str:
@@ -110,7 +145,7 @@ def core_failed_hosts(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The services whose deployment or probes failed; all of them if nothing was planned."""
     if not _plans(hostvars):
         return ["core_services"]
-    return [host for host in hostvars if "core_failure" in hostvars[host]] or [NOBODY]
+    return list(core_failures(hostvars, hostvars)) or [NOBODY]
 
 
 def _plans(hostvars: Mapping[str, Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -243,13 +278,14 @@ def core_hook_plan(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def core_hook_result(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The result of each service of the run, for a hook."""
     services: dict[str, dict[str, Any]] = {}
+    failures = core_failures(hostvars, hostvars)
     for planned in _plans(hostvars):
         for name in planned["by_service"]:
             if name == MACHINE:
                 continue
-            failure = hostvars[name].get("core_failure") if name in hostvars else None
+            failure = failures.get(name, "")
             state = "failed" if failure else "deployed" if _deploys(planned, name) else "unchanged"
-            services[name] = {"state": "off" if name in planned["disabled"] else state, "message": str(failure or "")}
+            services[name] = {"state": "off" if name in planned["disabled"] else state, "message": failure}
     failed = sorted(name for name, service in services.items() if service["state"] == "failed")
     return {"result": "failed" if failed else "ok", "failed": failed, "services": services}
 
@@ -314,14 +350,25 @@ def core_machines_to_prepare(hostvars: Mapping[str, Mapping[str, Any]]) -> list[
     return found or [NOBODY]
 
 
-def core_hosts_with(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
-    """The hosts that have the variable."""
-    return [host for host in hosts if name in hostvars[host]]
-
-
 def core_failures(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Service → why its deployment or its probes failed."""
-    return {host: str(hostvars[host]["core_failure"]) for host in hosts}
+    """Service → why its deployment, or its probes at the end of the run, failed."""
+    rest = _unverified(hostvars)
+    found = {}
+    for host in hosts:
+        failure = hostvars[host].get("core_failure") or rest.get(host)
+        if failure:
+            found[host] = str(failure)
+    return found
+
+
+def _unverified(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Service → why it failed its probes at the end of the run, for those that did."""
+    return {
+        name: str(answer.get("msg") or "its probes failed")
+        for host in hostvars
+        for name, answer in ((hostvars[host].get("core_probed_rest") or {}).get("services") or {}).items()
+        if answer.get("failed")
+    }
 
 
 def core_containers(services: Iterable[str], prefix: str) -> list[dict[str, str]]:
@@ -331,13 +378,13 @@ def core_containers(services: Iterable[str], prefix: str) -> list[dict[str, str]
 
 def core_restore_points(services: Mapping[str, Mapping[str, Any]]) -> str:
     """The restore points as a table."""
-    rows = [("SERVICE", "NUMBER", "RECORDED", "STATUS", "IMAGE", "CHANGED", "A RETURN TO IT CHANGES")]
+    rows = [("SERVICE", "NUMBER", "RECORDED", "STATUS", "IMAGE", "CHANGED", "A ROLLBACK TO IT CHANGES")]
     notes = []
     for name, found in services.items():
         notes += found["damaged"]
         if found["interrupted"]:
             notes.append(
-                f"{name}: a return to restore point {found['interrupted']} was interrupted; core.yml or "
+                f"{name}: a rollback to restore point {found['interrupted']} was interrupted; core.yml or "
                 "playbooks/rollback.yml completes it."
             )
         rows += [
@@ -400,10 +447,11 @@ def core_unfinished(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], planned: Mapping[str, Any]
 ) -> list[str]:
     """The services that failed, or that were not deployed because an earlier batch stopped the run."""
+    started = {name for host in hostvars for name in _started(hostvars[host])}
     return [
         host
         for host in core_with_operations(hosts, planned)
-        if "core_failure" in hostvars[host] or "core_probed" not in hostvars[host]
+        if "core_failure" in hostvars[host] or not ("core_probed" in hostvars[host] or host in started)
     ]
 
 
@@ -411,8 +459,11 @@ def core_probed_services(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], rest: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Service → result of its probes, from its deployment or from the verification of the other services."""
+    started = {name: result for host in hostvars for name, result in _started(hostvars[host]).items()}
     found = dict(rest.get("services") or {})
     for host in hosts:
+        if host in started:
+            found[host] = started[host]
         probed = hostvars[host].get("core_probed") or {}
         found.update(probed.get("services") or {})
     return found
@@ -422,7 +473,12 @@ def core_images(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], planned: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Service → the image that it runs: the planned one, or what was fetched or built since."""
-    return {host: hostvars[host].get("core_image") or planned["images"].get(host) for host in hosts}
+    return {
+        host: hostvars[host].get("core_restored_image")
+        or hostvars[host].get("core_fetched_image")
+        or planned["images"].get(host)
+        for host in hosts
+    }
 
 
 def core_migration_operations(migration: Mapping[str, Any], dest: str) -> list[dict[str, Any]]:
@@ -439,6 +495,7 @@ def core_migration_operations(migration: Mapping[str, Any], dest: str) -> list[d
             "current": "older or absent",
             "desired": f"{written} files written, {migration['pruned_total']} removed",
             "cause": "the source differs from what was migrated",
+            "diff": "".join(str(entry["prepared"]) for entry in migration["diff"]),
         }
     ]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import ansible.module_utils
 
-_NAMES = ("cell", "data_report", "data_sets", "glob", "migration_report", "old_name", "prose", "rows")
+_NAMES = ("cell", "data_report", "data_sets", "migration_report", "old_name", "prose", "rows")
 _UTILITIES = str(Path(__file__).resolve().parent.parent / "module_utils")
 
 

@@ -175,6 +175,7 @@ from ansible.module_utils.restore.points import RestoreError, RestorePoints, is_
 from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.sizes import parse_size
+from ansible.module_utils.shared.yaml_text import load_yaml
 
 VERSION_COMMAND = ("docker", "compose", "version", "--short")
 # Placeholder in docker-compose.core.yml for every fragment that the machine has.
@@ -212,6 +213,8 @@ class Inspection:
     def run(self) -> None:
         """Inspect the machine; command-line processes run in parallel with the queries to the engine."""
         version = start(VERSION_COMMAND)
+        # The hashes of secrets are verified meanwhile.
+        sdk = docker_engine.import_sdk()
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
         secrets = observe_secrets(self.secrets_root, declared, self.params["salt"])
         pending = sorted(secret.path for secret in secrets if secret.action != "own")
@@ -255,6 +258,7 @@ class Inspection:
                 "files": [self._document(entry) for entry in self.machine["documents"]],
             }
         )
+        sdk.join()
         self._ask_engine()
         code, self.compose_version, error = finish(version)
         if code != 0:
@@ -290,13 +294,10 @@ class Inspection:
         """All fragments as one Compose definition, in JSON, which is valid YAML."""
         import json
 
-        import yaml
-
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         merged: dict[str, Any] = {"name": self.machine["project"], "services": {}, "networks": {}}
         self.definitions: dict[str, dict[str, Any]] = {}
         for service in self.services:
-            content = yaml.load(self.files[service["name"]].texts[service["fragment"]], Loader=loader)
+            content = load_yaml(self.files[service["name"]].texts[service["fragment"]])
             self.definitions[service["name"]] = content["services"][service["name"]]
             merged["services"].update(content["services"])
             merged["networks"].update(content.get("networks") or {})
@@ -443,7 +444,8 @@ class Inspection:
                 "variables": digest([self.machine, self.params["preflight"]]),
                 "files": self.machine_files.fingerprint,
                 "networks": digest([[network.name, _network(self.seen_engine, network)] for network in self.networks]),
-                "source": digest(self.params["other"]),
+                # Without the diffs, which only a run with --diff has.
+                "source": digest([{**operation, "diff": ""} for operation in self.params["other"]]),
             }
         }
         for service in self.services:

@@ -256,8 +256,8 @@ class Restoring:
         data = self.left.get("data") or {} if point and self.left.get("point") == point.number else {}
         if is_half_moved(self.left) and not data:
             raise RestoreError(
-                f"a return of {self.service['name']} to restore point {self.left['point']} and to the data of backup "
-                f"{self.left['data']['number']} was interrupted while the data was renamed. Complete it first: "
+                f"the rollback of {self.service['name']} to restore point {self.left['point']} and to the data of "
+                f"backup {self.left['data']['number']} was interrupted while the data was renamed. Complete it first: "
                 f"ansible-playbook playbooks/rollback.yml --limit {self.service['name']} "
                 f"-e core_restore_point={self.left['point']}"
             )
@@ -292,7 +292,7 @@ class Restoring:
         return {**answer, "restored": True, "changed": True, "done": rollback.done}
 
     def _left(self) -> dict[str, Any]:
-        """The rollback that a killed run left unfinished. If it cannot be read, a rollback by hand starts anew."""
+        """The rollback that a killed run left unfinished. If it cannot be read, a rollback by hand starts over."""
         if self.completes:
             return self.points.rollback()
         with contextlib.suppress(RestoreError):

@@ -11,7 +11,7 @@ version_added: "1.0.0"
 description:
   - Pulls an official image, by tag the first time, when its digest goes into the lock file; from then on by that
     digest. A tag that was moved to another image is refused, and so is an image that is not signed as O(signatures)
-    demands.
+    requires.
   - Builds an image and its base images from packages, or builds it from migrated sources on a base image from the same
     source.
   - Loads an image from a bundle, after every file of it was verified.
@@ -217,7 +217,7 @@ class Ensure:
         return record(lock, base.official, pulled.digest, signer.mark if signer else "") or pulled.pulled
 
     def verify(self, reference: str, signer: Signer | None) -> None:
-        """Verify the signature of an image, if one is demanded."""
+        """Verify the signature of an image, if one is required."""
         if signer:
             verify(self._run, self._params["cosign"], reference, signer)
 

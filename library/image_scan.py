@@ -168,7 +168,7 @@ class Scanner:
             built = datetime.fromisoformat(status["built"])
             schema, valid = str(status["schemaVersion"]), bool(status["valid"])
         except (ValueError, KeyError, TypeError) as error:
-            raise ImageError(f"Grype says nothing understandable about its database: {answer[:200]}") from error
+            raise ImageError(f"Grype's answer about its database cannot be read: {answer[:200]}") from error
         if not valid:
             raise ImageError(f"{self._params['database']}: Grype cannot use this database: {status.get('error')}")
         return Database(built.astimezone(UTC), schema, datetime.now(UTC).replace(microsecond=0))

@@ -144,9 +144,18 @@ options:
     elements: dict
     default: []
   finish:
-    description: End the run in the journal and release the lock, once every service was probed.
+    description: >-
+      Whether to end the run in the journal and release the lock, once every service was probed. V(if_passed) leaves a
+      run open in which something failed, for the rollback.
+    type: str
+    choices: [never, if_passed, always]
+    default: never
+  fail:
+    description: >-
+      Whether the task fails if a service fails. With V(false) the caller reads C(failed) and C(msg) of each service. An
+      error that concerns no single service, such as a journal that cannot be written, fails the task in any case.
     type: bool
-    default: false
+    default: true
   failed_services:
     description: Services that failed before they could be probed, for the journal.
     type: list
@@ -199,6 +208,10 @@ services:
       starting at the end of a slice has C(pending).
   returned: always
   type: dict
+finished:
+  description: Whether the run was ended in the journal.
+  returned: success
+  type: bool
 problems:
   description: Where what was done differs from what was planned, when O(finish) ended a run.
   returned: always
@@ -311,25 +324,29 @@ def age(started_at: str) -> float:
     return time.time() - moment(started_at)
 
 
-def note(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> list[str]:
-    """Write the journal; return where done and planned operations differ."""
+def note(module: AnsibleModule, answers: dict[str, dict[str, Any]], passed: bool) -> tuple[bool, list[str]]:
+    """Write the journal; return whether the run ended, and where done and planned operations differ.
+
+    `passed` is whether nothing failed in this call.
+    """
     params = module.params
     if module.check_mode or not (params["run"] or params["owner"]):
-        return []
+        return False, []
     journal = Journal(Path(params["root"]))
-    failed = {name for name, answer in answers.items() if answer.get("failed")}
+    failed = {name for name, answer in answers.items() if answer.get("failed")} | set(params["failed_services"])
+    pending = {name for name, answer in answers.items() if answer.get("pending")}
     if not params["run"]:
-        if not any(answer.get("pending") for answer in answers.values()):
-            everything = failed | set(params["failed_services"])
-            journal.record_run(read_owner(params["owner"]), params["since_boot"], everything)
-        return []
-    open_ones = failed | {name for name, answer in answers.items() if answer.get("pending")}
+        if not pending:
+            journal.record_run(read_owner(params["owner"]), params["since_boot"], failed)
+        return not pending, []
+    open_ones = failed | pending
     journal.done(
         params["run"], [(row["service"], row["what"]) for row in params["done"] if row["service"] not in open_ones]
     )
-    if params["finish"] and not any(answer.get("pending") for answer in answers.values()):
-        return journal.finish(params["run"], failed | set(params["failed_services"]))
-    return []
+    ends = params["finish"] == "always" or (params["finish"] == "if_passed" and passed and not failed)
+    if not ends or pending:
+        return False, []
+    return True, journal.finish(params["run"], failed)
 
 
 def main() -> None:
@@ -346,7 +363,8 @@ def main() -> None:
             "owner": {"type": "dict", "default": {}},
             "since_boot": {"type": "float", "default": 0},
             "done": {"type": "list", "elements": "dict", "default": []},
-            "finish": {"type": "bool", "default": False},
+            "finish": {"type": "str", "choices": ["never", "if_passed", "always"], "default": "never"},
+            "fail": {"type": "bool", "default": True},
             "failed_services": {"type": "list", "elements": "str", "default": []},
             "good_after_s": {"type": "float", "default": 0},
             "patient": {"type": "bool", "default": False},
@@ -357,15 +375,18 @@ def main() -> None:
         supports_check_mode=True,
     )
     answers = probe_all(module)
-    failures = [str(answer.get("msg", name)) for name, answer in answers.items() if answer.get("failed")]
+    services = [str(answer.get("msg", name)) for name, answer in answers.items() if answer.get("failed")]
+    failures = []
     try:
         record(module, answers)
     except (RestoreError, DockerError, OSError) as error:
         failures.append(f"a restore point cannot be recorded: {explain(error)}")
     try:
-        problems = note(module, answers)
+        finished, problems = note(module, answers, not services and not failures)
     except (AuditError, JournalError, OSError) as error:
         module.fail_json(msg=f"the journal cannot be written: {explain(error)}", services=answers, problems=[])
+    if module.params["fail"]:
+        failures = services + failures
     if failures:
         module.fail_json(msg="\n".join(failures), services=answers, problems=problems)
     if problems:
@@ -374,7 +395,7 @@ def main() -> None:
             services=answers,
             problems=problems,
         )
-    module.exit_json(changed=False, services=answers, problems=[])
+    module.exit_json(changed=False, services=answers, finished=finished, problems=[])
 
 
 if __name__ == "__main__":

@@ -64,6 +64,14 @@ options:
     description: Names of Docker networks, old to new. A name matches as a whole word.
     type: dict
     default: {}
+  only:
+    description:
+      - Names of the folders in O(src) that are copied; all of them if it is empty. Files in O(src) itself are copied in
+        any case.
+      - A folder that is missing is an error.
+    type: list
+    elements: str
+    default: []
   exclude:
     description:
       - Globs for what is not copied, in addition to O(exclude_clutter).
@@ -281,123 +289,21 @@ diff:
   elements: dict
 """
 
-import codecs
-import os
-from pathlib import Path
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.migration.context import ON_CONFLICT, Context, MigrationError, infer_base
-from ansible.module_utils.migration.engine import migrate
-from ansible.module_utils.migration.globs import Excluder, Glob
-from ansible.module_utils.migration.scan import DEFAULT_EXCLUDES
-from ansible.module_utils.rewriting.path_map import MapError, PathMap, check_network_map, parse_location
-from ansible.module_utils.rewriting.rewriter import Rules
-
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "src": {"type": "path", "required": True},
-    "dest": {"type": "path", "required": True},
-    "path_map": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {"from": {"type": "str", "required": True}, "to": {"type": "str", "required": True}},
-    },
-    "network_map": {"type": "dict", "default": {}},
-    "exclude": {"type": "list", "elements": "str", "default": []},
-    "exclude_clutter": {"type": "bool", "default": True},
-    "encoding": {
-        "type": "list",
-        "elements": "dict",
-        "default": [],
-        "options": {"glob": {"type": "str", "required": True}, "encoding": {"type": "str", "required": True}},
-    },
-    "strict": {"type": "bool", "default": False},
-    "mentions": {"type": "list", "elements": "str", "default": ["trade2025"]},
-    "on_conflict": {"type": "str", "choices": list(ON_CONFLICT), "default": "fail"},
-    "prune": {"type": "bool", "default": False},
-    "source_path": {"type": "str"},
-    "state_dir": {"type": "path"},
-    "workers": {"type": "int", "default": 0},
-}
-
-
-def context_from(params: dict[str, Any], check_mode: bool, with_diff: bool) -> Context:
-    """Turn the module's parameters into the context of a migration.
-
-    Raises:
-        MapError: a map cannot be used.
-        MigrationError: another parameter cannot be used.
-    """
-    for name in ("src", "dest", "state_dir"):
-        if params[name] and not Path(params[name]).is_absolute():
-            raise MigrationError(f"{name}={params[name]} is not absolute; write a path that begins with a slash")
-    if params["workers"] < 0:
-        raise MigrationError(f"workers={params['workers']} is negative; write 0 for one per processor")
-    if not all(name.strip() for name in params["mentions"]):
-        raise MigrationError("mentions contains an empty text, which matches everything; remove it")
-    rules = Rules(PathMap.parse(params["path_map"]), check_network_map(params["network_map"]))
-    src = os.path.normpath(params["src"])
-    base = infer_base(src, rules.path_map)
-    if params["source_path"]:
-        base = parse_location(params["source_path"], "source_path")
-    exclude = (*(DEFAULT_EXCLUDES if params["exclude_clutter"] else ()), *params["exclude"])
-    try:
-        Excluder(exclude)
-    except ValueError as exc:
-        raise MigrationError(f"exclude: {exc}") from exc
-    return Context(
-        src=src,
-        dest=os.path.normpath(params["dest"]),
-        rules=rules,
-        mentions=tuple(params["mentions"]),
-        exclude=exclude,
-        encodings=encodings_from(params["encoding"]),
-        strict=params["strict"],
-        on_conflict=params["on_conflict"],
-        prune=params["prune"],
-        compose_base=base,
-        state_dir=os.path.normpath(params["state_dir"]) if params["state_dir"] else None,
-        check_mode=check_mode,
-        with_diff=with_diff,
-        workers=params["workers"],
-    )
-
-
-def encodings_from(entries: list[dict[str, str]]) -> tuple[tuple[Glob, str], ...]:
-    """Check the option `encoding`.
-
-    Raises:
-        MigrationError: a glob or an encoding cannot be used.
-    """
-    encodings = []
-    for number, entry in enumerate(entries):
-        try:
-            # `encode` rejects codecs that are not text encodings, such as base64.
-            " ".encode(entry["encoding"])
-            encodings.append((Glob(entry["glob"]), codecs.lookup(entry["encoding"]).name))
-        except LookupError as exc:
-            raise MigrationError(
-                f"encoding[{number}].encoding={entry['encoding']!r} is not a text encoding that Python knows; "
-                "write one such as cp932, cp1252 or gb18030"
-            ) from exc
-        except ValueError as exc:
-            raise MigrationError(f"encoding[{number}].glob: {exc}") from exc
-    return tuple(encodings)
+from ansible.module_utils.migration.context import MigrationError
+from ansible.module_utils.migration.options import ARGUMENTS, run
+from ansible.module_utils.rewriting.path_map import MapError
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        context = context_from(module.params, module.check_mode, module._diff)
-        report = migrate(context)
+        report, result = run(module.params, module.check_mode, module._diff)
     except (MapError, MigrationError) as exc:
         module.fail_json(msg=str(exc))
     for warning in report.warnings:
         module.warn(warning)
-    result = report.as_dict()
-    result["relative_base"] = str(context.compose_base) if context.compose_base else None
     if report.failure:
         module.fail_json(msg=f"Nothing was changed. {report.failure}", **result)
     module.exit_json(**result)

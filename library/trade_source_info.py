@@ -45,11 +45,11 @@ options:
       itself has no effect; C(~) in a path stays as it is unless C(HOME) is one of them.
     type: dict
     default: {}
-  folders:
-    description: Folders below O(root) whose subfolders are returned, to know what there is to migrate.
-    type: list
-    elements: str
-    default: []
+  migration:
+    description:
+      - A migration to plan as well, with the options of M(trade_migrate). Nothing is changed.
+      - It is planned here because a module process of its own would cost more time than the plan.
+    type: dict
 attributes:
   check_mode:
     description: Reads in either mode.
@@ -111,11 +111,10 @@ volumes:
   description: "Key of a volume that services use to C(name), C(external) and C(driver)."
   returned: success
   type: dict
-folders:
-  description: Folder of O(folders) to the names of its subfolders.
-  returned: success
+migration:
+  description: What M(trade_migrate) returns in check mode for O(migration).
+  returned: if O(migration) is set
   type: dict
-  sample: {trading/apps: [authn, opa_authorizer]}
 report:
   description: The whole result as lines to display.
   returned: success
@@ -140,9 +139,29 @@ summary:
   sample: {port_clash: 1, unpinned_tag: 6}
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.compose_source.compose import SourceError
 from ansible.module_utils.compose_source.report import read
+from ansible.module_utils.migration.context import MigrationError
+from ansible.module_utils.migration.options import ARGUMENTS as MIGRATION
+from ansible.module_utils.migration.options import run
+from ansible.module_utils.rewriting.path_map import MapError
+
+
+def planned(module: AnsibleModule) -> dict[str, Any]:
+    """What the migration would do; ends the module if it could not. Raises MapError or MigrationError."""
+    options = ArgumentSpecValidator(MIGRATION).validate(module.params["migration"])
+    if options.error_messages:
+        module.fail_json(msg="migration: " + "; ".join(options.error_messages))
+    report, result = run(options.validated_parameters, check_mode=True, with_diff=module._diff)
+    for warning in report.warnings:
+        module.warn(warning)
+    if report.failure:
+        module.fail_json(msg=f"Nothing was changed. {report.failure}", migration=result)
+    return result
 
 
 def main() -> None:
@@ -154,7 +173,7 @@ def main() -> None:
             "windows_roots": {"type": "list", "elements": "str", "default": ["C:/trade2025"]},
             "profiles": {"type": "list", "elements": "str", "default": []},
             "env": {"type": "dict", "default": {}},
-            "folders": {"type": "list", "elements": "str", "default": []},
+            "migration": {"type": "dict"},
         },
         supports_check_mode=True,
     )
@@ -166,10 +185,11 @@ def main() -> None:
             params["windows_roots"],
             params["profiles"],
             {str(name): str(value) for name, value in params["env"].items()},
-            params["folders"],
             dry_run=module.check_mode,
         )
-    except SourceError as error:
+        if params["migration"]:
+            result["migration"] = planned(module)
+    except (SourceError, MapError, MigrationError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **result)
 

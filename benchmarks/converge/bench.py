@@ -6,8 +6,9 @@
 
 The stack must be deployed. PROGRAM is a Python program that is called with the Compose file and an empty folder, and
 writes a playbook site.yml there, with its ansible.cfg. The runs take turns, so that other load on the machine affects
-all of them. With --changes the configuration of a service is changed, and all containers are removed, before the runs
-that have to put that right. Prints the ratios that are judged and a Markdown table, and writes the samples as JSON.
+all of them. With --changes the configuration of a service is changed, all containers are removed, and the deployment is
+purged (its data and secrets stay), before the runs that have to put that right. Prints the ratios that are judged and a
+Markdown table, and writes the samples as JSON.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ CONVERGED, DRY_RUN, TEXTBOOK, COMPOSE = (
 )
 CHANGED, RECREATED = "core.yml, one service changed", "docker compose up -d --wait, one service recreated"
 COLD, COLD_OBSERVED = "core.yml, no containers", "core.yml, no containers, observed for 10 s"
+UNRENDERED = "core.yml, nothing rendered"
 COLD_COMPOSE = "docker compose up -d --wait, no containers"
 # A run that changes a service observes it for 10 s before it calls the restore point good; Compose does nothing alike.
 UNOBSERVED = ["--extra-vars", "core_good_after_s=0"]
@@ -86,12 +88,16 @@ def scenarios(arguments: argparse.Namespace, counted: list[str], folder: Path) -
     if arguments.changes:
         change = (*playbook, *UNOBSERVED, "--extra-vars", arguments.change)
         remove = (*compose, "down")
+        # Removes containers, networks and every rendered file; data, secrets and images stay.
+        purge = tuple(word if word != "core.yml" else "playbooks/purge.yml" for word in playbook)
+        purge += ("--extra-vars", f"purge_of={arguments.project}")
         found += [
             Scenario(CHANGED, [*playbook, *UNOBSERVED, *counted], ROOT, (change,)),
             Scenario(RECREATED, [*up, "--no-deps", "--force-recreate", arguments.service], ROOT),
             Scenario(COLD, [*playbook, *UNOBSERVED, *counted], ROOT, (remove,)),
             Scenario(COLD_COMPOSE, up, ROOT, (remove,)),
             Scenario(COLD_OBSERVED, [*playbook, *counted], ROOT, (remove,)),
+            Scenario(UNRENDERED, [*playbook, *UNOBSERVED, *counted], ROOT, (purge,)),
         ]
     return found
 
@@ -115,6 +121,7 @@ def ratios(samples: Mapping[str, Sequence[Sample]]) -> list[Ratio]:
             Ratio("one service changed / nothing to do + `docker compose up` of it", wall[CHANGED] / restart, 1.2),
             Ratio("no containers / `docker compose up`, wall time", wall[COLD] / wall[COLD_COMPOSE], 1.5),
             Ratio("the same, observed for 10 s", wall[COLD_OBSERVED] / wall[COLD_COMPOSE], 1.5),
+            Ratio("nothing rendered / `docker compose up`, wall time", wall[UNRENDERED] / wall[COLD_COMPOSE], 1.5),
         ]
     return found
 
@@ -127,6 +134,7 @@ def main() -> None:
     parser.add_argument("--inventory", default="inventory/local")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--changes", action="store_true", help="also change a service, and remove all containers")
+    parser.add_argument("--project", default="trade2026-core", help="the Compose project, which --changes purges")
     parser.add_argument("--service", default="valkey", help="the service that --changes changes")
     parser.add_argument("--change", default="valkey_maxmemory=1gb", help="another value of a variable of that service")
     parser.add_argument("--out", type=Path, default=ROOT / ".cache/bench-converge.json")

@@ -16,11 +16,6 @@ SAME = "As in Trade2025."
 _ROWS = {"stop signal": "stop"}
 
 
-def glob(name: str) -> str:
-    """A glob that excludes the one folder of this name at the top, whatever characters the name has."""
-    return "/" + re.sub(r"([*?\[])", r"[\1]", name)
-
-
 def migration_report(result: Mapping[str, Any]) -> list[str]:
     """What `trade_migrate` did, as lines to display."""
     written = result["files_rewritten"] + result["files_copied"]

@@ -36,7 +36,6 @@ def read(
     windows_roots: Sequence[str],
     profiles: Sequence[str],
     environment: Mapping[str, str],
-    folders: Sequence[str] = (),
     dry_run: bool = False,
 ) -> dict[str, Any]:
     """Everything that `trade_source_info` returns. Raises SourceError with what is wrong and what to do.
@@ -45,14 +44,13 @@ def read(
     """
     root = posixpath.abspath(root) if root else root
     paths = _existing(root, files)
-    subfolders = {folder: list_folders(root, folder) for folder in folders}
     compose = Compose(posixpath.dirname(paths[0]), tuple(paths), environment)
     try:
         compose.require()
     except ComposeMissingError as error:
         if not dry_run:
             raise
-        return _unavailable(str(error), files, subfolders)
+        return _unavailable(str(error), files)
     positions = Positions.of(root, paths, lambda text: _evaluate(compose, [text])[0])
     secrets = _secrets_in(compose, positions)
     try:
@@ -78,7 +76,6 @@ def read(
         "services": services,
         "networks": describe_section(answer.model, "networks"),
         "volumes": describe_section(answer.model, "volumes"),
-        "folders": subfolders,
         "findings": [finding.as_dict() for finding in findings],
         "summary": _summary(findings),
     }
@@ -102,15 +99,7 @@ def _existing(root: str, files: Sequence[str]) -> list[str]:
     return paths
 
 
-def list_folders(root: str, folder: str) -> list[str]:
-    """The folders inside a folder of the tree, sorted. Raises SourceError if it cannot be listed."""
-    try:
-        return sorted(entry.name for entry in Path(root, folder).iterdir() if entry.is_dir())
-    except OSError as error:
-        raise SourceError(f"{folder}: cannot be listed in {root}: {error.strerror}. Make it readable.") from None
-
-
-def _unavailable(reason: str, files: Sequence[str], folders: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def _unavailable(reason: str, files: Sequence[str]) -> dict[str, Any]:
     """The result of a dry run on a machine that cannot read the project yet."""
     message = f"the project was not read: {reason} Until then its services and their findings are not known."
     finding = Finding("", "not_read", message, files[0])
@@ -122,7 +111,6 @@ def _unavailable(reason: str, files: Sequence[str], folders: Mapping[str, Sequen
         "services": {},
         "networks": {},
         "volumes": {},
-        "folders": folders,
         "findings": [finding.as_dict()],
         "summary": _summary([finding]),
     }

@@ -66,7 +66,10 @@ class Roles:
 
     def _file(self, path: Path) -> dict[str, Any]:
         if path not in self._read:
-            content = self._loader.load_from_file(str(path), trusted_as_template=True) if path.is_file() else {}
+            # `unsafe` only saves a deep copy: nothing here changes the values.
+            content = (
+                self._loader.load_from_file(str(path), unsafe=True, trusted_as_template=True) if path.is_file() else {}
+            )
             self._read[path] = dict(content or {})
         return self._read[path]
 

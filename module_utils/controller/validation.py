@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
 from ansible.module_utils.controller.variables import Variable, read_variables
 from ansible.module_utils.services import kinds
+from ansible.module_utils.shared.yaml_text import load_yaml
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Role:
 def read_role(folder: Path) -> Role:
     """The variables of a role, and the names that it defines itself."""
     file = folder / "vars/main.yml"
-    defined = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    defined = load_yaml(file.read_text(encoding="utf-8")) if file.is_file() else None
     internal = frozenset(defined or {}) | {f"{folder.name}_service"}
     return Role(folder.name, read_variables(folder / "defaults/main.yml"), internal)
 

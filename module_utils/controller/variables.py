@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.module_utils.services import kinds
+from ansible.module_utils.shared.yaml_text import load_yaml
 
 SIZES = ("small", "standard", "production")
 _CHOICES = "one of "
@@ -79,7 +79,7 @@ def read_variables(file: Path) -> dict[str, Variable]:
     if not file.is_file():
         return {}
     text = file.read_text(encoding="utf-8")
-    defaults: Mapping[str, Any] = yaml.safe_load(text) or {}
+    defaults: Mapping[str, Any] = load_yaml(text) or {}
     found: dict[str, Variable] = {}
     comment: list[str] = []
     kind = ""

@@ -54,7 +54,7 @@ class Owner:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """As text, for messages."""
         return f"{self.user} on {self.controller} (process {self.pid}) since {self.since}"
 
 

@@ -136,11 +136,11 @@ def _rollback(want: DesiredService, have: ObservedService) -> list[Operation]:
     if not have.rollback_to:
         return []
     if have.failed_is_declared:
-        cause = "a run was returning it and was interrupted; what failed then is still declared"
+        cause = "a rollback of it was interrupted; the state that failed is still declared"
         return [
             Operation(want.name, ROLLBACK, "restore", "interrupted", f"restore point {have.rollback_to}", cause, True)
         ]
-    cause = f"a return to restore point {have.rollback_to} was interrupted; something else has been declared since"
+    cause = f"a rollback to restore point {have.rollback_to} was interrupted; another state has been declared since"
     return [Operation(want.name, ROLLBACK, "start", "interrupted", "as declared", cause, restarts=True)]
 
 
@@ -207,7 +207,7 @@ def _differences(
         note("image content", "recreate", container.image_id, want.image_id, "the name now means another image")
     label = container.labels.get(CONFIG_HASH_LABEL, "")
     note(CONFIG_FILES, "start", label[:12], want.config_hash[:12], "the container was created with other files")
-    # Restarted after an edit, it runs with the edited text, also when the file has been put back since.
+    # If it was restarted after an edit, it runs with the edited text, even if the file has been restored since.
     written = [file for file in have.files if file.what == "content" and file.exists and not _is_fragment(file.path)]
     if label == want.config_hash and container.status != "exited":
         if written:

@@ -47,7 +47,7 @@ class Size:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """As text, for messages."""
         return in_files(self.bytes, self.files)
 
     def to_dict(self) -> dict[str, Any]:

@@ -190,7 +190,7 @@ def choose_archived(service: str, image: Mapping[str, Any], state: State) -> Cho
     signer = signer_of(state.signatures, official)
     if signer and archived.verified_by != signer.mark:
         raise ImageError(
-            f"{service}: image_signatures demands a signature of {official} by {signer}, which was not verified when "
+            f"{service}: image_signatures requires a signature of {official} by {signer}, which was not verified when "
             f"the bundle was written. {again}"
         )
     context = state.contexts.get(str(build.get("context", "")), Context(""))

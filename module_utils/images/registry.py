@@ -88,7 +88,7 @@ def ensure_image(
 ) -> Pulled:
     """The official image, pulled where it is missing: by tag the first time, by the digest of the lock afterwards.
 
-    `verify` raises an error if the image, named by its digest, is not signed as the site demands.
+    `verify` raises an error if the image, named by its digest, is not signed as the site requires.
     """
     by_tag = prefixed(prefix, official)
     repository, _tag = split_tag(by_tag)

@@ -42,8 +42,8 @@ class Signer:
     @property
     def mark(self) -> str:
         """What the lock file stores for a signature of this signer. It changes with each part of the entry."""
-        demand = [self.key_text, self.identity, self.issuer, self.transparency_log, self.trusted_root]
-        return "sha256:" + hashlib.sha256(json.dumps(demand).encode()).hexdigest()
+        requirement = [self.key_text, self.identity, self.issuer, self.transparency_log, self.trusted_root]
+        return "sha256:" + hashlib.sha256(json.dumps(requirement).encode()).hexdigest()
 
     @property
     def key_text(self) -> str:
@@ -81,11 +81,11 @@ def _entry(signatures: Mapping[str, Mapping[str, Any]], official: str) -> str | 
 def signer_of(signatures: Mapping[str, Mapping[str, Any]], official: str) -> Signer | None:
     """Who must have signed an official image; None if it needs no signature."""
     entry = _entry(signatures, official)
-    demand = dict(signatures[entry]) if entry is not None else {}
-    if entry is None or boolean(demand.pop("unsigned", False)):
+    requirement = dict(signatures[entry]) if entry is not None else {}
+    if entry is None or boolean(requirement.pop("unsigned", False)):
         return None
-    logged = boolean(demand.pop("transparency_log", True))
-    return Signer(entry, transparency_log=logged, **demand)
+    logged = boolean(requirement.pop("transparency_log", True))
+    return Signer(entry, transparency_log=logged, **requirement)
 
 
 def contradictions(signatures: Mapping[str, Mapping[str, Any]], officials: Iterable[str], source: str) -> list[str]:

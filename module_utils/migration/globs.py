@@ -20,7 +20,7 @@ def _translate(glob: str) -> str:
         elif glob[position] == "?":
             pattern, position = pattern + "[^/]", position + 1
         elif glob[position] == "[" and (end := glob.find("]", position + 2)) > 0:
-            body = glob[position + 1 : end].replace("\\", "\\\\")
+            body = re.sub(r"([\\\[])", r"\\\1", glob[position + 1 : end])
             pattern += "[" + ("^" + body[1:] if body.startswith("!") else body) + "]"
             position = end + 1
         else:

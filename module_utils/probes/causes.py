@@ -128,7 +128,9 @@ BY_MESSAGE: tuple[tuple[Cause, tuple[str, ...]], ...] = (
             "stop the service, copy its data directory, and repair it with the service's own tool or restore a backup",
         ),
         (
-            r"bad file format reading the append only file",
+            r"reading the append only file",
+            r"aof manifest file (?:error|format)",
+            r"wrong signature trying to load",
             r"\bcorrupt",
             r"checksum (?:mismatch|does ?n.t match)",
             r"short read or oom",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The restore points and backups of a machine's services: what each holds, and what a return to it would mean."""
+"""The restore points and backups of a machine's services: what each holds, and what a rollback to it would mean."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Listing:
         }
 
     def _return(self, point: RestorePoint, points: Sequence[RestorePoint], container: Mapping[str, Any]) -> str:
-        """What a return to the point would mean."""
+        """What a rollback to the point would mean."""
         live = read_live(self.root, self.secrets_root, point.subject)
         image_id = str(container.get("Image", ""))
         changed = differences(point, live, image_id, owners=keeps_owners(self.root))

@@ -119,7 +119,7 @@ def return_command(point: RestorePoint, backup: Backup) -> str:
 
 
 def class_of(point: RestorePoint, version: str) -> RollbackClass:
-    """What a return from a version to the point requires."""
+    """What a rollback from a version to the point requires."""
     if not point.subject.data:
         return RollbackClass("image_only", "the service keeps no data", "the service's role")
     return rollback_class(point.subject.role, point.subject.version, version)
@@ -134,7 +134,7 @@ def _written(point: RestorePoint, failed: Failed, root: Path) -> str:
 
 
 class Rollback:
-    """One return of one service to a restore point."""
+    """A rollback of one service to a restore point."""
 
     def __init__(self, root: Path, secrets_root: Path, docker: Docker, point: RestorePoint) -> None:
         self.root = root

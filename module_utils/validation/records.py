@@ -46,7 +46,7 @@ class Comparison:
 
     @property
     def text(self) -> str:
-        """For people."""
+        """As text, for messages."""
         parts = [f"{self.acknowledged} records acknowledged"]
         for what, numbers in (("lost", self.lost), ("extra", self.extra), ("damaged", self.damaged)):
             shown = ", ".join(map(str, numbers[:10])) + (", …" if len(numbers) > 10 else "")
@@ -362,7 +362,7 @@ STORES: dict[str, type[Store]] = {
 
 
 def own_names(names: Iterable[str]) -> list[str]:
-    """The names that tests and probes have made."""
+    """The names that tests and probes have created."""
     return [name for name in names if bridge.created_at(name) is not None]
 
 

@@ -217,7 +217,7 @@ def seaweedfs_refusals(_stack: Stack, service: Service) -> Passed:
         except S3Error as error:
             if error.code in ("AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId"):
                 continue
-            raise FailedError(f"a write with {who} fails, but not as refused: {error.code}") from error
+            raise FailedError(f"a write with {who} fails, but not with the expected refusal: {error.code}") from error
         raise FailedError(f"a write with {who} is accepted", OPEN, CLOSE)
     return Passed("writes with a wrong secret and without a key are refused")
 

@@ -58,7 +58,9 @@ MOMENTS = [round(random.Random(SEED + number).random(), 3) for number in range(3
 @pytest.mark.parametrize(
     "moment", [pytest.param(share, marks=quick if n == 0 else ()) for n, share in enumerate(MOMENTS)]
 )
-def test_a_run_that_is_killed_at_any_moment(site: FaultySite, duration: float, moment: float) -> None:
+def test_a_run_killed_at_any_moment_is_completed_by_the_next_one(
+    site: FaultySite, duration: float, moment: float
+) -> None:
     declared = {file: (site.root / file).read_bytes() for file in (CONFIG, FRAGMENT, CORE_FILE)}
     work(site)
     edited = (site.root / CONFIG).read_bytes()
@@ -76,7 +78,7 @@ def test_a_run_that_is_killed_at_any_moment(site: FaultySite, duration: float, m
 # ---- the engine -----------------------------------------------------------------------------------------------------
 
 
-def test_a_backup_that_is_killed_while_the_service_is_stopped(site: FaultySite) -> None:
+def test_after_a_killed_backup_the_service_is_started_and_the_next_backup_is_intact(site: FaultySite) -> None:
     process = site.begin(playbook="playbooks/backup.yml")
     wait_until(lambda: site.state()["State"]["Status"] != "running" or process.poll() is not None)
     assert process.poll() is None, process.communicate()[0]
@@ -90,7 +92,7 @@ def test_a_backup_that_is_killed_while_the_service_is_stopped(site: FaultySite) 
     assert verified.code == 0, verified.errors
 
 
-def test_the_engine_stops_in_the_middle_of_a_run(site: FaultySite) -> None:
+def test_a_run_during_which_the_engine_stops_is_completed_by_the_next_one(site: FaultySite) -> None:
     work(site)
     try:
         with site.under_way() as process:
@@ -137,7 +139,7 @@ def test_validation_counts_the_records_after_a_restart_of_the_engine(site: Fault
     site.assert_clean()
 
 
-def test_an_image_that_is_removed_between_plan_and_apply(site: FaultySite) -> None:
+def test_an_image_removed_between_plan_and_apply_is_named(site: FaultySite) -> None:
     image = site.state()["Config"]["Image"]
     kept = f"{image.partition(':')[0]}:kept"
     work(site)
@@ -148,11 +150,11 @@ def test_an_image_that_is_removed_between_plan_and_apply(site: FaultySite) -> No
     site.docker("tag", kept, image)
     site.docker("image", "rm", kept)
     assert_refused(run, image)
-    assert "checker" not in run.errors
+    assert "rejected the new configuration" not in run.errors
     site.converge()
 
 
-def test_a_port_that_is_taken_between_plan_and_apply(site: FaultySite) -> None:
+def test_a_port_taken_between_plan_and_apply_is_named(site: FaultySite) -> None:
     port = site.port(6379)
     work(site)
     taker = [
@@ -192,7 +194,7 @@ def full_disk(site: FaultySite, pages: int) -> Iterator[None]:
 @pytest.mark.parametrize(
     "pages", [pytest.param(pages, marks=quick if pages == 4 else ()) for pages in (0, 2, 4, 6, 8, 12)]
 )
-def test_a_disk_that_is_full_while_files_are_written(site: FaultySite, pages: int) -> None:
+def test_a_full_disk_leaves_complete_files_and_a_service_that_runs(site: FaultySite, pages: int) -> None:
     started = site.started_at()
     before = {file: (site.root / file).read_bytes() for file in (CONFIG, FRAGMENT, CORE_FILE)}
     with full_disk(site, pages):
@@ -229,7 +231,7 @@ def small_engine(engine: FaultyEngine) -> Iterator[FaultyEngine]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_a_disk_that_is_full_while_an_image_is_built(small_engine: FaultyEngine, tmp_path: Path) -> None:
+def test_a_full_disk_during_an_image_build_is_named(small_engine: FaultyEngine, tmp_path: Path) -> None:
     """The image of the recipe does not fit; with more room, the same run builds it."""
     recipes = tmp_path / "recipes"
     shutil.copytree(PROJECT_ROOT / "roles/image/files/packages", recipes)
@@ -290,7 +292,7 @@ def test_damaged_files_are_written_again(site: FaultySite) -> None:
 
 
 @quick
-def test_a_damaged_lock_is_refused_and_removed_with_a_typed_consent(site: FaultySite) -> None:
+def test_a_damaged_lock_is_refused_and_removed_only_with_consent(site: FaultySite) -> None:
     work(site)
     (site.root / LOCK).write_bytes(b"\xff\x00")
     before = listing(site.root / "config")
@@ -315,7 +317,7 @@ def test_the_lock_of_another_controller_is_removed_if_its_name_is_typed(site: Fa
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\x00\n", b"null\n", b'{"event": "begin"}\n{"event": "done"}\n'])
-def test_a_damaged_journal_of_a_killed_run(site: FaultySite, damage: bytes) -> None:
+def test_a_damaged_journal_of_a_killed_run_does_not_stop_the_next_run(site: FaultySite, damage: bytes) -> None:
     work(site)
     with site.under_way() as process:
         kill_with_children(process)
@@ -325,7 +327,7 @@ def test_a_damaged_journal_of_a_killed_run(site: FaultySite, damage: bytes) -> N
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\x00", b"[]", b'{"number": "x"}'])
-def test_damaged_restore_points_do_not_keep_a_run_from_its_work(site: FaultySite, damage: bytes) -> None:
+def test_a_run_completes_despite_damaged_restore_points(site: FaultySite, damage: bytes) -> None:
     folder = site.root / ".trade2026/restore_points/valkey"
     manifests = list(folder.glob("*/manifest.json"))
     assert manifests
@@ -510,7 +512,7 @@ def plan_file(deployed: FaultySite, tmp_path_factory: pytest.TempPathFactory) ->
         (of_another_site, "another site: project was another"),
     ],
 )
-def test_a_plan_that_no_longer_holds_is_refused(
+def test_a_stale_or_edited_plan_is_refused(
     site: FaultySite, plan_file: Path, tmp_path: Path, happens: Callable[[FaultySite, Path], None], says: str
 ) -> None:
     file = tmp_path / "plan.json"

@@ -76,7 +76,7 @@ def test_a_hook_may_be_a_file_of_tasks_and_its_failure_is_reported(site: FaultyS
     site.converge()
 
 
-def test_a_failed_run_runs_the_hook_for_it(site: FaultySite, tmp_path: Path) -> None:
+def test_a_failed_deployment_runs_only_the_on_failure_hook(site: FaultySite, tmp_path: Path) -> None:
     hooks = {event: keep(tmp_path) for event in ("after_deploy", "on_failure")}
     run = site.play(core_hooks=hooks, valkey_extra_nonsense=1)
     assert_refused(run)

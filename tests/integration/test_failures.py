@@ -98,6 +98,30 @@ def test_a_service_that_does_not_start_fails_alone_with_its_log_and_cause(deploy
     assert re.search(r"^ *valkey .* FAILED ", run.output, re.MULTILINE)
 
 
+def test_of_services_that_are_started_at_once_only_the_broken_one_fails(deployed: Site) -> None:
+    names = ("valkey", "opa", "authn")
+    limit = ("--limit", ",".join(names))
+    manifest = deployed.root / "data/valkey/appendonlydir/appendonly.aof.manifest"
+    docker("stop", *(f"{deployed.prefix}{name}" for name in names))
+    content = manifest.read_bytes()
+    manifest.write_bytes(b"damaged\n")
+    try:
+        run = deployed.play(*limit)
+    finally:
+        manifest.write_bytes(content)
+    restored = deployed.play(*limit)
+    assert restored.code == 0, restored.errors
+    assert restored.changed_hosts == {"valkey"}
+    assert_readable(run)
+    assert run.failed_hosts == {"valkey"}
+    for fact in ("Valkey failed verification", "Likely cause: its data is damaged", "There is nothing to return to"):
+        assert fact in run.output, fact
+    for name in ("opa", "authn"):
+        assert re.search(rf"^ *{name} .* healthy +5/5", run.output, re.MULTILINE)
+    # The run has ended: it holds no lock, and the journal has its result.
+    assert not list((deployed.root / ".trade2026/journal").glob("lock*"))
+
+
 def test_a_registry_that_does_not_answer_is_named(other: Site) -> None:
     run = other.play(
         "--limit", "nats", image_source="registry", image_prefix="127.0.0.1:1/", image_retries=1, image_retry_delay_s=0

@@ -130,7 +130,9 @@ def play_with(faults: Faults) -> Run:
 
 
 @pytest.mark.parametrize(("half", "shift"), ROUNDS)
-def test_services_that_do_not_start_return_by_themselves(stored: Site, tmp_path: Path, half: int, shift: int) -> None:
+def test_services_that_do_not_start_are_rolled_back_with_their_data(
+    stored: Site, tmp_path: Path, half: int, shift: int
+) -> None:
     failing = {service: KINDS[(place + shift) % len(KINDS)] for place, service in enumerate(HALVES[half])}
     before = state_of(stored)
     events: list[dict[str, Any]] = []
@@ -158,7 +160,7 @@ def test_services_that_do_not_start_return_by_themselves(stored: Site, tmp_path:
 
 
 @pytest.mark.skipif(not WHOLE, reason="only in `make drill`, for its time")
-def test_a_return_that_was_killed_is_completed_by_the_next_run(stored: Site, tmp_path: Path) -> None:
+def test_a_killed_rollback_is_completed_by_the_next_run(stored: Site, tmp_path: Path) -> None:
     before = state_of(stored)
     faults = Faults(stored, {"valkey": "image"}, tmp_path)
     faults.prepare()
@@ -179,7 +181,7 @@ def test_a_return_that_was_killed_is_completed_by_the_next_run(stored: Site, tmp
     read_back("valkey", endpoints(stored)["valkey"])
 
 
-def test_what_is_declared_is_deployed_again_when_it_is_correct(stored: Site) -> None:
+def test_a_corrected_declaration_is_deployed_after_a_rollback(stored: Site) -> None:
     """The restored state is the declared one: the next run finds nothing to do."""
     before = state_of(stored)
     run = stored.play()

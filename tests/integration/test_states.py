@@ -143,7 +143,7 @@ ROUNDS = [
 
 
 @pytest.mark.parametrize("states", ROUNDS, ids=lambda states: states.name)
-def test_states_are_predicted_and_put_right(small: Site, states: Round) -> None:
+def test_states_are_predicted_and_corrected(small: Site, states: Round) -> None:
     states.happens(small)
     if states.to_nats:
         states.to_nats(small, "nats")
@@ -198,7 +198,7 @@ def test_a_second_run_is_refused_at_once_and_says_who_runs_the_first(small: Site
     assert not lock.exists()
 
 
-def test_a_killed_runs_lock_is_taken_over_and_its_work_is_done(small: Site) -> None:
+def test_a_killed_runs_lock_is_taken_over_and_its_work_is_completed(small: Site) -> None:
     stop(small)
     edit(small)
     first = small.begin(*ONLY)
@@ -230,7 +230,7 @@ def save(site: Site, file: Path) -> Run:
     return run
 
 
-def test_a_saved_plan_is_done_exactly_and_once(small: Site, tmp_path: Path) -> None:
+def test_a_saved_plan_is_applied_exactly_and_only_once(small: Site, tmp_path: Path) -> None:
     edit(small)
     docker("stop", f"{small.prefix}nats")
     save(small, tmp_path / "plan.json")
@@ -277,7 +277,7 @@ def change_a_network(site: Site) -> None:
         (change_a_network, "machine: the networks changed"),
     ],
 )
-def test_a_stale_plan_is_refused_with_what_moved(
+def test_a_stale_plan_is_refused_with_what_changed(
     small: Site, tmp_path: Path, happens: Callable[[Site], None], says: str
 ) -> None:
     stop(small)
@@ -323,7 +323,7 @@ def _seen_in_files(site: Site, secret: str) -> set[str]:
     }
 
 
-def test_created_folders_are_closed_whatever_the_umask(small: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_created_folders_are_private_whatever_the_umask(small: Site, tmp_path_factory: pytest.TempPathFactory) -> None:
     edit(small)
     before = os.umask(0)
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Taken back by hand: stop, switch off, back up and return, purge. Each keeps what it says and is in the audit log."""
+"""Stop, switch off, back up and restore, purge: each keeps what it promises and is in the audit log."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_service_that_is_switched_off_is_stopped_and_keeps_everything(site: Si
         assert connection.get("kept") == "yes"
 
 
-def test_data_goes_back_to_a_backup_and_what_was_there_is_kept(site: Site) -> None:
+def test_data_is_restored_from_a_backup_and_the_previous_data_is_kept(site: Site) -> None:
     folder, backups = ("--limit", "valkey"), site.root / ".trade2026/backups/valkey"
     others = site.started()["nats"]
     with client(site) as connection:
@@ -195,7 +195,7 @@ def test_purge_of_one_service_keeps_the_other(site: Site) -> None:
         assert connection.get("kept") is None
 
 
-def test_the_audit_log_names_every_run_and_what_was_done_to_it(site: Site, tmp_path: Path) -> None:
+def test_the_audit_log_has_every_run_and_an_altered_line_is_reported(site: Site, tmp_path: Path) -> None:
     saved = tmp_path / "journal.json"
     shown = site.play(playbook="playbooks/journal.yml", journal_output=str(saved))
     assert shown.code == 0, shown.errors
@@ -218,7 +218,7 @@ def test_the_audit_log_names_every_run_and_what_was_done_to_it(site: Site, tmp_p
     assert f"line {number} (run {number}) was altered" in altered.output
 
 
-def test_the_old_playbook_names_its_successors(site: Site) -> None:
+def test_remove_yml_names_the_playbooks_that_replaced_it(site: Site) -> None:
     run = site.play(playbook="playbooks/remove.yml")
     assert run.code != 0
     assert "playbooks/stop.yml" in run.output

@@ -15,7 +15,7 @@ from local_inventory import SERVICES
 from site_under_test import Site, docker
 from validating import Validation, assert_valid, validate
 
-# Leftovers of runs that were killed two days and an hour ago, and a name that no test of the project makes.
+# Leftovers of runs that were killed two days and an hour ago, and a name that no test of the project uses.
 OLD, YOUNG = (f"trade2026-probe-{new_token(time.time() - age_s)}-kill" for age_s in (48 * 3600, 3600))
 OTHER = "trade2026-probe-notes"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pages of the documentation: line length and links."""
+"""The pages of the documentation: line length, links and headings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))]
 MAX_LENGTH = 120
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 
 
 def prose(text: str) -> Iterator[tuple[int, str]]:
@@ -23,6 +24,12 @@ def prose(text: str) -> Iterator[tuple[int, str]]:
             in_code = not in_code
         elif not in_code and not line.startswith("|"):
             yield number, line
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub derives them."""
+    headings = HEADING.findall(page.read_text(encoding="utf-8"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def identifier(page: Path) -> str:
@@ -57,3 +64,15 @@ def test_links_lead_to_files_that_exist() -> None:
     internal = [(page, link) for page, link in links if not link.startswith(("https://", "#"))]
     assert len(internal) > 30
     assert [link for page, link in internal if not (page.parent / link.partition("#")[0]).exists()] == []
+
+
+def test_links_lead_to_headings_that_exist() -> None:
+    links = [(page, link) for page in PAGES for link in LINK.findall(page.read_text("utf-8")) if "#" in link]
+    internal = [(page, *link.split("#")) for page, link in links if not link.startswith("https://")]
+    assert len(internal) > 10
+    wrong = [
+        (identifier(page), f"{target}#{anchor}")
+        for page, target, anchor in internal
+        if anchor not in anchors(page.parent / target if target else page)
+    ]
+    assert wrong == []

@@ -70,7 +70,7 @@ def test_every_setting_of_the_profile_exists_and_takes_its_value(engine: Engine)
         engine.query(f"SELECT 1 SETTINGS {name} = {value}")
 
 
-def test_the_setting_of_old_releases_is_left_out_because_it_is_refused_or_means_nothing(engine: Engine) -> None:
+def test_the_setting_for_old_releases_is_refused_or_obsolete(engine: Engine) -> None:
     _text, error = engine.ask("SELECT 1 SETTINGS max_memory_usage_for_all_queries = 1")
     obsolete = engine.column("SELECT name FROM system.settings WHERE is_obsolete")
     assert "UNKNOWN_SETTING" in error or "max_memory_usage_for_all_queries" in obsolete
@@ -89,7 +89,7 @@ def test_every_element_of_the_server_configuration_is_known(engine: Engine) -> N
     assert not engine.knows("max_conectoins")
 
 
-def test_the_words_of_users_and_quotas_are_known(engine: Engine) -> None:
+def test_the_keywords_for_users_and_quotas_are_known(engine: Engine) -> None:
     root = template("users.xml.j2")
     [user] = root.findall("users/user")
     [interval] = root.findall("quotas/default/interval")
@@ -215,7 +215,7 @@ def test_only_durable_forces_an_insert_to_the_disk(release: str, profile: str, t
     assert (count > 0) is (profile == "durable"), count
 
 
-def test_what_the_newest_wrote_stops_24_8(tmp_path: Path) -> None:
+def test_clickhouse_24_8_does_not_start_on_data_of_the_newest_release(tmp_path: Path) -> None:
     [finding] = [finding for finding in FINDINGS if finding.service == "clickhouse" and finding.experiment]
     data = str(tmp_path / "data")
     hash_of_fills = "SELECT count(), sum(cityHash64(day, symbol, price)) FROM trade.fills"

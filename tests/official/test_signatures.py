@@ -50,7 +50,7 @@ class Cosign:
             unlogged = ["--signing-config", "config.json"]
         self.run("sign", "--yes", *unlogged, "--key", "cosign.key", reference)
 
-    def demands(self, key: str = "cosign.pub") -> dict[str, Any]:
+    def requirements(self, key: str = "cosign.pub") -> dict[str, Any]:
         """What a site sets to have every image verified with this key."""
         signer = {"key": (self.folder / key).read_text(), "transparency_log": False}
         return {"image_cosign": self.program, "image_signatures": {"*": signer}}
@@ -76,18 +76,18 @@ def assert_refused(role: Role, registry: Registry, digest: str, said: str, **var
 
 
 @pytest.mark.parametrize(("verifier", "signer"), KNOWS)
-def test_an_image_signed_with_the_key_is_accepted_and_remembered(
+def test_an_image_signed_with_the_key_is_accepted_and_recorded(
     registry: Registry, role: Role, keys: Path, verifier: str, signer: str
 ) -> None:
     digest = registry.push("one", "1.0.0")
     Cosign(signer, keys).sign(f"{registry.host}/{NAME}@{digest}")
-    demands = Cosign(verifier, keys).demands()
-    first = role.run(TINY, image_source="registry", image_prefix=registry.host, **demands)
+    requirements = Cosign(verifier, keys).requirements()
+    first = role.run(TINY, image_source="registry", image_prefix=registry.host, **requirements)
     assert first.code == 0, first.output
     assert first.images["tiny"]["reference"].endswith(digest)
     # Neither the registry nor cosign is asked again.
     registry.stop()
-    again = role.run(TINY, image_source="registry", image_prefix=registry.host, **demands)
+    again = role.run(TINY, image_source="registry", image_prefix=registry.host, **requirements)
     assert again.code == 0, again.output
     assert again.images == first.images
 
@@ -95,7 +95,7 @@ def test_an_image_signed_with_the_key_is_accepted_and_remembered(
 @pytest.mark.parametrize("verifier", ["trixie", "sid"])
 def test_an_image_that_is_not_signed_is_refused(registry: Registry, role: Role, keys: Path, verifier: str) -> None:
     digest = registry.push("one", "1.0.0")
-    assert_refused(role, registry, digest, "no signatures found", **Cosign(verifier, keys).demands())
+    assert_refused(role, registry, digest, "no signatures found", **Cosign(verifier, keys).requirements())
 
 
 @pytest.mark.parametrize(("verifier", "signer"), KNOWS)
@@ -104,7 +104,7 @@ def test_an_image_signed_with_another_key_is_refused(
 ) -> None:
     digest = registry.push("one", "1.0.0")
     Cosign(signer, keys).sign(f"{registry.host}/{NAME}@{digest}")
-    assert_refused(role, registry, digest, "no matching", **Cosign(verifier, keys).demands("other.pub"))
+    assert_refused(role, registry, digest, "no matching", **Cosign(verifier, keys).requirements("other.pub"))
 
 
 @pytest.mark.parametrize("verifier", ["trixie", "sid"])
@@ -120,13 +120,13 @@ def test_a_signature_of_another_digest_is_refused(registry: Registry, role: Role
         body = answer.read()
     copy = urllib.request.Request(f"{address}/{new}", data=body, method="PUT", headers={"Content-Type": MANIFEST})
     urllib.request.urlopen(copy).close()
-    assert_refused(role, registry, altered, "no matching signatures", **Cosign(verifier, keys).demands())
+    assert_refused(role, registry, altered, "no matching signatures", **Cosign(verifier, keys).requirements())
 
 
-def test_a_site_without_cosign_is_told_how_to_get_it(registry: Registry, role: Role, keys: Path) -> None:
+def test_a_missing_cosign_is_reported_with_how_to_install_it(registry: Registry, role: Role, keys: Path) -> None:
     registry.push("one", "1.0.0")
-    demands = {**Cosign("trixie", keys).demands(), "image_cosign": "/nowhere/cosign"}
-    run = role.run(TINY, image_source="registry", image_prefix=registry.host, **demands)
+    requirements = {**Cosign("trixie", keys).requirements(), "image_cosign": "/nowhere/cosign"}
+    run = role.run(TINY, image_source="registry", image_prefix=registry.host, **requirements)
     assert run.code != 0
     assert "Install cosign" in " ".join(run.output.split())
     assert not role.lock.exists()
@@ -134,9 +134,9 @@ def test_a_site_without_cosign_is_told_how_to_get_it(registry: Registry, role: R
 
 def test_an_image_without_an_entry_is_refused(registry: Registry, role: Role, keys: Path) -> None:
     registry.push("one", "1.0.0")
-    demands = Cosign("trixie", keys).demands()
-    demands["image_signatures"] = {"trade2026-test/tinny": demands["image_signatures"]["*"]}
-    run = role.run(TINY, image_source="registry", image_prefix=registry.host, **demands)
+    requirements = Cosign("trixie", keys).requirements()
+    requirements["image_signatures"] = {"trade2026-test/tinny": requirements["image_signatures"]["*"]}
+    run = role.run(TINY, image_source="registry", image_prefix=registry.host, **requirements)
     assert run.code != 0
     assert f"image_signatures has no entry for {NAME}:1.0.0" in " ".join(run.output.split())
 
@@ -155,7 +155,7 @@ def test_the_main_job_deploys_only_what_is_signed(
     mirror = {"image_source": "registry", "image_prefix": registry.host}
 
     def deploy(*words: str, key: str = "cosign.pub") -> Any:
-        return site.play("--limit", "valkey", *words, **mirror, **cosign.demands(key))
+        return site.play("--limit", "valkey", *words, **mirror, **cosign.requirements(key))
 
     refused = deploy()
     assert refused.code != 0
@@ -169,7 +169,7 @@ def test_the_main_job_deploys_only_what_is_signed(
     before = site.started()
     assert set(deploy().changed.values()) == {0}
 
-    # Another key is demanded: the plan says so, and the container that runs is left alone.
+    # Another key is required: the plan says so, and the container that runs is left alone.
     predicted = deploy("--check", key="other.pub")
     assert "would be verified" in " ".join(predicted.output.split()) or "must be signed by" in predicted.output
     again = deploy(key="other.pub")

@@ -66,7 +66,7 @@ def everything_is_read(site: Site, service: str) -> bool:
 
 
 @pytest.mark.parametrize("finding", EXPERIMENTS, ids=lambda finding: "-".join((finding.service, *finding.experiment)))
-def test_the_way_back_matches_the_table(site: Site, finding: Finding) -> None:
+def test_a_rollback_needs_what_the_table_says(site: Site, finding: Finding) -> None:
     service = finding.service
     older, newer = (Release(service, version) for version in finding.experiment)
 
@@ -105,6 +105,6 @@ def test_the_newest_opa_accepts_our_configuration(site: Site) -> None:
     assert complaints(site, "opa") == []
 
 
-def test_every_store_within_reach_has_an_experiment() -> None:
+def test_every_store_with_an_available_newer_release_has_an_experiment() -> None:
     # QuestDB 9.4 is not on Maven.
     assert {finding.service for finding in EXPERIMENTS} == set(LATER) - {"questdb"}

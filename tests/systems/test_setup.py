@@ -27,7 +27,7 @@ def test_the_python_environment_is_set_up_with_the_systems_own_python(machine: M
     print(re.findall(r"core \S+", ansible), version)
 
 
-def test_the_engine_is_installed_and_the_user_is_told_how_to_use_it(machine: Machine) -> None:
+def test_the_engine_is_installed_and_the_message_says_how_to_use_it(machine: Machine) -> None:
     done = machine.user("make docker")
     assert done.returncode != 0
     assert f"sudo usermod -aG docker {USER}" in done.stdout, done.stdout

@@ -88,7 +88,7 @@ def deploy(bundle: Bundle, engine: SecondEngine, **changes: Any) -> Run:
     return site.play(LIMIT, **bundle.variables(**changes))
 
 
-def test_a_bundle_has_every_image_and_what_it_is_held_to(bundle: Bundle) -> None:
+def test_a_bundle_has_every_image_with_its_fingerprint_and_size(bundle: Bundle) -> None:
     manifest = bundle.manifest
     assert set(manifest["images"]) == {*SERVICES, "probe"}
     for image in manifest["images"].values():
@@ -136,7 +136,7 @@ def test_a_bundle_is_deployed_without_an_image_and_without_a_network(bundle: Bun
     assert again.changed_hosts == set(), again.output
 
 
-def test_another_version_than_the_bundle_s_is_refused(bundle: Bundle, engine: SecondEngine) -> None:
+def test_a_version_that_the_bundle_lacks_is_refused(bundle: Bundle, engine: SecondEngine) -> None:
     run = deploy(bundle, engine, valkey_image="valkey/valkey:9.9.9")
     said = " ".join(run.output.split())
     assert run.code != 0

@@ -153,15 +153,10 @@ def test_a_service_of_a_source_that_was_not_read_is_not_known() -> None:
     assert {row["source"] for row in rows} == {"not known"}
 
 
-def test_a_cell_never_ends_early() -> None:
+def test_table_cells_are_escaped() -> None:
     assert FILTERS["trade2025_cell"]("a | b\nc") == "`a \\| b c`"
     assert FILTERS["trade2025_cell"]("has `ticks`") == "`` has `ticks` ``"
     assert FILTERS["trade2025_cell"]("") == NOTHING
-
-
-@pytest.mark.parametrize(("name", "glob"), [("oms", "/oms"), ("a*b?[c]", "/a[*]b[?][[]c]")])
-def test_a_folder_is_excluded_by_its_name_alone(name: str, glob: str) -> None:
-    assert FILTERS["trade2025_glob"](name) == glob
 
 
 def test_the_report_of_a_migration_names_what_needs_attention() -> None:

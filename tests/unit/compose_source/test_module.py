@@ -20,9 +20,15 @@ def _call(capsys: pytest.CaptureFixture[str], check: bool, **args: object) -> di
     return answer
 
 
+def migration(tree: Path) -> dict[str, Any]:
+    """The options of a migration of the tree's applications."""
+    return {"src": str(tree / "trading/apps"), "dest": str(tree.parent / "new/apps"), "only": ["authn"]}
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     (tmp_path / "tree/trading/apps/authn").mkdir(parents=True)
+    (tmp_path / "tree/trading/apps/authn/app.py").write_text("x = 1\n")
     (tmp_path / "tree/docker-compose.core.yml").write_text("services: {a: {image: x}}\n")
     return tmp_path / "tree"
 
@@ -54,10 +60,10 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
 def test_a_dry_run_without_compose_says_what_is_not_known(
     tree: Path, machine: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = _call(capsys, True, root=str(tree), folders=["trading/apps"])
+    answer = _call(capsys, True, root=str(tree), migration=migration(tree))
     assert (answer["available"], answer["changed"]) == (False, False)
     assert machine in answer["reason"]
-    assert answer["folders"] == {"trading/apps": ["authn"]}
+    assert answer["migration"]["files_copied"] == 1
     assert answer["services"] == {}
     assert answer["summary"] == {"not_read": 1}
     assert machine in answer["findings"][0]["message"]
@@ -82,10 +88,14 @@ def test_a_real_run_without_compose_fails_with_the_remedy(
         ({"files": ["trading"]}, "trading: there is no such file"),
         ({"files": []}, "no Compose file is named"),
         ({"root": "/nowhere"}, "/nowhere: there is no such folder. Set trade2025_root"),
-        ({"folders": ["trading/none"]}, "trading/none: cannot be listed in"),
+        ({"migration": {"src": "/nowhere"}}, "migration: missing required arguments: dest"),
+        (
+            {"migration": {"src": "/nowhere", "dest": "/new", "only": ["oms"]}},
+            "/nowhere cannot be listed: No such file",
+        ),
     ],
 )
-def test_what_is_missing_is_one_message(
+def test_what_is_missing_is_reported_in_one_message(
     tree: Path, capsys: pytest.CaptureFixture[str], check: bool, args: dict[str, object], message: str
 ) -> None:
     answer = _call(capsys, check, **{"root": str(tree), **args})

@@ -119,5 +119,5 @@ def test_elements_are_those_of_the_file(positions: Positions) -> None:
 @pytest.mark.parametrize(
     ("text", "value"), [("1m30s", 90.0), ("500ms", 0.5), ("1h0m0s", 3600.0), ("1.5s", 1.5), ("0s", 0.0)]
 )
-def test_durations(text: str, value: float) -> None:
+def test_durations_are_read_in_seconds(text: str, value: float) -> None:
     assert seconds(text) == value

@@ -87,7 +87,7 @@ def test_the_run_ends_on_every_machine_when_the_hook_before_it_fails() -> None:
 def test_a_failing_command_is_reported_with_its_output(plugin: ModuleType) -> None:
     assert plugin._run(["true"], {}, 5) == ""
     refusal = plugin._run(["sh", "-c", "echo no ticket today >&2; exit 3"], {}, 5)
-    assert refusal == "sh ended with exit code 3. It said:\nno ticket today"
+    assert refusal == "sh ended with exit code 3. Its output:\nno ticket today"
     assert "cannot be run: No such file" in plugin._run(["/no/such/program"], {}, 5)
 
 

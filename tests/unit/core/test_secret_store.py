@@ -60,7 +60,7 @@ def test_a_password_of_two_lines_is_refused_without_being_shown(tmp_path: Path) 
     assert "line-one" not in str(caught.value)
 
 
-def test_a_mode_opened_by_hand_is_closed_again(tmp_path: Path) -> None:
+def test_a_mode_relaxed_by_hand_is_restored(tmp_path: Path) -> None:
     ensure(tmp_path, PASSWORD)
     (tmp_path / "valkey/password").chmod(0o644)
     assert ensure(tmp_path, PASSWORD, check_mode=True).reowned == ["valkey/password"]
@@ -68,7 +68,7 @@ def test_a_mode_opened_by_hand_is_closed_again(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "valkey/password").stat().st_mode) == 0o640
 
 
-def test_a_password_that_anybody_guesses_is_refused(tmp_path: Path) -> None:
+def test_a_guessable_password_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SecretError, match="shorter than 8"):
         ensure(tmp_path, {**PASSWORD, "value": "quest"})
     assert not list(tmp_path.iterdir())

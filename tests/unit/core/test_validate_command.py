@@ -30,7 +30,7 @@ def run(tmp_path: Path, code: int, said: str) -> str:
 
 
 @pytest.mark.parametrize("code", [125, 126, 127])
-def test_an_engine_that_cannot_start_it_is_an_error_of_its_own(tmp_path: Path, code: int) -> None:
+def test_a_validate_command_that_cannot_start_has_its_own_message(tmp_path: Path, code: int) -> None:
     with pytest.raises(DockerError, match=r"No such image: localhost/valkey:1.* Nothing was written"):
         run(
             tmp_path,

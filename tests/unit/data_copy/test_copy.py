@@ -130,7 +130,7 @@ def test_data_of_the_target_is_never_overwritten(data: DataSet) -> None:
     assert "already holds data" in make_plan(data, "fail").blocked
 
 
-def test_with_backup_the_targets_data_is_kept_beside(data: DataSet) -> None:
+def test_with_backup_the_targets_data_is_moved_aside(data: DataSet) -> None:
     Path(data.dest).mkdir(parents=True)
     Path(data.dest, "own").write_bytes(b"precious")
     worker = _copy(data, on_conflict="backup")
@@ -144,7 +144,7 @@ def test_empty_folders_that_an_engine_left_do_not_count_as_data(data: DataSet) -
     assert not Path(data.dest, "conf").exists()
 
 
-def test_what_was_written_into_the_target_while_copying_is_not_lost(data: DataSet) -> None:
+def test_data_written_to_the_target_during_the_copy_is_not_lost(data: DataSet) -> None:
     def write() -> None:
         Path(data.dest).mkdir(parents=True)
         Path(data.dest, "late").write_bytes(b"precious")
@@ -177,7 +177,7 @@ def test_holes_stay_holes_and_are_not_read(data: DataSet) -> None:
     assert first == hashlib.sha256(bytes(content.STEP)).digest()
 
 
-def test_space_counts_holes_for_nothing(data: DataSet) -> None:
+def test_holes_do_not_count_as_used_space(data: DataSet) -> None:
     with Path(data.source, "sparse").open("wb") as file:
         file.truncate(1 << 40)
     assert 3 * MIB < allocated(scan(data.source)) < 4 * MIB
@@ -227,7 +227,7 @@ def test_any_pattern_of_holes_is_copied_and_hashed_right(
         os.close(dest)
 
 
-def test_what_the_disk_returns_wrongly_is_noticed(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_that_the_disk_returns_wrongly_is_detected(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
     sync_step = content.sync_step
 
     def bad_disk(descriptor: int, start: int, end: int) -> None:
@@ -308,7 +308,7 @@ def test_a_file_that_changed_after_it_was_staged_is_copied_again(data: DataSet) 
     assert _tree(data.dest) == _tree(data.source)
 
 
-def test_without_time_nothing_is_finished_and_nothing_lost(data: DataSet) -> None:
+def test_a_copy_that_runs_out_of_time_is_completed_by_the_next_one(data: DataSet) -> None:
     worker = _copy(data, deadline=time.monotonic() - 1)
     assert not worker.finished  # type: ignore[attr-defined]
     assert not Path(data.dest).exists()
@@ -324,7 +324,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize(
     ("on_conflict", "steps"), [*(("fail", steps) for steps in range(3)), *(("backup", steps) for steps in range(4))]
 )
-def test_ended_between_any_steps_of_the_swap_the_next_run_knows_whose_data_it_is(
+def test_a_copy_killed_between_any_steps_of_the_swap_is_completed_by_the_next_one(
     data: DataSet, monkeypatch: pytest.MonkeyPatch, on_conflict: str, steps: int
 ) -> None:
     left = steps
@@ -409,14 +409,14 @@ def test_sockets_and_fifos_are_skipped_and_listed(data: DataSet, tmp_path: Path)
     assert not Path(data.dest, "fifo").exists()
 
 
-def test_a_planning_writes_nothing(data: DataSet, tmp_path: Path) -> None:
+def test_planning_writes_nothing(data: DataSet, tmp_path: Path) -> None:
     before = _stamps(str(tmp_path))
     make_plan(data, "fail")
     make_plan(data, "backup")
     assert _stamps(str(tmp_path)) == before
 
 
-def test_places_in_each_other_and_symlinks_are_refused(data: DataSet, tmp_path: Path) -> None:
+def test_nested_folders_and_symlinks_are_refused(data: DataSet, tmp_path: Path) -> None:
     for source, dest in (
         (data.source, data.source),
         (data.source, f"{data.source}/sub/new"),
@@ -429,7 +429,7 @@ def test_places_in_each_other_and_symlinks_are_refused(data: DataSet, tmp_path: 
         make_plan(DataSet("x", data.source, str(tmp_path / "ln"), 0, 0), "fail")
 
 
-def test_a_folder_that_something_is_mounted_at_is_found_also_where_the_file_system_is_the_same(tmp_path: Path) -> None:
+def test_a_mount_point_is_found_even_if_the_file_system_is_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "with space"
     folder.mkdir()
     table = tmp_path / "mountinfo"
@@ -440,7 +440,7 @@ def test_a_folder_that_something_is_mounted_at_is_found_also_where_the_file_syst
     assert not is_mount_point(str(folder), tmp_path / "none")
 
 
-def test_a_source_that_is_not_there_is_absent(tmp_path: Path) -> None:
+def test_a_missing_source_is_reported_as_absent(tmp_path: Path) -> None:
     made = make_plan(DataSet("x", str(tmp_path / "no"), str(tmp_path / "d"), 0, 0), "fail")
     assert made.state == "absent"
 
@@ -505,7 +505,7 @@ def test_killed_anywhere_the_target_is_empty_or_whole_and_the_next_run_completes
     assert _tree(str(dest)) == wanted
 
 
-def test_a_plan_depends_on_what_is_left(data: DataSet) -> None:
+def test_a_plan_has_the_size_that_is_left_to_copy(data: DataSet) -> None:
     made: Plan = make_plan(data, "fail")
     assert made.size == made.size_left == 3 * MIB + len(b"alpha") + len(b"odd")
     assert made.wanted >= 3 * MIB

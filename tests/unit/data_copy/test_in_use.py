@@ -115,7 +115,7 @@ def test_a_process_that_mapped_a_file_and_closed_it_is_found(tmp_path: Path) -> 
     assert file.read_bytes().startswith(b"new")
 
 
-def test_a_mapping_on_a_file_system_whose_devices_differ_is_found_by_where_it_leads(tmp_path: Path) -> None:
+def test_a_mapping_whose_device_number_differs_is_found_by_its_path(tmp_path: Path) -> None:
     file, process = tmp_path / "data", tmp_path / "proc/41"
     file.write_bytes(b"x")
     seen = file.stat()

@@ -107,7 +107,7 @@ def replace_with_noise(lines: list[bytes]) -> list[bytes]:
         (replace_with_noise, "line 2 is damaged"),
     ],
 )
-def test_what_was_done_to_the_log_is_named(
+def test_tampering_with_the_log_is_reported_with_its_line(
     tmp_path: Path, change: Callable[[list[bytes]], list[bytes]], says: str
 ) -> None:
     path = logged(tmp_path)
@@ -174,7 +174,7 @@ def _append(root: Path, name: int) -> None:
         audit.append(root, {"by": name})
 
 
-def test_two_at_once_write_whole_lines_in_one_chain(tmp_path: Path) -> None:
+def test_two_simultaneous_runs_write_whole_lines_in_one_chain(tmp_path: Path) -> None:
     logged(tmp_path, 1)
     context = get_context("fork")
     writers = [context.Process(target=_append, args=(tmp_path, number)) for number in range(4)]

@@ -81,7 +81,7 @@ def test_what_was_done_without_a_plan_is_in_the_audit_log(tmp_path: Path) -> Non
     ]
 
 
-def test_another_run_neither_notes_nor_ends_anything(tmp_path: Path) -> None:
+def test_a_run_without_the_lock_neither_records_nor_ends_anything(tmp_path: Path) -> None:
     journal = begun(tmp_path)
     journal.done("r2", [("machine", "directory data")])
     assert journal.finish("r2") == []
@@ -141,7 +141,7 @@ def test_a_lock_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     assert not list(journal.folder.glob("lock.new-*"))
 
 
-def test_a_file_system_without_hard_links_has_a_lock_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locking_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_args: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
@@ -191,7 +191,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
     assert journal.owner() is None
 
 
-def test_a_full_disk_leaves_no_half_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -216,7 +216,7 @@ def test_the_journal_shows_what_a_killed_run_was_doing(tmp_path: Path) -> None:
     assert progress.open == (("valkey", "container"),)
 
 
-def test_the_folders_are_closed_whatever_the_umask(tmp_path: Path) -> None:
+def test_the_folders_are_private_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         journal = begun(tmp_path)

@@ -96,7 +96,7 @@ def test_a_container_that_is_starting_is_as_declared() -> None:
     assert planned(containers=(replace(CONTAINER, health="starting"),)).text == ""
 
 
-def test_a_machine_with_nothing() -> None:
+def test_on_an_empty_machine_everything_is_planned() -> None:
     missing = ObservedFile(CONFIG, "content", "missing", exists=False)
     secret = ObservedSecret("valkey/password", "", "present", "it does not exist", "create")
     directory = ObservedFile("data", "directory", "missing", exists=False)

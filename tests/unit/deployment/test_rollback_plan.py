@@ -20,18 +20,18 @@ def planned(want: object, seen: ObservedService) -> Plan:
     return plan(desired, Observed({"valkey": seen}, {NETWORK: SEEN_NETWORK}))
 
 
-def test_the_plan_says_what_going_back_takes() -> None:
+def test_the_plan_says_what_a_rollback_would_need() -> None:
     (line,) = [line for line in planned({}, RUNS).text.splitlines() if "start image" in line]
     assert "another image is declared; going back: image and data, " in line
 
 
-def test_an_image_of_the_same_version_can_be_taken_back() -> None:
+def test_an_image_of_the_same_version_can_be_rolled_back() -> None:
     found = class_of_change(replace(NEWER, version="8.1.8"), RUNS)
     assert found is not None
     assert found.kind == "image_only"
 
 
-def test_a_service_without_data_can_be_taken_back() -> None:
+def test_a_service_without_data_can_be_rolled_back() -> None:
     found = class_of_change(replace(NEWER, has_data=False), RUNS)
     assert found is not None
     assert found.kind == "image_only"
@@ -44,7 +44,7 @@ def test_nothing_is_reported_if_nothing_is_known(want: dict[str, object], seen: 
     assert class_of_change(replace(NEWER, **want), seen) is None  # type: ignore[arg-type]
 
 
-def test_an_upgrade_that_cannot_be_taken_back_is_refused_until_it_is_accepted() -> None:
+def test_an_upgrade_that_cannot_be_rolled_back_is_refused_until_it_is_accepted() -> None:
     (refused,) = check_rollback([NEWER], {"valkey": RUNS}, [])
     assert not refused.ok
     assert "from version 8.1.8 to 9.1.0" in refused.message
@@ -93,11 +93,11 @@ def test_a_version_that_is_not_known_is_refused_too() -> None:
     assert "unknown" in refused.message
 
 
-def test_an_interrupted_return_is_completed_while_what_failed_is_declared() -> None:
+def test_an_interrupted_rollback_is_completed_while_the_failed_state_is_declared() -> None:
     (line,) = planned({}, replace(RUNS, rollback_to=3, failed_is_declared=True)).text.splitlines()[:1]
     assert line.startswith("valkey: restore rollback: interrupted -> restore point 3 ")
 
 
-def test_an_interrupted_return_is_given_up_when_something_else_is_declared() -> None:
+def test_an_interrupted_rollback_is_abandoned_when_another_state_is_declared() -> None:
     (line,) = planned({}, replace(RUNS, rollback_to=3)).text.splitlines()[:1]
     assert line.startswith("valkey: start rollback: interrupted -> as declared ")

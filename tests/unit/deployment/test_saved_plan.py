@@ -47,7 +47,7 @@ def part(content: Any, **changes: Any) -> dict[str, Any]:
     return machine_of(content, **arguments)
 
 
-def test_a_plan_that_holds_gives_its_part() -> None:
+def test_a_valid_plan_gives_each_machine_its_part() -> None:
     found = part(saved())
     assert found["operations"] == [OPERATION]
     check_machine(found, looked())
@@ -99,7 +99,7 @@ def test_a_plan_of_another_schema_is_refused() -> None:
         ("machine", "source", "machine: the applications to migrate changed"),
     ],
 )
-def test_what_moved_since_is_named_for_each_service(service: str, moved: str, says: str) -> None:
+def test_what_changed_since_the_plan_is_named_for_each_service(service: str, moved: str, says: str) -> None:
     now = looked()
     now["fingerprint"][service][moved] = "another"
     with pytest.raises(StalePlanError, match=says):

@@ -90,7 +90,7 @@ def test_a_bundle_is_read_as_it_was_written(folder: Path) -> None:
         {"Config": {**INSPECT["Config"], "Volumes": {}, "Image": "sha256:3"}},
     ],
 )
-def test_an_image_is_itself_under_every_name_and_in_every_engine(change: dict[str, Any]) -> None:
+def test_an_image_has_the_same_fingerprint_under_every_name_and_in_every_engine(change: dict[str, Any]) -> None:
     assert fingerprint({**INSPECT, **change}) == fingerprint(INSPECT)
 
 
@@ -105,7 +105,7 @@ def test_an_image_is_itself_under_every_name_and_in_every_engine(change: dict[st
         {"Config": {**INSPECT["Config"], "Entrypoint": ["sh"]}},
     ],
 )
-def test_another_content_is_another_image(change: dict[str, Any]) -> None:
+def test_another_content_has_another_fingerprint(change: dict[str, Any]) -> None:
     assert fingerprint({**INSPECT, **change}) != fingerprint(INSPECT)
 
 
@@ -225,7 +225,7 @@ def test_an_application_is_identified_by_its_sources() -> None:
         choose({"authn": AUTHN}, "archive", other)
 
 
-def test_a_tag_that_names_another_image_than_the_bundle_s_is_not_it() -> None:
+def test_a_tag_counts_only_if_it_names_the_image_of_the_bundle() -> None:
     engine = Engine({})
     choices = choose({"valkey": VALKEY}, "archive", state())
     engine.images = {REFERENCE: INSPECT}

@@ -73,14 +73,14 @@ def test_a_recipe_is_built_after_its_base_and_says_what_it_is(tmp_path: Path) ->
     assert engine.contexts[-1] == {"Dockerfile": 0o644, "bin/start.sh": 0o755}
 
 
-def test_what_is_there_is_not_built_again(tmp_path: Path) -> None:
+def test_an_existing_image_is_not_built_again(tmp_path: Path) -> None:
     engine = Engine()
     builder(engine, tmp_path).ensure_recipe("left")
     assert builder(engine, tmp_path).ensure_recipe("left") == []
     assert builder(engine, tmp_path).ensure_recipe("right") == ["right"]
 
 
-def test_recipes_side_by_side_build_their_base_once(tmp_path: Path) -> None:
+def test_recipes_built_in_parallel_build_their_base_once(tmp_path: Path) -> None:
     engine = Engine()
     with ThreadPoolExecutor(4) as pool:
         results = list(
@@ -104,7 +104,7 @@ def test_a_full_disk_is_named_with_what_to_do_and_without_colours(tmp_path: Path
     assert "\x1b" not in str(error.value)
 
 
-def test_what_a_killed_run_left_is_not_used(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_build_are_not_used(tmp_path: Path) -> None:
     left = tmp_path / "cache/build/base-1-abc"
     left.mkdir(parents=True)
     (left / "half").touch()

@@ -92,7 +92,7 @@ def test_the_image_that_the_role_assumes_has_no_finding() -> None:
         (config(StopSignal=None), ""),
     ],
 )
-def test_each_setting_of_the_image(inspect: dict[str, Any], what: str) -> None:
+def test_a_wrong_setting_of_the_image_is_found(inspect: dict[str, Any], what: str) -> None:
     assert whats(inspect) == ([what] if what else [])
 
 
@@ -110,7 +110,7 @@ def test_each_setting_of_the_image(inspect: dict[str, Any], what: str) -> None:
         (replace(TREE, contents={}), "account tiny"),
     ],
 )
-def test_each_thing_in_the_image(files: Tree, what: str) -> None:
+def test_a_wrong_file_in_the_image_is_found(files: Tree, what: str) -> None:
     assert whats(files=files) == ([what] if what else [])
 
 
@@ -121,7 +121,7 @@ def test_a_finding_names_what_was_found() -> None:
     assert forbidden.found == "not executable"
 
 
-def test_links_in_a_circle_lead_nowhere() -> None:
+def test_circular_symlinks_lead_nowhere() -> None:
     circle = Tree({"/a": Node(0o777, 0, 0, link="b"), "/b": Node(0o777, 0, 0, link="a")})
     assert circle.resolve("/a")[1] is None
 
@@ -151,7 +151,7 @@ def test_an_exported_file_system_is_read() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACTS))
-def test_every_contract_is_one(name: str) -> None:
+def test_every_contract_is_valid(name: str) -> None:
     assert image_audit.contract(name, CONTRACTS[name]) != Contract()
 
 

@@ -87,7 +87,7 @@ def test_every_kind_of_download_has_a_function() -> None:
     assert {"debootstrap": fetch_debootstrap, "go": fetch_go, "maven": fetch_maven, "pypi": fetch_pypi} == FETCHERS
 
 
-def test_wheels_are_held_to_the_hashes_of_the_recipe(make: Callable[..., Fetch]) -> None:
+def test_wheels_are_checked_against_the_hashes_of_the_recipe(make: Callable[..., Fetch]) -> None:
     shell = Shell()
     fetch = make(shell)
     fetch_pypi(fetch)
@@ -110,7 +110,7 @@ def test_a_go_program_is_compiled_by_the_pinned_toolchain_and_verified_by_go_sum
     assert shell.options[-1]["environ_update"]["GOTOOLCHAIN"] == "local"
 
 
-def test_jars_come_from_a_repository_of_the_recipe_s_own(make: Callable[..., Fetch]) -> None:
+def test_jars_come_from_a_repository_of_their_own(make: Callable[..., Fetch]) -> None:
     shell = Shell()
     fetch = make(shell)
     fetch_maven(fetch)
@@ -162,7 +162,7 @@ def test_security_updates_are_among_the_sources_where_a_mirror_has_them() -> Non
         ("", Mirrors("", "")),
     ],
 )
-def test_the_machine_s_own_mirrors_are_taken(output: str, expected: Mirrors) -> None:
+def test_the_machines_own_mirrors_are_used(output: str, expected: Mirrors) -> None:
     assert find_mirrors(lambda words, **_: (0, output, "")) == expected
 
 

@@ -60,7 +60,7 @@ def test_a_digest_is_recorded_once(tmp_path: Path) -> None:
     assert [path.name for path in lock.parent.iterdir()] == ["images.lock.json"]
 
 
-def test_pulls_side_by_side_lose_no_digest(tmp_path: Path) -> None:
+def test_parallel_pulls_lose_no_digest(tmp_path: Path) -> None:
     lock = tmp_path / "images.lock.json"
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: record(lock, f"image:{number}", DIGEST), range(40)))
@@ -102,7 +102,7 @@ def test_a_context_is_its_files_names_contents_and_executable_bits(tmp_path: Pat
     assert len(hashes) == 4
 
 
-def test_traces_of_running_and_wheels_do_not_change_a_context(tmp_path: Path) -> None:
+def test_bytecode_and_wheels_do_not_change_a_context(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("x==1\n")
     before = read_context(tmp_path)
     for name in ("__pycache__", "wheels"):
@@ -124,7 +124,7 @@ def test_a_link_counts_the_same_before_and_after_its_target_is_there(tmp_path: P
     assert read_context(context) != before
 
 
-def test_a_context_that_is_not_there_has_no_hash(tmp_path: Path) -> None:
+def test_a_missing_context_has_no_hash(tmp_path: Path) -> None:
     assert read_context(tmp_path / "missing").hash == ""
 
 
@@ -157,7 +157,7 @@ def test_a_changed_base_changes_the_images_built_on_it(tmp_path: Path) -> None:
         ("a: [", "not a recipe"),
     ],
 )
-def test_a_wrong_recipe_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_recipe_is_reported_with_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
     write_recipe(tmp_path / "a", text)
     with pytest.raises(AnsibleError, match=message):
         recipes(tmp_path)

@@ -51,7 +51,7 @@ def test_only_missing_images_are_listed() -> None:
     assert filters.image_missing(images) == [filters.image_progress(VALKEY, "valkey")]
 
 
-def test_what_was_ensured_takes_the_place_of_what_was_planned() -> None:
+def test_an_ensured_image_replaces_the_planned_one() -> None:
     ensured = {"reference": "x@sha256:1", "source": "registry", "version": "1", "id": "sha256:2", "difference": ""}
     assert filters.image_result(VALKEY, ensured) == ensured
     assert filters.image_result(VALKEY, {})["reference"] == VALKEY["reference"]

@@ -182,7 +182,7 @@ def test_recipes_are_built_after_those_they_are_built_on() -> None:
     assert needs(VALKEY, set()) == ["base", "valkey"]
 
 
-def test_what_is_there_is_not_built_again() -> None:
+def test_an_existing_image_is_not_built_again() -> None:
     assert needs(VALKEY, {TAGS["base"]}) == ["valkey"]
     assert needs(VALKEY, {TAGS["valkey"]}) == []
 

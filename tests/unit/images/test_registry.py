@@ -138,13 +138,13 @@ def test_an_image_that_was_there_before_is_not_removed(take: Callable[..., Any])
     assert registry.local == {OLD}
 
 
-def test_a_silent_registry_is_tried_again(take: Callable[..., Any], waits: list[float]) -> None:
+def test_a_registry_that_does_not_answer_is_tried_again(take: Callable[..., Any], waits: list[float]) -> None:
     registry = Registry({"8.1.4-alpine": OLD}, down=2)
     assert take(registry).digest == OLD
     assert waits == [7, 7]
 
 
-def test_a_registry_that_stays_silent_gives_one_message_with_the_remedy(
+def test_a_registry_that_never_answers_gives_one_message_with_the_remedy(
     take: Callable[..., Any], waits: list[float]
 ) -> None:
     with pytest.raises(
@@ -170,12 +170,12 @@ def test_a_registry_that_rejects_is_not_asked_again(take: Callable[..., Any], wa
         ("net/http: TLS handshake timeout", ""),
     ],
 )
-def test_what_a_refusal_means(said: str, meaning: str) -> None:
+def test_a_rejection_by_the_registry_is_explained(said: str, meaning: str) -> None:
     assert meaning in final_reason(said)
     assert bool(meaning) == bool(final_reason(said))
 
 
-def test_no_is_an_answer_and_silence_is_not() -> None:
+def test_a_rejection_counts_as_an_answer_and_a_timeout_does_not() -> None:
     assert answers(Docker(Registry({}).run), OFFICIAL)
     assert not answers(Docker(Registry({}, down=1).run), OFFICIAL)
 

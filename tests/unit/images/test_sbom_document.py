@@ -65,7 +65,7 @@ def test_every_release_that_is_tried_is_named() -> None:
         assert version in rows()[service][3]
 
 
-def test_the_recipes_of_releases_are_held_to_hashes() -> None:
+def test_the_recipes_of_releases_are_pinned_by_hashes() -> None:
     folder = ROOT / "tests/official/releases"
     requirements = list(folder.glob("*/*/requirements.txt"))
     assert requirements

@@ -108,7 +108,7 @@ def test_a_vulnerability_is_counted_once_and_the_worst_comes_first() -> None:
         (timedelta(days=6), "6 days old, out of date"),
     ],
 )
-def test_the_age_of_a_database(age: timedelta, words: str) -> None:
+def test_an_old_database_is_called_out_of_date(age: timedelta, words: str) -> None:
     assert Database(NOW - age, "v6", NOW).age(NOW) == words
 
 
@@ -180,7 +180,7 @@ def test_a_file_is_imported_again_after_a_mirror_was_asked(machine: Machine) -> 
     ]
 
 
-def test_without_a_database_nothing_is_scanned_and_it_says_so(machine: Machine) -> None:
+def test_without_a_database_nothing_is_scanned_and_the_page_says_so(machine: Machine) -> None:
     machine.run()
     assert machine.run(check=True, database="")["changed"]
     assert (machine.sbom / "nats.vulnerabilities.json").exists()

@@ -124,7 +124,7 @@ def test_an_image_is_verified_once(machine: Machine) -> None:
     assert len(machine.engine.verified) == 1
 
 
-def test_an_image_that_runs_is_verified_if_the_demand_changes(machine: Machine) -> None:
+def test_an_image_that_runs_is_verified_if_the_requirement_changes(machine: Machine) -> None:
     signatures = machine.params["signatures"]
     machine.params["signatures"] = {}
     machine.ensure("registry", "valkey", VALKEY)
@@ -151,7 +151,7 @@ def test_the_base_of_an_application_is_verified_before_the_build(machine: Machin
     assert machine.engine.verified[-1][-1] == f"{PYTHON.partition(':')[0]}@{DIGEST}"
 
 
-def test_a_digest_that_is_recorded_again_keeps_its_mark_and_another_loses_it(machine: Machine) -> None:
+def test_an_unchanged_digest_stays_verified_and_a_new_one_does_not(machine: Machine) -> None:
     lock = Path(machine.params["lock"])
     assert record(lock, OFFICIAL, DIGEST, SIGNER.mark)
     assert not record(lock, OFFICIAL, DIGEST)

@@ -75,7 +75,7 @@ def check_migrated(dest: Path) -> None:
     assert not list(dest.rglob(".trade_migrate-*"))
 
 
-def test_state_on_another_file_system(src: Path, tmp_path: Path, other_file_system: Path) -> None:
+def test_the_state_may_be_on_another_file_system(src: Path, tmp_path: Path, other_file_system: Path) -> None:
     dest, beside = tmp_path / "dest", str(other_file_system / "state")
     check_then_run(src, dest, state_dir=beside)
     check_migrated(dest)
@@ -88,7 +88,7 @@ def test_state_on_another_file_system(src: Path, tmp_path: Path, other_file_syst
 
 
 @pytest.mark.parametrize("known_before", [True, False], ids=["mount", "only the rename shows it"])
-def test_a_mount_in_the_destination(
+def test_a_mount_in_the_destination_is_written_to(
     src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known_before: bool
 ) -> None:
     dest = tmp_path / "dest"
@@ -146,7 +146,7 @@ def test_pruning_does_not_follow_a_folder_that_the_site_moved_away(src: Path, tm
 
 
 @pytest.mark.parametrize("on_conflict", ["backup", "overwrite"])
-def test_a_directory_in_place_of_a_symlink(src: Path, tmp_path: Path, on_conflict: str) -> None:
+def test_a_directory_in_place_of_a_symlink_is_a_conflict(src: Path, tmp_path: Path, on_conflict: str) -> None:
     dest = tmp_path / "dest"
     (dest / "data" / "link" / "own").mkdir(parents=True)
     report = check_then_run(src, dest, on_conflict=on_conflict)
@@ -196,7 +196,7 @@ def test_a_file_that_may_not_be_read_stops_everything_before_anything_is_written
         assert not (root / "dest").exists()
 
 
-def test_the_state_may_not_stand_in_the_source(src: Path, tmp_path: Path) -> None:
+def test_the_state_may_not_be_in_the_source(src: Path, tmp_path: Path) -> None:
     (tmp_path / "way").symlink_to(src)
     before = snapshot(src)
     for place in (src / "state", src, tmp_path / "way" / "state"):
@@ -213,7 +213,7 @@ def test_a_state_in_the_source_is_reported_as_left_out(src: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_first_run_that_another_one_overtook(
+def test_a_first_run_that_another_one_overtook_is_refused(
     src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
     dest, original = tmp_path / "dest", engine.scan

@@ -32,7 +32,7 @@ def src(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_first_and_a_second_run(src: Path, tmp_path: Path) -> None:
+def test_the_first_run_rewrites_and_the_second_changes_nothing(src: Path, tmp_path: Path) -> None:
     before = snapshot(src)
     dest = tmp_path / "dest"
     first = check_then_run(src, dest)
@@ -64,7 +64,7 @@ def test_a_secret_is_not_in_the_diff(src: Path, tmp_path: Path) -> None:
     assert "hunter2" not in diff
 
 
-def test_links(src: Path, tmp_path: Path) -> None:
+def test_symlinks_and_hard_links_are_kept_and_mapped_targets_rewritten(src: Path, tmp_path: Path) -> None:
     (tmp_path / "outside").write_text("secret")
     (src / "trading" / "relative").symlink_to("../trading/run")
     (src / "mapped").symlink_to("C:/trade2025/trading/nats/x")
@@ -121,7 +121,7 @@ def test_special_files_and_exclusions_are_reported(src: Path, tmp_path: Path) ->
     assert (tmp_path / "dest" / "trading" / "keep").is_dir()
 
 
-def test_a_path_longer_than_the_system_takes(src: Path, tmp_path: Path) -> None:
+def test_a_path_longer_than_the_system_accepts_is_migrated(src: Path, tmp_path: Path) -> None:
     name, depth = "d" * 200, 30
     current = os.open(src, os.O_RDONLY)
     for _ in range(depth):
@@ -210,7 +210,9 @@ def test_a_relative_path_that_cannot_follow_its_place_is_left_over(tmp_path: Pat
 
 
 @pytest.mark.parametrize("on_conflict", ["fail", "backup", "overwrite"])
-def test_a_conflict(src: Path, tmp_path: Path, on_conflict: str) -> None:
+def test_a_file_changed_on_both_sides_is_a_conflict_that_the_option_resolves(
+    src: Path, tmp_path: Path, on_conflict: str
+) -> None:
     dest = tmp_path / "dest"
     migrate(src, dest)
     file = dest / "trading" / "conf.json"
@@ -286,7 +288,7 @@ def test_a_mode_that_the_site_changed_stays(src: Path, tmp_path: Path) -> None:
     assert not check_then_run(src, dest).changed
 
 
-def test_other_maps_rewrite_again(src: Path, tmp_path: Path) -> None:
+def test_another_map_rewrites_the_files_again(src: Path, tmp_path: Path) -> None:
     dest = tmp_path / "dest"
     migrate(src, dest)
     report = check_then_run(src, dest, rules=rules_of({"C:/trade2025/trading": "/opt/new"}))
@@ -316,7 +318,7 @@ def test_prune_takes_only_what_a_migration_wrote(src: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("on_conflict", ["fail", "backup", "overwrite"])
-def test_something_of_another_type_in_the_way(src: Path, tmp_path: Path, on_conflict: str) -> None:
+def test_an_entry_of_another_type_in_the_way_is_a_conflict(src: Path, tmp_path: Path, on_conflict: str) -> None:
     dest = tmp_path / "dest"
     (dest / "elsewhere").mkdir(parents=True)
     (dest / "trading").symlink_to("elsewhere")
@@ -334,7 +336,7 @@ def test_a_directory_is_never_overwritten(src: Path, tmp_path: Path) -> None:
     assert (dest / "trading" / "run").is_file()
 
 
-def test_places_that_are_refused(src: Path, tmp_path: Path) -> None:
+def test_unsuitable_folders_are_refused(src: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(src)
     elsewhere = tmp_path / "elsewhere"
@@ -380,7 +382,7 @@ def test_a_damaged_manifest_is_named(src: Path, tmp_path: Path) -> None:
         migrate(src, dest)
 
 
-def test_the_state_can_stand_beside(src: Path, tmp_path: Path) -> None:
+def test_the_state_can_be_outside_of_the_destination(src: Path, tmp_path: Path) -> None:
     dest, beside = tmp_path / "dest", tmp_path / "state"
     migrate(src, dest, state_dir=str(beside))
     assert not (dest / ".trade_migrate").exists()
@@ -398,7 +400,7 @@ def test_many_files_by_two_processes_equal_one(tmp_path: Path) -> None:
     assert snapshot(tmp_path / "dest1") == snapshot(tmp_path / "dest2")
 
 
-def test_the_diff_of_a_text_of_an_unknown_encoding(src: Path, tmp_path: Path) -> None:
+def test_a_text_of_an_unknown_encoding_has_a_diff(src: Path, tmp_path: Path) -> None:
     (src / "run.bat").write_bytes("rem \u793a\r\ncd C:\\trade2025\\trading\\nats\r\n".encode("cp932"))
     report = check_then_run(src, tmp_path / "dest")
     assert "+cd /srv/trade2026/data/nats" in report.diff

@@ -27,7 +27,7 @@ from ansible.module_utils.migration.globs import Excluder
         ("a.b", "axb", False),
     ],
 )
-def test_a_glob(glob: str, path: str, excluded: bool) -> None:
+def test_a_glob_matches_the_documented_paths(glob: str, path: str, excluded: bool) -> None:
     found = Excluder([glob]).match(path.rpartition("/")[2], path.encode("utf-8", "surrogateescape"))
     assert found == (glob if excluded else None)
 

@@ -76,7 +76,7 @@ def test_a_parted_name_that_was_changed_by_hand_is_a_conflict(src: Path, tmp_pat
     assert (dest / "docker-compose.yml").read_text().endswith("# more\n")
 
 
-def test_names_that_an_encoding_parts(src: Path, tmp_path: Path) -> None:
+def test_hard_links_whose_encodings_differ_are_separated(src: Path, tmp_path: Path) -> None:
     """The second byte of 表 in code page 932 is a backslash: the path needs a known encoding to be rewritten."""
     dest = tmp_path / "dest"
     text = "C:\\trade2025\\trading\\nats\\表示\\能力.csv\r\n"

@@ -25,7 +25,7 @@ def straddling(size: int) -> bytes:
     return bytes(data)
 
 
-def test_references_across_the_boundaries_of_pieces(tmp_path: Path) -> None:
+def test_references_across_the_boundaries_of_pieces_are_rewritten(tmp_path: Path) -> None:
     src, dest = tmp_path / "trade2025", tmp_path / "dest"
     src.mkdir()
     text = straddling(12 * PIECE)

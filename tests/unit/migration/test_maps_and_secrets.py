@@ -25,7 +25,7 @@ from migration_case import rules_of
         ("C:/trade?", "/srv/x", "which Windows does not allow"),
     ],
 )
-def test_a_place_that_cannot_be_used(old: str, new: str, reason: str) -> None:
+def test_a_location_that_cannot_be_used_is_refused(old: str, new: str, reason: str) -> None:
     with pytest.raises(MapError, match=reason):
         rules_of({old: new})
 
@@ -36,7 +36,7 @@ def test_one_location_cannot_move_to_two() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a", "two words", "-x", "mnt"])
-def test_a_name_that_no_network_has(name: str) -> None:
+def test_an_invalid_network_name_is_refused(name: str) -> None:
     with pytest.raises(MapError, match="network_map"):
         rules_of({}, {"trade2025-backend": name})
 

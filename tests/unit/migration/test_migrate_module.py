@@ -3,22 +3,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trade_migrate
 import yaml
+from ansible.module_utils.migration import options
 from ansible.module_utils.migration.context import ON_CONFLICT, Context, MigrationError
+from ansible.module_utils.migration.globs import Excluder
 from ansible.module_utils.rewriting.path_map import MapError
 from migration_case import DOCUMENTED
 
 PARAMS: dict[str, Any] = {
-    name: spec.get("default") for name, spec in trade_migrate.ARGUMENTS.items() if not spec.get("required")
+    name: spec.get("default") for name, spec in options.ARGUMENTS.items() if not spec.get("required")
 } | {"src": "/old/trade2025", "dest": "/new"}
 
 
 def context(**params: Any) -> Context:
-    return trade_migrate.context_from(PARAMS | params, check_mode=True, with_diff=False)
+    return options.context_from(PARAMS | params, check_mode=True, with_diff=False)
 
 
 def test_encodings_are_taken_by_the_first_glob_that_matches() -> None:
@@ -54,10 +57,25 @@ def test_what_cannot_be_used_is_refused(params: dict[str, Any], message: str) ->
         context(**params)
 
 
+def test_only_the_folders_that_are_named_are_copied(tmp_path: Path) -> None:
+    for name in ("authn", "oms", "a*b?[c]", "authn/oms"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "file").touch()
+    made = Excluder(context(src=str(tmp_path), only=["authn"], exclude_clutter=False).exclude)
+    left_out = {b"oms": True, b"a*b?[c]": True, b"authn": False, b"file": False, b"authn/oms": False}
+    assert {path: made.match(path.decode().split("/")[-1], path) is not None for path in left_out} == left_out
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "authn").touch()
+    with pytest.raises(MigrationError, match=f"{tmp_path} has no folder authn, oms; add it"):
+        context(src=str(tmp_path), only=["authn", "oms"])
+
+
 def test_the_documentation_names_the_options_that_there_are() -> None:
     documented = yaml.safe_load(trade_migrate.DOCUMENTATION)["options"]
-    assert documented.keys() == trade_migrate.ARGUMENTS.keys()
-    for name, spec in trade_migrate.ARGUMENTS.items():
+    assert documented.keys() == options.ARGUMENTS.keys()
+    for name, spec in options.ARGUMENTS.items():
         assert documented[name]["type"] == spec["type"], name
         assert documented[name].get("default") == spec.get("default"), name
         assert documented[name].get("required", False) == spec.get("required", False), name

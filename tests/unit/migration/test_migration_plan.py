@@ -42,7 +42,7 @@ def in_memory() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_a_first_plan(src: Path, tmp_path: Path) -> None:
+def test_the_first_plan_creates_everything(src: Path, tmp_path: Path) -> None:
     assert check_then_run(src, tmp_path / "dest").plan == (
         "create directory .\n"
         "create directory deep\n"
@@ -56,7 +56,7 @@ def test_a_first_plan(src: Path, tmp_path: Path) -> None:
     assert check_then_run(src, tmp_path / "dest").plan == ""
 
 
-def test_a_plan_of_everything_that_may_happen(src: Path, tmp_path: Path) -> None:
+def test_the_plan_names_every_kind_of_operation(src: Path, tmp_path: Path) -> None:
     dest = tmp_path / "dest"
     for name in ("changed", "by-hand", "both", "mode", "gone", "removed"):
         (src / name).write_text(name)

@@ -73,7 +73,7 @@ def test_a_file_where_a_directory_should_be_fails_even_when_missing_ones_are_cre
     assert not one(tree.check_tree(tmp_path, ["data"], [], will_create=True)).ok
 
 
-def test_disk(tmp_path: Path) -> None:
+def test_too_little_disk_space_is_reported(tmp_path: Path) -> None:
     assert one(tree.check_disk(tmp_path / "not/yet", 0.001)).ok
     assert not one(tree.check_disk(tmp_path, 10**9)).ok
 
@@ -94,7 +94,9 @@ def network(**changes: Any) -> ObservedNetwork:
     ("existing", "will_create", "ok"),
     [({"trade2026-backend": network()}, False, True), ({}, True, True), ({}, False, False)],
 )
-def test_a_network_exists_or_will(existing: dict[str, ObservedNetwork], will_create: bool, ok: bool) -> None:
+def test_a_missing_network_passes_only_if_it_will_be_created(
+    existing: dict[str, ObservedNetwork], will_create: bool, ok: bool
+) -> None:
     assert one(engine.check_networks([NETWORK], existing, will_create)).ok is ok
 
 
@@ -146,7 +148,7 @@ def test_a_network_that_would_overlap_with_another_one_is_named(subnet: str, ok:
         ({}, False),
     ],
 )
-def test_a_container_name_taken_by_another_deployment(labels: dict[str, str], ok: bool) -> None:
+def test_a_container_name_taken_by_another_deployment_is_refused(labels: dict[str, str], ok: bool) -> None:
     seen = ObservedContainer("c1", "nats", "nats:2", "i1", "running", "healthy", 1.0, labels, {}, 0, 0, 0, 0)
     assert one(engine.check_containers([service("nats")], [seen], "trade2026-core", "/srv/t")).ok is ok
 
@@ -160,7 +162,7 @@ def test_listening_sockets_are_read_from_the_kernels_tables() -> None:
     ]
 
 
-def test_two_services_on_one_port() -> None:
+def test_two_services_on_one_port_are_named() -> None:
     result = one(host.check_ports([service("questdb", 9000), service("clickhouse", 9000)], "127.0.0.1", [], {}))
     assert "questdb and clickhouse both publish it" in result.message
     assert "it is not a valid port" in one(host.check_ports([service("nats", 0)], "127.0.0.1", [], {})).message
@@ -172,7 +174,7 @@ def test_two_services_on_one_port() -> None:
     ("port", "bind", "ok"),
     [(6379, "127.0.0.1", False), (6379, "10.0.0.1", True), (9000, "10.0.0.1", False), (1, "127.0.0.1", True)],
 )
-def test_a_port_that_something_else_listens_on(port: int, bind: str, ok: bool) -> None:
+def test_a_port_is_in_use_only_on_the_address_of_its_listener(port: int, bind: str, ok: bool) -> None:
     assert one(host.check_ports([service("x", port)], bind, host.listeners([TCP]), {})).ok is ok
 
 
@@ -190,7 +192,7 @@ def test_the_process_that_holds_a_port_is_named() -> None:
     assert host.process_of(inode) == "another process"
 
 
-def test_memory() -> None:
+def test_too_little_memory_is_reported() -> None:
     assert one(host.check_memory([service("a"), service("b")], 2 * 2**30, 1.0)).ok
     assert not one(host.check_memory([service("a"), service("b")], 2 * 2**30 - 1, 1.0)).ok
 
@@ -198,7 +200,7 @@ def test_memory() -> None:
 @pytest.mark.parametrize(
     ("amount", "most", "fact"), [(2, 3, ""), (4096, 4096, ""), (4, 3, "a_max=4 exceeds a_limit=3")]
 )
-def test_settings_that_contradict_each_other(amount: int, most: int, fact: str) -> None:
+def test_settings_that_contradict_each_other_are_named(amount: int, most: int, fact: str) -> None:
     bound = {
         "setting": "a_max",
         "value": str(amount),
@@ -212,13 +214,13 @@ def test_settings_that_contradict_each_other(amount: int, most: int, fact: str) 
     assert fact in result.message
 
 
-def test_kernel_setting() -> None:
+def test_a_kernel_setting_that_is_too_low_is_reported_with_its_remedy() -> None:
     wanting = [service("opensearch", max_map_count=262144)]
     assert one(host.check_map_count(wanting, 262144)).ok
     assert "sysctl -w vm.max_map_count=262144" in one(host.check_map_count(wanting, 65530)).remedy
 
 
-def test_file_descriptors() -> None:
+def test_a_limit_on_open_files_that_is_too_low_is_reported() -> None:
     assert one(host.check_nofile([service("a", nofile=20000)], 20000)).ok
     assert not one(host.check_nofile([service("a", nofile=20001)], 20000)).ok
     assert one(host.check_nofile([service("a", nofile=10**6)], None)).ok

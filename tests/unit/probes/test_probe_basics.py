@@ -126,7 +126,7 @@ def test_an_incomplete_or_foreign_answer_is_reported(tmp_path: Path, says: bytes
     assert message in error.message
 
 
-def test_silence_ends_at_the_timeout(tmp_path: Path) -> None:
+def test_a_server_that_does_not_answer_fails_at_the_timeout(tmp_path: Path) -> None:
     with serve_socket(lambda connection: time.sleep(1)) as port:
         error = failure(lambda: http.ask(target(tmp_path, 0.1, http=port), "http", "/"))
     assert "no answer within 0.1 s" in error.message
@@ -206,7 +206,7 @@ def test_removal_that_hangs_is_cut_off() -> None:
     assert time.monotonic() - begun < 2
 
 
-def test_http_check_compares_status_text_and_json(tmp_path: Path, web: Web) -> None:
+def test_http_probe_compares_status_text_and_json(tmp_path: Path, web: Web) -> None:
     web.routes["POST /state"] = lambda request: (201, {"state": "up", "token": request.headers.get("x-token")})
     where = target(tmp_path, http=web.port)
     probe = Http(
@@ -225,6 +225,6 @@ def test_http_check_compares_status_text_and_json(tmp_path: Path, web: Web) -> N
     assert "does not answer 'nothing'" in failure(lambda: wrong.run(where)).message
 
 
-def test_tcp_check_connects(tmp_path: Path, web: Web) -> None:
+def test_tcp_probe_connects(tmp_path: Path, web: Web) -> None:
     assert "accepts connections" in Tcp(port="x").run(target(tmp_path, x=web.port))
     assert failure(lambda: Tcp(port="x").run(target(tmp_path, x=closed_port()))).kind is Kind.REFUSED

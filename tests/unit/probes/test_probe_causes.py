@@ -36,6 +36,9 @@ EXITED = replace(RUNNING, status="exited", health="", exit_code=1)
         ("listen tcp 0.0.0.0:8222: bind: address already in use", "port is in use"),
         ("Bind for 127.0.0.1:36379 failed: port is already allocated", "port is in use"),
         ("# Bad file format reading the append only file appendonly.aof.1.incr.aof", "damaged"),
+        ("# Unrecoverable error reading the append only file: Success", "damaged"),
+        ("7:M 26 Nov 2026 13:54:37.594 # Invalid AOF manifest file format", "damaged"),
+        ("# Wrong signature trying to load DB from file", "damaged"),
         ("org.apache.lucene.index.CorruptIndexException: checksum failed", "damaged"),
         ("max virtual memory areas vm.max_map_count [65530] is too low", "memory maps"),
         ("accept tcp: too many open files", "limit of open files"),
@@ -145,7 +148,7 @@ def test_load_does_not_explain_what_has_another_cause(
     assert cause in under(BUSY, container, kind, log).what
 
 
-def test_the_strain_is_that_of_this_machine() -> None:
+def test_the_load_is_that_of_this_machine() -> None:
     found = Strain.now(2.5)
     assert found.load >= 0
     assert found.processors >= 1

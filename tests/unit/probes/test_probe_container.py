@@ -93,7 +93,7 @@ class FakeDocker:
 STARTING = {"Health": {"Status": "starting", "Log": []}}
 
 
-def test_it_is_waited_until_healthy() -> None:
+def test_the_wait_lasts_until_the_container_is_healthy() -> None:
     run, clock = FakeDocker(STARTING, STARTING, {}), FakeClock()
     waited = wait_healthy(Docker(run), "valkey", clock.now() + 60, clock)
     assert (waited.phase, run.asked) == (Phase.HEALTHY, 3)
@@ -107,7 +107,7 @@ def test_a_healthy_container_is_inspected_once() -> None:
     assert clock.now() == 1000
 
 
-def test_the_deadline_ends_the_wait() -> None:
+def test_the_ready_timeout_ends_the_wait() -> None:
     clock = FakeClock()
     waited = wait_healthy(Docker(FakeDocker(STARTING)), "valkey", clock.now() + 30, clock)
     assert waited.phase is Phase.STARTING
@@ -127,7 +127,7 @@ def test_a_missing_container_ends_the_wait_at_once() -> None:
     assert (waited.phase, waited.container) == (Phase.FAILED, None)
 
 
-def test_an_engine_that_is_down_is_an_error_of_its_own() -> None:
+def test_an_engine_that_is_down_has_its_own_message() -> None:
     with pytest.raises(DockerError, match="Cannot connect to the Docker daemon"):
         inspect(Docker(FakeDocker("Cannot connect to the Docker daemon at unix:///x")), "valkey")
 

@@ -129,7 +129,9 @@ def test_a_stopped_container_fails_with_its_log_and_cause(docker: Path, probe: A
     assert (answer["cause"], answer["healthy"], answer["probes"]) == ("the disk is full", False, [])
 
 
-def test_a_failing_check_is_named_with_the_others(docker: Path, probe: Answer, resp: tuple[Resp, int]) -> None:
+def test_a_failing_probe_is_reported_with_the_results_of_the_others(
+    docker: Path, probe: Answer, resp: tuple[Resp, int]
+) -> None:
     container(docker, resp[1])
     resp[0].broken["SET"] = "MISCONF Errors writing to the AOF file: No space left on device"
     answer = probe()
@@ -139,7 +141,7 @@ def test_a_failing_check_is_named_with_the_others(docker: Path, probe: Answer, r
     assert answer["healthy"] is True
 
 
-def test_a_wrong_password_fails_at_once_for_what_it_is(docker: Path, probe: Answer, resp: tuple[Resp, int]) -> None:
+def test_a_wrong_password_fails_at_once_and_is_named(docker: Path, probe: Answer, resp: tuple[Resp, int]) -> None:
     container(docker, resp[1])
     resp[0].password = "another"
     answer = probe()
@@ -163,7 +165,7 @@ def test_a_service_without_a_container_is_probed_too(docker: Path, probe: Answer
     assert "is not running" in answer["cause"]
 
 
-def test_a_container_that_never_gets_healthy_fails_at_the_deadline(
+def test_a_container_that_never_gets_healthy_fails_at_the_ready_timeout(
     docker: Path, probe: Answer, resp: tuple[Resp, int]
 ) -> None:
     container(docker, resp[1], health="starting")

@@ -61,7 +61,7 @@ def test_only_failed_probes_are_repeated() -> None:
     assert [result.attempts for result in ended.results] == [1, 3]
 
 
-def test_the_deadline_ends_it_with_the_last_message() -> None:
+def test_the_ready_timeout_ends_the_probes_with_the_last_message() -> None:
     ended, took = run(scripted(ProbeError("first"), ProbeError("last")), seconds=10)
     assert [result.message for result in ended.failures] == ["last"]
     assert 7 < took <= 10
@@ -107,12 +107,12 @@ def test_a_refused_port_without_a_container_is_waited_for() -> None:
     assert took > 5
 
 
-def test_what_a_library_throws_is_a_failure_and_no_traceback() -> None:
+def test_an_exception_of_a_library_is_a_failure_without_a_traceback() -> None:
     ended, _ = run(scripted(ZeroDivisionError("odd")), seconds=0)
     assert ended.failures[0].message == "ZeroDivisionError: odd"
 
 
-def test_a_check_is_cut_off_at_its_limit() -> None:
+def test_a_probe_is_cut_off_at_its_limit() -> None:
     target = Target("127.0.0.1", {}, Path("/nonexistent"), 0.1)
     result = run_probe(scripted(lambda: time.sleep(5)), target, 1, 0.1, Clock())
     assert (result.kind, result.message) == (Kind.TIMEOUT, "no answer within 0.1 s")
@@ -126,7 +126,7 @@ def test_a_leftover_is_reported_with_the_failure() -> None:
     assert ended.failures[0].message == "lost; and the table t may be left over: drop it"
 
 
-def test_a_page_of_text_is_cut() -> None:
+def test_a_long_message_is_shortened() -> None:
     ended, _ = run(scripted(ProbeError("x" * 5000)), seconds=0)
     assert len(ended.failures[0].message) < 700
 

@@ -281,7 +281,7 @@ def test_seaweedfs_s3_open_to_everybody_is_found_and_cleaned(web: Web, tmp_path:
     assert store.things == {}
 
 
-def test_seaweedfs_s3_with_an_unknown_key_is_a_matter_of_credentials(web: Web, tmp_path: Path) -> None:
+def test_seaweedfs_s3_with_an_unknown_key_reports_wrong_credentials(web: Web, tmp_path: Path) -> None:
     (tmp_path / "s3").write_text("secret-of-trade")
     web.routes = dict.fromkeys(("GET", "PUT", "DELETE"), Bucket())
     error = failure(seaweedfs.S3(access_key="nobody", secret_file="s3"), target(tmp_path, s3=web.port))
@@ -502,7 +502,7 @@ def test_authn_token_of_another_type_is_found(authn_where: Target, issuer: Issue
     assert "no-store" in message
 
 
-def test_authn_that_does_not_know_a_client_is_a_matter_of_credentials(authn_where: Target) -> None:
+def test_authn_that_does_not_know_a_client_reports_wrong_credentials(authn_where: Target) -> None:
     (authn_where.secrets_root / "clients.json").write_text(json.dumps({**CLIENTS, "srv:oms": "rotated"}))
     error = failure(TOKENS, authn_where)
     assert (error.kind, error.message) == (Kind.AUTH, "srv:oms gets no token: 401 invalid_client")
@@ -536,7 +536,7 @@ def test_authn_that_lets_in_everybody_is_found_and_its_token_not_shown(authn_whe
         ([{"kty": "RSA", "kid": "k", "e": "AQAB", "n": "a" * 171}], "has 1024 bits"),
     ],
 )
-def test_authn_keys_that_must_not_be_published_so_are_found(
+def test_published_private_or_weak_authn_keys_are_found(
     authn_where: Target, web: Web, keys: list[dict[str, Any]], says: str
 ) -> None:
     web.routes["GET /.well-known/jwks.json"] = (200, {"keys": keys})

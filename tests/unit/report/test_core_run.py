@@ -63,7 +63,7 @@ def core_run(**more: Any) -> CoreRun:
     return CoreRun(run=RUN, machine={"name": "localhost"}, checks=checks, **{**defaults, **more})
 
 
-def test_a_run_in_which_all_went_well() -> None:
+def test_a_successful_run_has_a_valid_document_with_a_green_verdict() -> None:
     document = document_of(core_run())
     assert problems(document) == []
     assert complete(document)["verdict"]["status"] == "passed"
@@ -75,7 +75,7 @@ def test_a_run_in_which_all_went_well() -> None:
     assert "diff" not in document["operations"][0]
 
 
-def test_the_timeline_of_what_was_started_and_of_what_was_left_alone() -> None:
+def test_the_timeline_has_what_was_started_and_marks_what_was_left_alone() -> None:
     services = {service["name"]: service for service in document_of(core_run())["services"]}
     assert services["valkey"]["timeline"] == {
         "planned": "2026-11-26T06:30:10Z",
@@ -163,5 +163,5 @@ def test_failed_checks_are_read_back_from_their_message() -> None:
         (["ansible-playbook", "-e", "@vars.yml"], "ansible-playbook -e @vars.yml"),
     ],
 )
-def test_a_command_line_without_secrets(words: list[str], text: str) -> None:
+def test_secrets_in_a_command_line_are_masked(words: list[str], text: str) -> None:
     assert command_line(words) == text

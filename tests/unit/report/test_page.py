@@ -160,7 +160,7 @@ def test_skipped_tests_are_not_counted_as_passed() -> None:
     assert re.search(r"\u2013\s*0/4", text)
 
 
-def test_connections_that_are_not_as_they_should_be() -> None:
+def test_wrong_connections_are_marked() -> None:
     document = complete(sample_documents.sample())
     document["reachability"] = [
         {"source": "valkey", "target": "opa", "expected": "open", "actual": "closed"},
@@ -181,21 +181,21 @@ def test_connections_that_are_not_as_they_should_be() -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(0.0004, "0.40 µs"), (0.25, "250 µs"), (3.456, "3.46 ms"), (25, "25.0 ms"), (1500, "1.50 s")]
 )
-def test_displayed_milliseconds(value: float, text: str) -> None:
+def test_milliseconds_are_displayed_readably(value: float, text: str) -> None:
     assert ms(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.5, "500 ms"), (9.26, "9.3 s"), (61, "1 min 1 s"), (7260, "2 h 1 min")])
-def test_displayed_durations(value: float, text: str) -> None:
+def test_durations_are_displayed_readably(value: float, text: str) -> None:
     assert seconds(value) == text
 
 
-def test_displayed_numbers_and_units() -> None:
+def test_numbers_and_units_are_displayed_readably() -> None:
     assert [number(value) for value in (0, 2.5, 12, 12295.4)] == ["0", "2.50", "12", "12,295"]
     assert [plural(unit) for unit in ("query", "batch", "row")] == ["queries", "batches", "rows"]
 
 
-def test_blanks_of_a_log_stay() -> None:
+def test_whitespace_in_a_log_is_kept() -> None:
     page_text = "<ul>\n    <li>a\n\n  </li>\n</ul>\n<pre tabindex=0>at x\n    at y</pre>\n  <p>"
     assert without_indentation(page_text) == "<ul>\n<li>a\n</li>\n</ul>\n<pre tabindex=0>at x\n    at y</pre>\n<p>"
 

@@ -15,7 +15,7 @@ def verdict(document: dict[str, Any]) -> dict[str, Any]:
     return dict(complete(document)["verdict"])
 
 
-def test_all_passed() -> None:
+def test_if_every_test_passed_the_verdict_is_passed() -> None:
     found = verdict(sample_documents.sample())
     assert (found["status"], found["sentence"], found["failed"]) == ("passed", "All 8 services work", 0)
     assert found["passed"] == len(sample_documents.sample()["tests"])
@@ -31,7 +31,7 @@ def test_many_services_are_not_all_named() -> None:
     assert verdict(sample_documents.many())["sentence"].endswith("Valkey 00, Valkey 01, Valkey 02 and 61 more")
 
 
-def test_nothing_was_deployed() -> None:
+def test_the_verdict_says_if_nothing_was_deployed() -> None:
     found = verdict(sample_documents.before_deployment())
     assert (found["status"], found["sentence"]) == ("failed", "Nothing was deployed")
 
@@ -67,7 +67,7 @@ def test_a_document_of_another_format_is_refused(change: dict[str, Any], message
         complete(document)
 
 
-def test_the_line_of_the_history() -> None:
+def test_the_history_has_status_failures_and_duration() -> None:
     entry = history_entry(complete(sample_documents.failing()), "2026-11-26T06-30-00Z")
     assert entry["duration_s"] == 412.6
     assert (entry["status"], entry["failed"], entry["folder"]) == ("failed", 4, "2026-11-26T06-30-00Z")

@@ -172,7 +172,7 @@ def test_earlier_runs_are_the_history_and_the_trend(tmp_path: Path) -> None:
     assert trend["opensearch"] == []
 
 
-def test_another_machine_is_not_compared_with() -> None:
+def test_measurements_of_another_machine_are_not_compared() -> None:
     row = sample_documents.sample()["performance"][0]
     other = sample_documents.sample()
     other["machine"]["name"] = "elsewhere"
@@ -224,6 +224,6 @@ def test_a_report_is_stored_only_in_a_deployment_and_never_in_the_source(
     assert answer["deployed"] is deployed
 
 
-def test_to_keep_no_report_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keeping_no_report_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     answer = run_module(capsys, root=str(tmp_path), files={"a": "b"}, started="x", keep=0)
     assert answer["msg"] == "keep: 0 would keep no report; write 1 or more"

@@ -53,7 +53,7 @@ def test_old_reports_are_removed_and_nothing_else(tmp_path: Path) -> None:
     assert kept >= {"2026-01-01T00-00-00Z.kept", "notes", "2025", "2020-01-01T00-00-00Z"}
 
 
-def test_a_report_of_the_past_is_not_removed_by_its_own_run(tmp_path: Path) -> None:
+def test_a_report_with_an_old_time_is_not_removed_by_its_own_run(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for day in (8, 9):
         store.write(FILES, started(day), keep=2)

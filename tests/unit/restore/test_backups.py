@@ -172,7 +172,7 @@ def test_the_previous_data_is_renamed_and_never_deleted(service: Service) -> Non
     assert Path(kept).parent == service.root / "data"
 
 
-def test_a_return_that_was_killed_between_the_renames_is_completed(service: Service) -> None:
+def test_a_restore_killed_between_the_renames_is_completed(service: Service) -> None:
     backup = service.back_up()
     service.write(f"{DATA}/dump.rdb", "written since")
     moves = stage(service.backups, backup, service.root)

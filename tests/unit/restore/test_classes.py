@@ -74,7 +74,7 @@ def test_a_service_that_was_not_tried_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("service", WITHOUT_DATA)
-def test_a_service_without_data_always_goes_back(service: str) -> None:
+def test_a_service_without_data_can_always_be_rolled_back(service: str) -> None:
     assert rollback_class(service, "1.0", "not-built-yet").kind == "image_only"
     dictionary = yaml.safe_load((ROOT / f"roles/{service}/vars/main.yml").read_text())[f"{service}_service"]
     assert "data" not in {volume["kind"] for volume in dictionary["volumes"]}

@@ -21,27 +21,27 @@ RESTORED = {
 }
 
 
-def test_a_return_says_why_the_change_failed_and_what_runs() -> None:
+def test_a_rollback_says_why_the_change_failed_and_what_runs() -> None:
     message = FILTERS["core_rolled_back_message"](RESTORED, "why")
     assert message.startswith(EVIDENCE)
     assert "returned to restore point 2: valkey:8 runs, is healthy and passes its probes" in message
 
 
-def test_a_refused_return_says_why_the_change_failed_and_why_it_was_refused() -> None:
+def test_a_refused_rollback_says_why_the_change_failed_and_why_it_was_refused() -> None:
     message = FILTERS["core_rolled_back_message"]({**RESTORED, "refusal": "It has none."}, "why")
     assert message.splitlines() == [EVIDENCE, "It has none."]
     by_hand = FILTERS["core_rolled_back_message"]({**RESTORED, "refusal": "It has none."}, "")
     assert by_hand == "It has none."
 
 
-def test_a_return_that_failed_names_both_errors_and_what_was_tried() -> None:
+def test_a_failed_rollback_names_both_errors_and_what_was_tried() -> None:
     lines = FILTERS["core_rollback_failed"]("the port is taken", RESTORED, "why").splitlines()
     assert lines[0] == EVIDENCE
     assert lines[1] == "It could not be returned to restore point 2 either: the port is taken"
     assert lines[2].startswith("Tried: a.conf. Nothing is deleted")
 
 
-def test_a_return_that_did_not_begin_names_both_errors() -> None:
+def test_a_rollback_that_did_not_begin_names_both_errors() -> None:
     lines = FILTERS["core_rollback_failed"]("the manifest is damaged", {"failed": True}, "why").splitlines()
     assert lines[:2] == ["why", "It could not be returned to a restore point either: the manifest is damaged"]
     assert "nothing was put back" in lines[2]
@@ -52,7 +52,7 @@ def point(number: int, **more: Any) -> dict[str, Any]:
     return {**row, "image": "valkey:8@sha256:1", "changes": [], "return": "this is what runs", **more}
 
 
-def test_the_list_names_damaged_points_and_interrupted_returns() -> None:
+def test_the_list_names_damaged_points_and_interrupted_rollbacks() -> None:
     damaged = ["restore point 2 is damaged"]
     services = {
         "valkey": {"points": [point(1)], "damaged": damaged, "interrupted": 1, "target": 1, "backups": []},
@@ -65,7 +65,7 @@ def test_the_list_names_damaged_points_and_interrupted_returns() -> None:
     ]
     assert lines[2].split() == ["nats", "none"]
     assert "restore point 2 is damaged" in lines
-    assert any("a return to restore point 1 was interrupted" in line for line in lines)
+    assert any("a rollback to restore point 1 was interrupted" in line for line in lines)
 
 
 def test_a_rollback_shows_its_targets_and_those_that_have_none() -> None:
@@ -101,7 +101,7 @@ def test_the_list_has_the_backups(damage: str, verified: bool, hashes: str) -> N
     assert line.endswith(f"  {hashes}")
 
 
-def test_a_return_of_data_says_from_when_it_is_and_where_the_other_data_is() -> None:
+def test_a_restore_of_data_says_its_time_and_where_the_previous_data_is() -> None:
     data = {"number": 3, "taken_at": "2026-11-26T06:12:22Z", "kept": ["/r/data/valkey.replaced-1"]}
     text = FILTERS["core_rolled_back_message"]({**RESTORED, "data": data}, "it failed")
     assert "Its data is that of backup 3 of 2026-11-26T06:12:22Z" in text

@@ -191,7 +191,7 @@ def test_a_point_that_was_half_written_is_ignored_and_removed(service: Service) 
     assert not half.exists()
 
 
-def test_a_full_disk_leaves_no_half_of_a_point(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_point(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     service.prove()
     service.write(CONFIG, "maxmemory 2gb\n")
     written = points_module._store

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module `core_restore` as Ansible calls it: listing, the lock, and the return of a service."""
+"""The module `core_restore` as Ansible calls it: listing, the lock, and the rollback of a service."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ def fail_after_a_change(service: Service) -> None:
     service.engine.start("sha256:new", health="unhealthy")
 
 
-def test_a_failed_change_is_returned_to_the_last_good_point_with_both_stories(service: Service, restore: Call) -> None:
+def test_a_failed_change_is_rolled_back_to_the_last_good_point_with_both_results(
+    service: Service, restore: Call
+) -> None:
     service.prove()
     fail_after_a_change(service)
     planned = restore(failure=FAILURE, check_mode=True)
@@ -89,7 +91,7 @@ def test_a_first_deployment_that_fails_is_stopped_and_nothing_else_happens(servi
     assert service.read(CONFIG) == "maxmemory 1gb\n"
 
 
-def test_what_is_the_last_good_point_already_is_left_as_it_is(service: Service, restore: Call) -> None:
+def test_a_state_that_is_the_last_good_point_is_left_as_it_is(service: Service, restore: Call) -> None:
     service.prove()
     service.engine.start(health="unhealthy")
     answer = restore(failure=FAILURE)
@@ -99,7 +101,7 @@ def test_what_is_the_last_good_point_already_is_left_as_it_is(service: Service, 
     assert service.engine.container["State"]["Status"] == "running"
 
 
-def test_an_interrupted_return_is_completed_to_the_point_that_was_chosen(service: Service, restore: Call) -> None:
+def test_an_interrupted_rollback_is_completed_to_the_point_that_was_chosen(service: Service, restore: Call) -> None:
     """A rollback by hand to point 1 was killed after the last file, and the last good point is a different one."""
     service.prove()
     service.write(CONFIG, "maxmemory 2gb\n")
@@ -111,7 +113,7 @@ def test_an_interrupted_return_is_completed_to_the_point_that_was_chosen(service
     assert answer["evidence"] == "A rollback by hand was interrupted."
 
 
-def test_by_hand_what_runs_already_is_not_started_again(service: Service, restore: Call) -> None:
+def test_a_rollback_by_hand_to_what_runs_starts_nothing(service: Service, restore: Call) -> None:
     service.prove()
     answer = restore()
     assert not answer["restored"]
@@ -119,7 +121,7 @@ def test_by_hand_what_runs_already_is_not_started_again(service: Service, restor
     assert answer["refusal"] == ""
 
 
-def test_by_hand_a_damaged_point_is_named(service: Service, restore: Call) -> None:
+def test_a_rollback_by_hand_to_a_damaged_point_is_refused(service: Service, restore: Call) -> None:
     service.prove()
     (service.points.folder / "1/manifest.json").write_text("{")
     answer = restore(point=1)
@@ -127,7 +129,7 @@ def test_by_hand_a_damaged_point_is_named(service: Service, restore: Call) -> No
     assert "restore point 1 of valkey is damaged" in answer["msg"]
 
 
-def test_the_list_shows_what_each_point_holds_and_what_a_return_means(service: Service, restore: Call) -> None:
+def test_the_list_shows_what_each_point_holds_and_what_a_rollback_would_change(service: Service, restore: Call) -> None:
     service.prove()
     service.write(CONFIG, "maxmemory 2gb\n")
     service.prove()
@@ -193,7 +195,7 @@ def restored(restore: Call, service: Service, **changes: Any) -> dict[str, Any]:
     return restore(services=newer, **changes)
 
 
-def test_after_a_failed_upgrade_the_data_of_the_backup_goes_back(upgraded: Service, restore: Call) -> None:
+def test_after_a_failed_upgrade_the_data_of_the_backup_is_restored(upgraded: Service, restore: Call) -> None:
     planned = restored(restore, upgraded, failure=FAILURE, backup=1, restore_data=True, check_mode=True)
     assert planned["restored"]
     assert upgraded.read(DUMP) == WRITTEN_BY_THE_NEWER
@@ -229,7 +231,7 @@ def test_a_backup_that_the_plan_did_not_rely_on_is_not_used_by_itself(upgraded: 
     assert upgraded.read(DUMP) == WRITTEN_BY_THE_NEWER
 
 
-def test_without_a_backup_everything_is_as_before(upgraded: Service, restore: Call) -> None:
+def test_without_an_intact_backup_the_message_says_how_to_go_on(upgraded: Service, restore: Call) -> None:
     upgraded.backups.archive(1).unlink()
     answer = restored(restore, upgraded, failure=FAILURE, backup=1, restore_data=True)
     assert not answer["restored"]
@@ -255,7 +257,7 @@ def test_a_damaged_backup_is_named_and_nothing_is_put_back(upgraded: Service, re
     assert upgraded.points.rollback() == {}
 
 
-def test_by_hand_the_data_goes_back_with_consent_also_if_the_same_state_runs(service: Service, restore: Call) -> None:
+def test_data_is_restored_by_hand_even_if_the_same_state_runs(service: Service, restore: Call) -> None:
     service.write(DUMP, "backed up")
     service.prove()
     service.back_up()
@@ -269,7 +271,7 @@ def test_by_hand_the_data_goes_back_with_consent_also_if_the_same_state_runs(ser
     assert [Path(kept).joinpath("dump.rdb").read_text() for kept in answer["data"]["kept"]] == ["written since"]
 
 
-def test_by_hand_data_of_another_version_is_refused(service: Service, restore: Call) -> None:
+def test_a_rollback_by_hand_to_data_of_another_version_is_refused(service: Service, restore: Call) -> None:
     service.write(DUMP, "backed up")
     service.prove()
     assert "There is no backup of version 8.1.8" in restore(restore_data=True)["refusal"]
@@ -281,7 +283,7 @@ def test_by_hand_data_of_another_version_is_refused(service: Service, restore: C
 
 
 @pytest.mark.parametrize("moment", ["before the renames", "between them", "after them"])
-def test_a_return_of_data_that_was_killed_is_completed(
+def test_a_killed_restore_of_data_is_completed(
     upgraded: Service, restore: Call, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     def killed(_moves: object) -> list[str]:
@@ -305,7 +307,7 @@ def test_a_return_of_data_that_was_killed_is_completed(
     assert answer["data"]["kept"] == [move.aside]
 
 
-def test_half_renamed_data_is_completed_before_a_return_to_another_point(service: Service, restore: Call) -> None:
+def test_half_renamed_data_is_completed_before_a_rollback_to_another_point(service: Service, restore: Call) -> None:
     service.write(DUMP, "backed up")
     service.prove()
     service.write(CONFIG, "maxmemory 2gb\n")

@@ -52,14 +52,14 @@ def test_files_secrets_and_modes_are_restored_and_new_files_moved_away(service: 
     assert unchanged(service.root, service.secrets, point, {"Image": "sha256:old"})
 
 
-def test_a_second_return_changes_nothing(service: Service) -> None:
+def test_a_second_rollback_changes_nothing(service: Service) -> None:
     point = service.prove()
     change(service)
     returned(service, point)
     assert returned(service, point).done == []
 
 
-def test_a_tag_that_moved_leads_to_the_old_image_again(service: Service) -> None:
+def test_a_moved_tag_is_set_to_the_old_image_again(service: Service) -> None:
     point = service.prove()
     service.engine.images = {"sha256:old": {point.image.tag}, "sha256:new": {IMAGE}}
     returned(service, point)
@@ -107,7 +107,7 @@ def test_data_that_a_newer_version_wrote_is_not_given_to_one_that_cannot_read_it
     assert "backup of the data" in refusal.why
 
 
-def test_a_newer_version_that_wrote_nothing_can_be_left(service: Service) -> None:
+def test_a_newer_version_that_wrote_nothing_can_be_rolled_back(service: Service) -> None:
     point = service.prove()
     service.write("data/valkey/dump.rdb", "in the old format")
     old = time.time() - 3600
@@ -117,7 +117,7 @@ def test_a_newer_version_that_wrote_nothing_can_be_left(service: Service) -> Non
     assert refuse(point, Failed("9.1.0", service.engine.container or {}), service.root, by_hand=False) is None
 
 
-def test_a_version_that_reads_the_data_can_be_returned_to(service: Service) -> None:
+def test_a_rollback_to_a_version_that_reads_the_data_is_possible(service: Service) -> None:
     point = service.prove()
     same = failed(service, "8.1.8")
     service.write("data/valkey/dump.rdb", "in the same format")
@@ -135,7 +135,7 @@ def test_running_processes_are_distinguished_from_files(service: Service) -> Non
     assert not runs(service.root, service.secrets, point, container)
 
 
-def test_an_interrupted_return_is_known_and_can_be_completed(service: Service) -> None:
+def test_an_interrupted_rollback_is_known_and_can_be_completed(service: Service) -> None:
     """The marker is written before the first file, and removed when the service is verified."""
     point = service.prove()
     change(service)

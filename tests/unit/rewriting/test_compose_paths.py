@@ -101,7 +101,7 @@ def test_what_stays_is_reported_if_there_is_a_doubt(row: tuple[str, ...]) -> Non
 
 
 @pytest.mark.parametrize("row", MEANINGS, ids=lambda row: row[0])
-def test_the_meaning_of_a_reason(row: tuple[str, ...]) -> None:
+def test_each_reason_has_its_documented_sentence(row: tuple[str, ...]) -> None:
     assert REASONS[Reason(row[0].strip("`"))] == row[1]
 
 
@@ -216,7 +216,7 @@ def test_aliases_that_multiply_are_read_once() -> None:
         ("env_file: NATS", "env_file: data/nats"),
     ],
 )
-def test_the_spelling_of_a_path(snippet: str, wanted: str | None) -> None:
+def test_a_rewritten_path_keeps_its_spelling_or_is_reported(snippet: str, wanted: str | None) -> None:
     places = map_of(
         {
             "C:/t": "/srv/n",
@@ -317,7 +317,7 @@ def test_a_path_that_cannot_follow_is_reported(places: dict[str, str], text: str
         ("../../${A}/x", "", "place-not-mapped"),
     ],
 )
-def test_a_variable(path: str, env: str, wanted: str | None) -> None:
+def test_a_path_that_begins_with_a_variable_is_resolved_or_reported(path: str, env: str, wanted: str | None) -> None:
     text = f"services:\n  a:\n    volumes:\n    - '{path}:/data'\n"
     files = {"docker-compose.yml": text.encode(), ".env": env.encode()}
     new, plan = rewrite(files, "docker-compose.yml")
@@ -347,7 +347,7 @@ def test_a_variable(path: str, env: str, wanted: str | None) -> None:
         ("compose", False),
     ],
 )
-def test_a_compose_files_name(name: str, is_one: bool) -> None:
+def test_compose_files_are_recognized_by_their_names(name: str, is_one: bool) -> None:
     assert is_compose_name(name) == is_one
     assert may_matter(name.encode()) or not is_one
 
@@ -370,7 +370,9 @@ SERVICE = "services: {a: {image: i, volumes: [PATH:/d]}}"
         ("services: {a: {image: i, replicas: 2, volumes: [./trading/nats:/d]}}", False, ["not-compose"]),
     ],
 )
-def test_a_yaml_file_with_services(text: str, edited: bool, codes: list[str]) -> None:
+def test_a_yaml_file_with_services_is_edited_only_if_it_is_a_compose_file(
+    text: str, edited: bool, codes: list[str]
+) -> None:
     files = {"stack.yml": text.encode()}
     if not edited and not codes:
         contexts = compose_files(files, BASE, PATH_MAP)
@@ -412,7 +414,9 @@ OWN, ABOVE = ("../trading/nats", "../data/nats"), ("./trading/nats", "./data/nat
         ({ROOT: "include: [parts/nats.inc, docker-compose.yml, nothing.yml, ../x, /y]"}, OWN),
     ],
 )
-def test_a_file_that_another_one_reads(files: dict[str, str], paths: tuple[str, str]) -> None:
+def test_a_path_in_an_included_file_is_relative_to_the_documented_folder(
+    files: dict[str, str], paths: tuple[str, str]
+) -> None:
     path, wanted = paths
     text = INCLUDED.replace("PATH", path)
     tree = {name: content.encode() for name, content in files.items()} | {"parts/nats.inc": text.encode()}
@@ -428,7 +432,7 @@ def test_a_file_that_another_one_reads(files: dict[str, str], paths: tuple[str, 
     ("path", "wanted"),
     [("./trading/nats", "several-folders"), ("../trading/nats", "../data/nats"), ("./x", "./x")],
 )
-def test_a_file_that_may_be_used_beside_another_one(path: str, wanted: str) -> None:
+def test_a_path_is_reported_if_the_file_may_be_read_from_several_folders(path: str, wanted: str) -> None:
     text = "services: {a: {volumes: [PATH:/d]}}"
     old = text.replace("PATH", path)
     files = {"docker-compose.yml": b"services: {a: {image: i}}", "dev/docker-compose.dev.yml": old.encode()}
@@ -448,7 +452,7 @@ def test_a_project_in_utf_16_says_what_it_includes() -> None:
     ("path", "wanted"),
     [("./trading/nats", "several-folders"), ("./trading/apps", "./trading/apps"), ("./x", "./x")],
 )
-def test_a_file_whose_paths_exist_from_a_folder_above(path: str, wanted: str) -> None:
+def test_paths_that_exist_only_from_a_parent_folder_are_rewritten_or_reported(path: str, wanted: str) -> None:
     old = SERVICE.replace("PATH", path)
     files = {"docker/compose.yml": old.encode(), "trading/nats/.env": b"", "docker/trading/apps/x.yml": b""}
     new, plan = rewrite(files, "docker/compose.yml")
@@ -528,7 +532,7 @@ def _resolve(folder: tuple[str, ...], path: str) -> tuple[str, ...] | None:
         ("    - trading/nats:/data", False),
     ],
 )
-def test_what_a_template_suggests(line: str, is_left: bool) -> None:
+def test_a_template_is_not_edited_and_its_paths_are_reported(line: str, is_left: bool) -> None:
     text = "services:\n{% for name in names %}\n  {{ name }}:\n" + line + "\n{% endfor %}\n"
     assert rewrite_text(text) == (text, ["not-yaml"] if is_left else [])
 

@@ -45,7 +45,7 @@ def test_the_corpus_is_large_and_has_all_kinds() -> None:
 
 
 @pytest.mark.parametrize(("kind", "line", "expected"), CORPUS)
-def test_a_line(kind: str, line: str, expected: str) -> None:
+def test_a_line_is_rewritten_as_expected_or_reported(kind: str, line: str, expected: str) -> None:
     data = f"first line\n{line}\nlast line\n".encode()
     document = plan_document(data, DOCUMENTED, MENTIONS)
     wanted = line if expected == "reported" else expected

@@ -68,12 +68,12 @@ def test_what_is_in_doubt_stays_and_is_reported(row: tuple[str, str, str]) -> No
 
 
 @pytest.mark.parametrize("row", ESCAPED, ids=lambda row: row[0])
-def test_an_escaped_name_is_the_name_of_the_map(row: tuple[str, str, str]) -> None:
+def test_an_escaped_name_matches_the_name_in_the_map(row: tuple[str, str, str]) -> None:
     _check(WITH_RESEARCH, row[0], row[1])
 
 
 @pytest.mark.parametrize("row", ENCODED, ids=lambda row: "-".join(row))
-def test_text_of_an_encoding(row: tuple[str, str, str, str]) -> None:
+def test_text_of_an_encoding_is_rewritten_or_reported(row: tuple[str, str, str, str]) -> None:
     text, encoding, given, wanted = row
     data = (text + "\r\n").encode(encoding)
     document = plan_document(data, DOCUMENTED, MENTIONS, encoding=given or None)

@@ -128,7 +128,7 @@ def test_a_short_name_is_reported(text: str, count: int) -> None:
         ("../nats", "../nats"),
     ],
 )
-def test_a_text_that_is_a_path_and_nothing_else(path: str, wanted: str) -> None:
+def test_a_whole_path_is_rewritten_once(path: str, wanted: str) -> None:
     once = DOCUMENTED.plan_path(path.encode()).new
     assert once.decode() == wanted
     assert DOCUMENTED.plan_path(once).new == once
@@ -147,7 +147,7 @@ def test_a_text_that_is_a_path_and_nothing_else(path: str, wanted: str) -> None:
         ("C:/old/r", None),
     ],
 )
-def test_a_target_that_needs_quotes(text: str, wanted: str | None) -> None:
+def test_a_target_that_needs_quotes_is_written_only_where_they_are(text: str, wanted: str | None) -> None:
     rules = rules_of(
         {"C:/trade2025": "/srv/my data", "C:/old data": "/srv/my other", "C:/old/r": "/srv/R&D"},
     )
@@ -169,7 +169,7 @@ def test_a_target_that_needs_quotes(text: str, wanted: str | None) -> None:
         {"from": "C:/a", "to": "/srv/x,"},
     ],
 )
-def test_a_path_map_with_an_entry_that_cannot_be_used(entry: dict[str, Any]) -> None:
+def test_a_path_map_with_an_unusable_entry_is_refused(entry: dict[str, Any]) -> None:
     with pytest.raises(MapError, match=r"path_map\[0\]"):
         rules_of([entry])
 
@@ -237,7 +237,7 @@ def test_ten_times_the_work_takes_less_than_a_hundred_times_as_long(kind: str) -
         ("https://h/opt/trade2025", "mention"),
     ],
 )
-def test_a_place_on_a_unix_machine(text: str, wanted: str) -> None:
+def test_a_unix_path_is_rewritten_or_reported(text: str, wanted: str) -> None:
     rules = rules_of({"/opt/trade2025/nats": "/srv/data/nats", "/opt/trade2025": "/srv/t", "/opt/my data": "/srv/x"})
     document = plan_document(text.encode(), rules, MENTIONS)
     if wanted in REASONS:
@@ -288,7 +288,7 @@ def test_a_windows_target_leaves_the_rest_of_a_path_alone(text: str, wanted: str
         ("cd C:\\trade2025\\trading\\\ndir\n", ""),
     ],
 )
-def test_a_path_that_is_folded_over_two_lines(text: str, reason: str) -> None:
+def test_a_path_that_is_folded_over_two_lines_is_reported(text: str, reason: str) -> None:
     document = plan_document(text.encode(), DOCUMENTED, MENTIONS)
     assert codes(document) == ([reason] if reason else [])
     assert (document.new == text.encode()) == bool(reason)

@@ -48,7 +48,7 @@ def test_the_bounds_of_each_service_hold(service: str, size: str) -> None:
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_lives_in_one_container_fits_together(size: str) -> None:
+def test_limits_within_one_container_fit_together(size: str) -> None:
     def limit(service: str) -> int:
         return record(service, core_size=size).limits.memory_bytes
 

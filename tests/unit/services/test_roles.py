@@ -65,7 +65,7 @@ def test_a_bound_has_the_kinds_of_its_variables(service: str) -> None:
                 assert declared == variable.kind or (declared, variable.kind) == ("count_or_0", "count"), bound[setting]
 
 
-def test_the_path_map_leads_to_the_data_of_every_service_that_has_some() -> None:
+def test_the_path_map_leads_to_the_data_of_every_service_that_keeps_data() -> None:
     with_data = set()
     for service in SERVICES:
         built = record(service)
@@ -95,7 +95,7 @@ def test_a_custom_service_is_three_small_files() -> None:
     assert set(variables) == {"pages_image", "pages_port"}
 
 
-def test_the_tasks_of_all_service_roles_are_one_include_alike() -> None:
+def test_every_service_role_has_the_same_single_include() -> None:
     found = set()
     for file in [
         *(ROOT / f"roles/{name}/tasks/main.yml" for name in SERVICES),

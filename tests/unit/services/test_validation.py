@@ -31,7 +31,7 @@ def nonsense(variable: Variable) -> list[Any]:
 FOR_SITES = {name: variable for name, variable in VARIABLES.items() if variable.kind != "any"}
 
 
-def test_the_trial_is_over_all_variables() -> None:
+def test_every_variable_is_tried() -> None:
     declared = sum(
         len(re.findall(r"^[a-z]\w*:", file.read_text(encoding="utf-8"), re.MULTILINE))
         for file in ROOT.glob("roles/*/defaults/main.yml")
@@ -57,7 +57,7 @@ def test_every_default_is_of_its_kind(name: str) -> None:
         assert [variable.fault(value) for value in values] == [""] * len(values)
 
 
-def test_a_kind_that_no_variable_and_no_key_has_is_not_there() -> None:
+def test_every_kind_is_used() -> None:
     used = {variable.kind for variable in VARIABLES.values()}
     used |= set(re.findall(r'kind="(\w+)"', (ROOT / "module_utils/services/schema.py").read_text(encoding="utf-8")))
     # Not declared: the default kinds of the schema's types.
@@ -128,11 +128,11 @@ def test_a_role_in_another_play_refuses_the_same_variables(tmp_path: Path) -> No
         ("valkey_old", "valkey_old: no longer exists; set valkey_new"),
     ],
 )
-def test_a_name_that_is_not_a_variable(name: str, line: str) -> None:
+def test_an_unknown_name_is_reported(name: str, line: str) -> None:
     assert validation.unknown_names([name], ROLES, {"valkey_old": "set valkey_new"}) == [line]
 
 
-def test_names_of_others_and_right_ones_pass() -> None:
+def test_known_names_and_names_of_others_pass() -> None:
     assert validation.unknown_names(["ansible_host", "company_ntp", "valkey_port"], ROLES, {}) == []
 
 
@@ -155,7 +155,7 @@ def test_the_removed_variables_are_not_variables_any_more() -> None:
         ({"trade2026_root": "srv/x"}, "trade2026_root: 'srv/x' is not an absolute path; begin it with a slash"),
     ],
 )
-def test_an_invalid_value(values: dict[str, Any], line: str) -> None:
+def test_an_invalid_value_is_reported(values: dict[str, Any], line: str) -> None:
     assert validation.wrong_values(values, ROLES) == [line]
 
 
@@ -183,7 +183,9 @@ def test_valid_values_pass() -> None:
         ("nats", {"core_port_offset": "many"}, []),
     ],
 )
-def test_an_offset_that_exceeds_the_highest_port(service: str, values: dict[str, Any], lines: list[str]) -> None:
+def test_an_offset_that_exceeds_the_highest_port_is_reported(
+    service: str, values: dict[str, Any], lines: list[str]
+) -> None:
     (nats,) = (role for role in ROLES if role.name == "nats")
     assert validation.ports_beyond_the_last(service, values, nats) == lines
 

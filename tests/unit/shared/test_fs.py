@@ -110,7 +110,7 @@ def test_holes_are_recognized_by_their_position(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"), [(b"plain", "plain"), (b"two\nlines", "two\\nlines"), (b"\xff", "\\xff"), ("ü".encode(), "ü")]
 )
-def test_a_display_name(name: bytes, text: str) -> None:
+def test_a_display_name_has_only_printable_characters(name: bytes, text: str) -> None:
     assert fs.display_name(name) == text
 
 

@@ -29,7 +29,7 @@ PEM_BEGIN = "-----BEGIN " + "RSA PRIVATE KEY-----"
         "PGPASSWORD",
     ],
 )
-def test_names_of_secrets(name: str) -> None:
+def test_names_of_secrets_are_recognized(name: str) -> None:
     assert is_secret_name(name)
 
 
@@ -52,7 +52,7 @@ def test_names_of_secrets(name: str) -> None:
         "PUBLIC_KEY",
     ],
 )
-def test_names_that_are_not_secret(name: str) -> None:
+def test_other_names_are_not_taken_for_secret(name: str) -> None:
     assert not is_secret_name(name)
 
 
@@ -77,12 +77,12 @@ def test_names_that_are_not_secret(name: str) -> None:
         ("x --compass north", []),
     ],
 )
-def test_secrets_in_lines(text: str, secrets: list[str]) -> None:
+def test_secrets_in_lines_are_found(text: str, secrets: list[str]) -> None:
     assert secrets_of_text(text) == secrets
 
 
 @pytest.mark.parametrize("value", ["", " ", "true", "/run/secrets/x", "./x", "C:/x", "3600"])
-def test_values_that_are_not_secret(value: str) -> None:
+def test_other_values_are_not_taken_for_secret(value: str) -> None:
     assert secrets_of_variable("DB_PASSWORD", value) == []
 
 

@@ -21,7 +21,7 @@ from ansible.module_utils.shared.sizes import human, parse_size
         (7, 7),
     ],
 )
-def test_a_size(text: str | int, expected: int) -> None:
+def test_a_size_is_parsed(text: str | int, expected: int) -> None:
     assert parse_size(text) == expected
 
 
@@ -39,5 +39,5 @@ def test_what_is_not_a_size_is_refused_with_the_remedy(text: str) -> None:
 @pytest.mark.parametrize(
     ("size", "text"), [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (5 << 30, "5.0 GiB"), (3 << 50, "3072.0 TiB")]
 )
-def test_a_displayed_size(size: int, text: str) -> None:
+def test_a_size_is_displayed_readably(size: int, text: str) -> None:
     assert human(size) == text

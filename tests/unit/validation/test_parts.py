@@ -24,7 +24,7 @@ RECORDS = [(number, checksum(number)) for number in range(10)]
 NUMBERS = [number for number, _check in RECORDS]
 
 
-def test_all_records_in_order_hold() -> None:
+def test_complete_records_in_order_pass() -> None:
     found = compare(NUMBERS, RECORDS)
     assert found.holds
     assert found.text == "10 records acknowledged, none lost, none extra, none damaged, 0 out of order"
@@ -41,7 +41,7 @@ def test_all_records_in_order_hold() -> None:
         ([], "10 lost (number 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)"),
     ],
 )
-def test_what_differs_is_counted_and_named(records: list[tuple[int, str]], text: str) -> None:
+def test_lost_extra_and_unordered_records_are_counted_and_named(records: list[tuple[int, str]], text: str) -> None:
     found = compare(NUMBERS, records)
     assert not found.holds
     assert text in found.text
@@ -84,7 +84,7 @@ def test_work_in_a_namespace_gives_its_result_and_its_error(tmp_path: Path) -> N
         namespace.inside(os.getpid(), lambda: 1 // 0)
 
 
-def test_capabilities_have_names() -> None:
+def test_capabilities_are_shown_by_name() -> None:
     assert kernel.capability_names(0) == []
     assert kernel.capability_names(1 << 13 | 1) == ["CHOWN", "NET_RAW"]
     assert kernel.capability_names(1 << 60) == ["number 60"]
@@ -147,7 +147,7 @@ FACTS = {
 
 
 @pytest.mark.parametrize("file", list(FACTS))
-def test_facts_of_the_host_are_judged(tmp_path: Path, file: str) -> None:
+def test_facts_of_the_host_are_assessed(tmp_path: Path, file: str) -> None:
     good, bad, fact = FACTS[file]
     judgements = []
     for text in (good, bad):
@@ -218,7 +218,7 @@ def test_earlier_reports_are_read_oldest_first_and_broken_ones_skipped(tmp_path:
     assert started(reports(tmp_path / "none", {})) == []
 
 
-def test_runs_that_measured_nothing_take_the_place_of_none_that_did(tmp_path: Path) -> None:
+def test_runs_without_measurements_do_not_count_among_the_last_runs(tmp_path: Path) -> None:
     measured = {f"{number:02}": report(f"{number:02}", "nats") for number in range(12)}
     # Reports of core.yml, and of a validation that was limited to another service.
     others = {f"{number:02}": report(f"{number:02}") for number in range(20, 29)}
@@ -228,7 +228,7 @@ def test_runs_that_measured_nothing_take_the_place_of_none_that_did(tmp_path: Pa
     assert started(stack, "valkey") == ["40"]
 
 
-def test_an_unsigned_token_says_so() -> None:
+def test_an_unsigned_token_has_an_empty_signature() -> None:
     assert refusals.unsigned({"sub": "a"}).endswith(".")
     assert len(refusals.unsigned({"sub": "a"}).split(".")) == 3
 
@@ -263,7 +263,7 @@ def raising(error: BaseException) -> Any:
     return run
 
 
-def test_every_end_of_a_test_is_a_result() -> None:
+def test_every_way_a_test_can_end_becomes_a_result() -> None:
     assert outcome(lambda _stack, _service: Passed("found", {"n": 1}))["status"] == "passed"
     assert outcome(raising(SkippedError("no such service")))["message"] == "no such service"
     assert outcome(raising(FailedError("wrong", "cause", "remedy")))["remedy"] == "remedy"

@@ -204,7 +204,7 @@ def test_an_engine_that_does_not_answer_again_is_found(
         persistence.engine(stack, [])
 
 
-def test_the_age_of_a_name_is_in_it() -> None:
+def test_a_name_contains_its_time() -> None:
     now = 1_795_000_000.7
     token = new_token(now)
     for name in (f"trade2026-probe-{token}", f"trade2026_probe_{token}_kill", f"trade2026-probe-{token}-99"):
