@@ -36,11 +36,14 @@ from ansible.module_utils.migration.plan import (
     LinkPlan,
     Plan,
     directory_record,
+    file_mode,
+    is_ours,
     show_change,
 )
 from ansible.module_utils.shared import fs
 
 Written = TypeVar("Written")
+_CHANGED = "changed in the destination while the migration ran"
 
 
 class Applied(NamedTuple):
@@ -79,6 +82,8 @@ def apply(context: Context, plan: Plan, records: dict[bytes, bytes]) -> dict[byt
     if plan.names:
         _apply_names(context, plan, records)
     for pruned in plan.prunes:
+        if not pruned.is_directory:
+            _check_ours(context, pruned.path)
         parent, name = context.dest_parent(pruned.path)
         try:
             (os.rmdir if pruned.is_directory else os.unlink)(name, dir_fd=parent)
@@ -119,6 +124,8 @@ def _apply_directory(context: Context, plan: DirectoryPlan) -> None:
         if plan.action == REPLACE and context.on_conflict == "backup":
             os.rename(name, backup_name(name, parent, context.stamp), src_dir_fd=parent, dst_dir_fd=parent)
         elif plan.action in (REPLACE, UPDATE):
+            if plan.action == UPDATE:
+                _check_ours(context, path)
             os.unlink(name, dir_fd=parent)
         note(context.journal, b"D", path)
         os.mkdir(name, mode | 0o700, dir_fd=parent)
@@ -173,16 +180,17 @@ def _apply_link(context: Context, writer: Writer, plan: LinkPlan) -> None:
     parent, name = context.dest_parent(plan.entry.path)
     try:
         writer.enter(parent)
-        _check_unchanged(plan.entry.path, name, parent, plan.dest_key)
-        writer.symlink(plan.entry, name, plan.target, backup=_keeps_backup(context, plan.action))
+        writer.symlink(plan, name)
     except MigrationError as exc:
         raise MigrationError(stopped(str(exc))) from exc
     finally:
         os.close(parent)
 
 
-def _keeps_backup(context: Context, action: str) -> bool:
-    return action == REPLACE and context.on_conflict == "backup"
+def _check_ours(context: Context, path: bytes) -> None:
+    """Raise MigrationError if the destination's `path` is no longer what a migration wrote."""
+    if not is_ours(context, path):
+        raise MigrationError(stopped(f"{fs.display_name(path)}: {_CHANGED}"))
 
 
 def _check_unchanged(path: bytes, name: bytes, directory: int, key: bytes) -> None:
@@ -197,7 +205,7 @@ def _check_unchanged(path: bytes, name: bytes, directory: int, key: bytes) -> No
         return
     size, mtime, _ctime, mode = key.split(b" ") if key else (b"", b"", b"", b"")
     if (b"%d" % status.st_size, b"%d" % status.st_mtime_ns, b"%o" % status.st_mode) != (size, mtime, mode):
-        raise MigrationError(f"{fs.display_name(path)}: changed in the destination while the migration ran")
+        raise MigrationError(f"{fs.display_name(path)}: {_CHANGED}")
 
 
 def _apply_files(context: Context, plan: Plan, records: dict[bytes, bytes]) -> None:
@@ -305,7 +313,6 @@ class FileWriter:
             name = self._enter(plan.entry.path)
             if plan.action == TOUCH and plan.content is not None:
                 return self._touch(plan, name, plan.content)
-            _check_unchanged(plan.entry.path, name, self._directories.dest, plan.dest_key)
             return self._write(plan, name)
         except OSError as exc:
             return Failed(os.strerror(exc.errno) if exc.errno else str(exc))
@@ -314,7 +321,8 @@ class FileWriter:
 
     def _touch(self, plan: FilePlan, name: bytes, content: Content) -> Applied:
         entry, dest = plan.entry, self._directories.dest
-        os.chmod(name, entry.mode & FILE_MODE, dir_fd=dest)
+        _check_unchanged(entry.path, name, dest, plan.dest_key)
+        os.chmod(name, self._writer.mode(plan), dir_fd=dest)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=dest, follow_symlinks=False)
         key = stat_key_of(os.stat(name, dir_fd=dest, follow_symlinks=False))
         return Applied(content, file_record(entry_key(entry), key, content.digest, content.mentions), "")
@@ -323,8 +331,7 @@ class FileWriter:
         entry = plan.entry
         descriptor = fs.open_for_reading(name, self._directories.source)
         try:
-            backup = _keeps_backup(self._context, plan.action)
-            reading, key = self._writer.write(descriptor, entry, name, plan.content, backup)
+            reading, key = self._writer.write(descriptor, plan, name)
         finally:
             os.close(descriptor)
         content = reading.content
@@ -338,11 +345,9 @@ class FileWriter:
         try:
             name = self._enter(plan.entry.path)
             dest = self._directories.dest
-            _check_unchanged(plan.entry.path, name, dest, plan.dest_key)
             beside = fs.open_directory(self._context.dest_fd, first_directory)
             try:
-                backup = _keeps_backup(self._context, plan.action)
-                self._writer.link(plan.entry, name, first_name, beside, content.digest, backup)
+                self._writer.link(plan, name, first_name, beside, content.digest)
             except OSError as exc:
                 if exc.errno != errno.EXDEV:
                     raise
@@ -358,10 +363,7 @@ class FileWriter:
 
 
 class Writer:
-    """Writes files and symlinks into the destination, one directory at a time.
-
-    `backup` means that a file which is replaced is kept under another name.
-    """
+    """Writes files and symlinks into the destination, one directory at a time."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -376,19 +378,18 @@ class Writer:
         self._dest = dest
         self._across = fs.file_system_of(dest) != self._file_system
 
-    def write(
-        self, descriptor: int, entry: fs.Entry, name: bytes, planned: Content | None, backup: bool
-    ) -> tuple[Reading, bytes]:
+    def write(self, descriptor: int, plan: FilePlan, name: bytes) -> tuple[Reading, bytes]:
         """Write the result of a file; returns it, and the new `stat_key`.
 
         Raises:
-            MigrationError: the result differs from the planned one, if that is known.
+            MigrationError: the result differs from the planned one, if that is known, or what it replaces changed.
         """
+        entry, planned, mode = plan.entry, plan.content, self.mode(plan)
 
         def write() -> tuple[Reading, bytes]:
             with self._staged(entry.path) as (staged, place):
                 flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                target = os.open(staged, flags, entry.mode & FILE_MODE, dir_fd=place)
+                target = os.open(staged, flags, mode, dir_fd=place)
                 try:
                     reading = read_content(self._context, descriptor, entry, target, planned.kind if planned else None)
                     if planned and reading.content.digest != planned.digest:
@@ -397,33 +398,41 @@ class Writer:
                         fs.write_all(target, reading.new)
                     os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
                     note(self._context.journal, reading.content.digest, entry.path)
-                    self._put(staged, place, name, backup)
+                    self._put(staged, place, name, plan)
                     return reading, stat_key_of(os.fstat(target))
                 finally:
                     os.close(target)
 
         return self._on_its_file_system(write)
 
-    def link(self, entry: fs.Entry, name: bytes, first: bytes, beside: int, digest: bytes, backup: bool) -> None:
+    def mode(self, plan: FilePlan) -> int:
+        """The mode that a file gets."""
+        if plan.action not in (UPDATE, TOUCH):
+            return plan.entry.mode & FILE_MODE
+        record = parse_file_record(self._context.manifest.records.get(plan.entry.path))
+        return file_mode(plan.entry, record, plan.dest_key)
+
+    def link(self, plan: FilePlan, name: bytes, first: bytes, beside: int, digest: bytes) -> None:
         """Make `name` a hard link to the file `first` in the directory `beside`."""
 
         def link() -> None:
-            with self._staged(entry.path) as (staged, place):
+            with self._staged(plan.entry.path) as (staged, place):
                 os.link(first, staged, src_dir_fd=beside, dst_dir_fd=place, follow_symlinks=False)
-                note(self._context.journal, digest, entry.path)
-                self._put(staged, place, name, backup)
+                note(self._context.journal, digest, plan.entry.path)
+                self._put(staged, place, name, plan)
 
         self._on_its_file_system(link)
 
-    def symlink(self, entry: fs.Entry, name: bytes, target: bytes, backup: bool) -> None:
-        """Make `name` a symlink to `target`."""
+    def symlink(self, plan: LinkPlan, name: bytes) -> None:
+        """Make `name` a symlink."""
+        entry, target = plan.entry, plan.target
 
         def symlink() -> None:
             with self._staged(entry.path) as (staged, place):
                 os.symlink(target, staged, dir_fd=place)
                 os.utime(staged, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=place, follow_symlinks=False)
                 note(self._context.journal, link_digest(target), entry.path)
-                self._put(staged, place, name, backup)
+                self._put(staged, place, name, plan)
 
         self._on_its_file_system(symlink)
 
@@ -458,10 +467,15 @@ class Writer:
             if pointer is not None:
                 os.unlink(pointer, dir_fd=self._context.staging_fd)
 
-    def _put(self, staged: bytes, place: int, name: bytes, backup: bool) -> None:
-        """Rename into place. The old file stays until then: its backup is a hard link to it."""
+    def _put(self, staged: bytes, place: int, name: bytes, plan: FilePlan | LinkPlan) -> None:
+        """Rename into place. The old file stays until then: its backup is a hard link to it.
+
+        Raises:
+            MigrationError: the old file changed after the plan was made, perhaps while a large file was written.
+        """
         dest = self._dest
-        if not backup:
+        _check_unchanged(plan.entry.path, name, dest, plan.dest_key)
+        if plan.action != REPLACE or self._context.on_conflict != "backup":
             os.rename(staged, name, src_dir_fd=place, dst_dir_fd=dest)
             return
         spare = backup_name(name, dest, self._context.stamp)

@@ -21,7 +21,7 @@ from ansible.module_utils.migration.scan import scan
 from ansible.module_utils.shared import fs
 
 # Increase this number if the result for an unchanged file may differ from that of earlier code.
-_RESULTS_VERSION = 2
+_RESULTS_VERSION = 3
 
 
 def migrate(context: Context) -> Report:

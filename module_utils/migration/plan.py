@@ -183,7 +183,7 @@ def _decide_all(
 # What is in the destination.
 
 
-def _is_ours(context: Context, path: bytes) -> bool:
+def is_ours(context: Context, path: bytes) -> bool:
     """Whether the destination's `path` is what a migration wrote, according to manifest or journal."""
     record = context.manifest.records.get(path, b"")
     begun = context.manifest.journal.get(path, set())
@@ -244,7 +244,7 @@ def _plan_directory(context: Context, item: DirectoryScan) -> DirectoryPlan:
     if item.found is None:
         return DirectoryPlan(entry, CREATE)
     if not stat.S_ISDIR(item.found):
-        if _is_ours(context, path):
+        if is_ours(context, path):
             return DirectoryPlan(entry, UPDATE)
         return DirectoryPlan(entry, _conflict(context), "something that is not a directory is in its place")
     mode = stat.S_IMODE(item.found)
@@ -270,7 +270,7 @@ def _plan_link(context: Context, item: LinkScan) -> LinkPlan:
     if there is not None:
         ours = record == b"L" + there or link_digest(there) in context.manifest.journal.get(entry.path, ())
     else:
-        ours = _is_ours(context, entry.path)
+        ours = is_ours(context, entry.path)
     if ours:
         return LinkPlan(entry, target, UPDATE, dest_key=key)
     if record == b"L" + target:
@@ -282,6 +282,15 @@ def _plan_link(context: Context, item: LinkScan) -> LinkPlan:
 
 
 # Files.
+
+
+def file_mode(entry: fs.Entry, record: Record | None, dest_key: bytes) -> int:
+    """The mode of a file that a migration wrote before: the source's, unless the site has changed it."""
+    if record is not None and dest_key:
+        current, written = (int(key.rpartition(b" ")[2], 8) for key in (dest_key, record.source))
+        if stat.S_ISREG(current) and current & FILE_MODE != written & FILE_MODE:
+            return current & FILE_MODE
+    return entry.mode & FILE_MODE
 
 
 class FilePlanner:
@@ -329,7 +338,8 @@ class FilePlanner:
             return Decision(KEEP, reason, record.dest, content, "")
         if action == SAME:
             ours = record is None or record.dest == key
-            stale = stat.S_IMODE(status.st_mode) != entry.mode & FILE_MODE or status.st_mtime_ns != entry.mtime_ns
+            mode = file_mode(entry, record, key)
+            stale = stat.S_IMODE(status.st_mode) != mode or status.st_mtime_ns != entry.mtime_ns
             return Decision(TOUCH if stale and ours else SAME, "", key, content, "")
         return Decision(action, reason, key, content, self._show_change(entry, name, reading, status))
 
@@ -525,7 +535,7 @@ def _plan_prunes(context: Context, scan: ScanResult, plan: Plan) -> None:
             elif left is not None:
                 plan.prunes.append(PrunePlan(path, True))
                 pruned.add(path)
-        elif _is_ours(context, path):
+        elif is_ours(context, path):
             plan.prunes.append(PrunePlan(path, False))
             pruned.add(path)
         elif context.dest_fd >= 0 and _exists_below(context.dest_fd, path):

@@ -21,6 +21,9 @@ LINES_PER_FILE = 20
 _TEXT_BEFORE, _TEXT_AFTER = 60, 140
 # Bytes of a compressed file that are searched.
 _EXPANDED_MAX = 64 * 1024 * 1024
+# Bytes that are searched again with the next piece of a compressed file's content.
+_REFERENCE_REACH = 512
+_WIDE_TEXT = re.compile(rb"(?:[\x20-\x7e]\x00(?:\x00\x00)?){4,}")
 
 
 class Leftover(NamedTuple):
@@ -97,7 +100,9 @@ class Mentions:
         return bool(self._pattern and self._pattern.search(name))
 
 
-def _with_reasons(spans: list[tuple[int, int]], kept: list[Kept]) -> Iterator[tuple[int, int, str]]:
+def _with_reasons(
+    spans: list[tuple[int, int]], kept: list[Kept], otherwise: str = "mention"
+) -> Iterator[tuple[int, int, str]]:
     """Mentions with the reason of the reference that contains them, and unchanged references without a mention.
 
     In one pass, because a text may have many of both.
@@ -114,7 +119,7 @@ def _with_reasons(spans: list[tuple[int, int]], kept: list[Kept]) -> Iterator[tu
             if kept[at].reason:
                 yield start, end, kept[at].reason
         else:
-            yield start, end, "mention"
+            yield start, end, otherwise
     for item in kept[at:]:
         if item.reported and not mentioned:
             yield item.start, item.end, item.reason
@@ -206,18 +211,29 @@ class LeftoverScanner:
         """The leftovers in `data`, mentions and unchanged references: start, end and the code of the reason."""
         spans = list(self._mentions.find(data))
         if self._kind is Kind.BINARY:
-            yield from ((start, end, "binary") for start, end in spans)
-            yield from ((start, end, "binary") for start, end in self._mentions.find_wide(data))
+            spans = sorted([*spans, *self._mentions.find_wide(data)])
+            yield from _with_reasons(spans, self._references(data, "binary"), "binary")
             return
         if self._kind is Kind.MIXED:
-            yield from ((start, end, "mixed-encoding") for start, end in spans)
-            if not spans:
-                yield from ((start, end, "mixed-encoding") for start, end in self._rules.heads(data))
+            heads = [Kept(start, end, "mixed-encoding", reported=True) for start, end in self._rules.heads(data)]
+            yield from _with_reasons(spans, heads, "mixed-encoding")
             return
         yield from ((start, end, "short-name") for start, end in self._rules.short_names(data))
         # If every reference contains a mention, searching for mentions is enough.
         if spans or not self._mentions.covers(self._rules):
             yield from _with_reasons(spans, self._rules.kept(data))
+
+    def _references(self, data: bytes, reason: str) -> list[Kept]:
+        """The references in binary data, also in UTF-16 and UTF-32; none if each of them is a mention as well."""
+        if self._mentions.covers(self._rules):
+            return []
+        found = set(self._rules.references(data))
+        for wide in _WIDE_TEXT.finditer(data):
+            text = wide.group().replace(b"\x00", b"")
+            width = len(wide.group()) // len(text)
+            for start, end in self._rules.references(text):
+                found.add((wide.start() + start * width, wide.start() + end * width))
+        return [Kept(start, end, reason, reported=True) for start, end in sorted(found)]
 
     def _expand(self, piece: bytes) -> None:
         """Search a compressed file: an archive's member names are in its decompressed bytes."""
@@ -229,13 +245,14 @@ class LeftoverScanner:
                 data = getattr(expander, "unconsumed_tail", b"")
                 self._expanded += len(text)
                 joined = self._expanded_carry + text
-                for start, end in self._mentions.find(joined):
+                spans = sorted(self._mentions.find(joined))
+                for start, end, _reason in _with_reasons(spans, self._references(joined, "compressed")):
                     if end > len(self._expanded_carry):
                         self.count += 1
                         if len(self.found) < LINES_PER_FILE:
                             text = f"inside the {name} file: {_glimpse(joined, start, end)}"
                             self.found.append(Leftover(0, text, describe("compressed")))
-                self._expanded_carry = joined[-self._mentions.reach :]
+                self._expanded_carry = joined[-max(self._mentions.reach, _REFERENCE_REACH) :]
                 if expander.eof:
                     # Such files may contain several streams in a row: pigz, pbzip2 and `cat` create them.
                     data = expander.unused_data

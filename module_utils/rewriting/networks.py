@@ -44,9 +44,21 @@ _ENGINE_COMMAND_BEFORE = re.compile(
 _NETWORK_OPTION_BEFORE = re.compile(rb"--?net(?:work)?(?:-alias)?(?:=|\s+)[\"']?(?:name=)?\Z")
 _NETWORK_COMMAND_BEFORE = re.compile(rb"(?<![-\w])network\s+[^\n|;&]*\Z")
 # Below these keys a name belongs to a service, a volume and so on, even if a network has the same name.
-_OTHER_KEYS = rb"services|volumes|secrets|configs|models|depends_on|links|external_links|volumes_from|containers"
+_OTHER_KEYS = (
+    rb"services|volumes|secrets|configs|models|depends_on|links|external_links|volumes_from|containers"
+    rb"|aliases|extra_hosts|profiles"
+)
 _OTHER_LIST_BEFORE = re.compile(rb"(?:" + _OTHER_KEYS + rb")[\"']?\s*:\s*\[[^\]]*\Z")
 _OTHER_PARENT = re.compile(rb"(?:^|[{,])\s*[\"']?(?:" + _OTHER_KEYS + rb")[\"']?\s*:\s*[{\[]?\s*(?:[&#].*)?\Z")
+# A name of letters alone may be any word or identifier. It means the network only where the text is about networks: the
+# value of a key or option with `network` in its name, below such a key, or the domain of a container in a URL.
+_PLAIN_WORD = re.compile(rb"[A-Za-z]+\Z")
+_NETWORK_KEY_BEFORE = re.compile(
+    rb"(?i)net(?:work)?s?(?:[_.-]?(?:name|mode|id))?[\"')\]]*\s*(?:[:=]|=>)\s*(?:[\[{(][^\]})]*)?[\"']?\Z"
+)
+_NETWORK_PARENT = re.compile(rb"(?i)(?:^|[{,]|-\s)\s*[\"']?networks?[\"']?\s*:\s*[{\[]?\s*(?:[&#].*)?\Z")
+_NETWORK_WORD_BEFORE = re.compile(rb"(?:(?:docker|podman|nerdctl)\s+network\s+[^\n|;&]*|(?<![-\w])network\s+[\"'`]?)\Z")
+_CONTAINER_URL_BEFORE = re.compile(rb"://[\w.@:-]*\.\Z")
 _ITEM = re.compile(rb"([ \t]*)(-\s+)?[\"']?\Z")
 NETWORK_LOOK_BACK = 2048
 
@@ -66,6 +78,20 @@ def _is_below_other(before: bytes, line: bytes) -> bool:
         body = above.strip()
         if body and not body.startswith((b"#", b"-")) and len(above) - len(above.lstrip()) <= most:
             return bool(_OTHER_PARENT.search(body))
+    return False
+
+
+def _is_below_networks(before: bytes, line: bytes) -> bool:
+    """Whether a line of YAML or indented JSON is below a key for networks, however deep."""
+    indent = len(line) - len(line.lstrip())
+    most = indent if line.lstrip().startswith(b"-") else indent - 1
+    for above in reversed(before.split(b"\n")[:-1]):
+        body = above.strip()
+        depth = len(above) - len(above.lstrip())
+        if body and not body.startswith(b"#") and depth <= most:
+            if _NETWORK_PARENT.search(body):
+                return True
+            most = depth - 1
     return False
 
 
@@ -110,10 +136,16 @@ class NetworkNames:
             return True
         before = data[max(head - NETWORK_LOOK_BACK, 0) : head]
         line = before[before.rfind(b"\n") + 1 :]
-        if b"net" in line and (_NETWORK_OPTION_BEFORE.search(line) or _NETWORK_COMMAND_BEFORE.search(line)):
+        is_word = bool(_PLAIN_WORD.match(data, head, end))
+        command_before = _NETWORK_WORD_BEFORE if is_word else _NETWORK_COMMAND_BEFORE
+        if b"net" in line and (_NETWORK_OPTION_BEFORE.search(line) or command_before.search(line)):
             return False
         if line.lstrip()[:5].upper() == b"FROM " or _OTHER_BEFORE.search(line[-_OTHER_REACH:]):
             return True
         if any(engine in line for engine in _ENGINES) and _ENGINE_COMMAND_BEFORE.search(line):
             return True
-        return bool(b"[" in line and _OTHER_LIST_BEFORE.search(line)) or _is_below_other(before, line)
+        if (b"[" in line and _OTHER_LIST_BEFORE.search(line)) or _is_below_other(before, line):
+            return True
+        return is_word and not (
+            _NETWORK_KEY_BEFORE.search(line) or _CONTAINER_URL_BEFORE.search(line) or _is_below_networks(before, line)
+        )

@@ -86,6 +86,13 @@ UNIX = re.compile(
     rb"(?P<url>" + _R_SLASH + rb"{1,4}(?:" + _R_HOST + _R_SLASH + rb"{2})?" + _R_FILE + rb")"
     rb"|(?P<run>" + _R_SLASH_ROOT + rb")"
 )
+# A drive or root in a context or spelling that is not understood: `sqlite:///C:/x`, `\\\\host\\c$\\x`, a run of many
+# separators, a path of another URL scheme.
+UNCLEAR_START = re.compile(
+    rb"(?P<root>/{3,4}(?=:[A-Za-z0-9+.-]{2}))"
+    rb"|(?P<run>" + _R_SEPARATOR + rb"{1,64})"
+    rb"(?:(?:" + _R_COLON + rb"|\$)(?P<letter>[A-Za-z])|(?P<unix_letter>[A-Za-z])" + _R_RUN + _R_MOUNT + _R_RUN + rb")"
+)
 # One step between the drive and a head, as in `C:/x/../trade2025`.
 STEP_BEFORE = re.compile(_R_RUN + rb"(?P<name>[^/\\\x00-\x20\"'`<>|:;,%&]+)(?=[/\\%;cCfF2])")
 

@@ -28,10 +28,17 @@ _FOREIGN_END = (
     rb"|\xef\xbc[\x81\x88\x89\x8c\x8e\x9a\x9b\x9f]|\xf0\x9f[\x80-\xbf]{2}|(?<![\x80-\xff])[\x85\x91\x93\x94\xab\xbb]"
 )
 _APOSTROPHE = rb"'|\xe2\x80\x99|(?<![\x80-\xff])\x92"
+_SPACES = re.compile(rb"(?:[ \t]|" + _FOREIGN_SPACE + rb")*")
 _FOREIGN_SPACE_HERE, _FOREIGN_END_HERE, _APOSTROPHE_HERE = map(re.compile, (_FOREIGN_SPACE, _FOREIGN_END, _APOSTROPHE))
 # Characters that every name may contain, wherever it occurs.
 _PLAIN = re.compile(
-    rb"(?:[A-Za-z0-9_.~+@-]|(?!" + _FOREIGN_SPACE + rb"|" + _FOREIGN_END + rb"|" + _APOSTROPHE + rb")[\x80-\xff])*"
+    rb"(?:[A-Za-z0-9_.~@-]|\+(?![A-Za-z]:[/\\])|(?!"
+    + _FOREIGN_SPACE
+    + rb"|"
+    + _FOREIGN_END
+    + rb"|"
+    + _APOSTROPHE
+    + rb")[\x80-\xff])*"
 )
 _VERBATIM = re.compile(rb"[^/\x00]*")
 # Marks after the last name that end a sentence, close a bracket or end a pattern.
@@ -43,10 +50,18 @@ _ENDS = frozenset(b'\x00\x01\x02\x03\x04\x05\x06\x07\x08\t\n\x0b\x0c\r\x0e\x0f\x
                   b'\x1a\x1b\x1c\x1d\x1e\x1f\x7f"<>|`:')  # fmt: skip
 _WORD = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") | frozenset(range(128, 256))
 _WILD = re.compile(
-    rb"\$\{[^}\r\n]*\}|\$\([^)\r\n]*\)|\$env:\w+|\$\w+|\{\{.*?\}\}|\{[^{}\r\n]*\}|%\(\w+\)\w|%\w+%|%[-0-9.*~]*[A-Za-z]"
-    rb"(?![0-9A-Fa-f])|%[0-9*](?![0-9A-Fa-f])|!\w+!|\[[^\]/\\\r\n]*\]|\([^()/\\\r\n]*\|[^()/\\\r\n]*\)|\*+|\?|@\w+@|#\{[^}\r\n]*\}"
+    rb"\$\{[^}\r\n]*\}|\$\((?:[^()\r\n]|\((?:[^()\r\n]|\([^()\r\n]*\))*\))*\)"
+    rb"|(?i:\$(?:env|global|local|private|script|using|variable):\w+)|\$\w+|\{\{.*?\}\}|\{[^{}\r\n]*\}"
+    rb"|%\(\w+\)\w|%\w+(?::(?:~[-,0-9]+|[^%=\r\n]*=[^%\r\n]*))?%|%[-0-9.*~]*[A-Za-z]"
+    rb"(?![0-9A-Fa-f])|%[0-9*](?![0-9A-Fa-f])"
+    rb"|!\w+(?::(?:~[-,0-9]+|[^!=\r\n]*=[^!\r\n]*))?!|\[[^\]/\\\r\n]*\]\+?|\([^()/\\\r\n]*\|[^()/\\\r\n]*\)"
+    rb"|\*+|\?|@\w+@|#\{[^}\r\n]*\}"
     rb"|<%.*?%>|<[A-Za-z][\w .-]*>(?=[/\\])|&lt;[\w .-]*&gt;|\.{3}|\xe2\x80\xa6|%(?![0-9A-Fa-f]{2})"
 )
+# The start of an expression. If it is not closed before the quotes, these are a part of it: `"C:\\x\\$($a["k"])\\y"`.
+_OPENS = re.compile(rb"\$[({]|#?\{|<%|\(\?[:<P=!]")
+# PowerShell escapes a character by a backtick. In quotes it does so with `$`, elsewhere with a space as well.
+_ESCAPED_BY_BACKTICK = re.compile(rb"`(?:\$| +[^\s`])")
 # The same for a single name, without the required surroundings.
 _WILD_PARTS = re.compile(rb"\.[*+]\??|\([^()/\\]*[*+?|^\[][^()/\\]*\)|" + _WILD.pattern.replace(rb"(?=[/\\])", b""))
 _QUERY = re.compile(rb"[?&](?:amp;)?[A-Za-z_][\w.-]*=|\?(?=[^\w*?.\[{]|\Z)")
@@ -65,6 +80,8 @@ NEW_WORD_IN_QUOTES = re.compile(
     _PATH_START + rb"|--?[A-Za-z]|--(?:\s|\Z)|\+[A-Za-z]|&&|\|\||(?:[#=;]+>?|->|=>|\\|\^|>>?|\xe2\x86[\x90-\x99])\Z|//"
 )
 _NEW_WORD = re.compile(NEW_WORD_IN_QUOTES.pattern + rb"|" + _VARIABLE_START)
+# A path on a drive, where a name would not contain one: `copy a+C:\\b`, `-ffile-prefix-map=C:/a=C:/b`.
+_DRIVE_START = re.compile(rb"[\"']?(?:[A-Za-z]\\?:[/\\]|/(?:mnt|host_mnt|cygdrive)/[A-Za-z]/)")
 _AFTER_MARK = re.compile(rb"\s*(?:[A-Za-z_][\w.-]*=|" + _START + rb"|[\"'`\s]|\Z)")
 _START_INSIDE = re.compile(rb"[=,;(:]+" + _START)
 _REGION = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f\"<>|`]*")
@@ -77,6 +94,13 @@ _PROGRAM = re.compile(rb"(?i)\.(?:exe|bat|cmd|com|ps1|py|sh|jar|msi|vbs|pl|rb|js
 _BEHIND_QUOTES = re.compile(
     rb"(?:\\{0,3}[\"'`]){1,2}(?:/(?!/)|\\+(?![nrt\"'`\\](?![A-Za-z0-9_])))(\.\.(?![A-Za-z0-9_.]))?[A-Za-z0-9_$.%*{~]"
 )
+# In a shell, text directly behind quotes (or in quotes directly behind a path) belongs to the same word: `"/x"-old`,
+# `/x/"$y"`, `/x/`cmd``. A method call does not.
+_JOINED_BY_QUOTES = re.compile(
+    rb"(?:\\{0,3}[\"'`]){1,2}(?:[A-Za-z0-9_$*]|\{[^{}\s]*,|%\w+%|-\w|\.\w+(?![\w(.\[]))([^\s\"'`]*)"
+)
+_SLASH_AND_BACKSLASH = re.compile(rb"/+\\\Z")
+_QUOTED_STEP = re.compile(rb"[\"`][^\"`\r\n]*[\"`]\\")
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _INDENT = re.compile(rb"(?:\A|\n)([ \t]*)[^\n]*\Z")
 # A line of a folded block scalar of YAML, whose lines are joined by spaces.
@@ -321,19 +345,30 @@ class Reader:
                 trailing = separator
                 break
         if not self._reason and not self._region.verbatim:
-            self._look_behind_quotes(end, nodes[-1])
+            self._look_behind_quotes(end, nodes[-1], trailing)
         if end >= self._stop and not self._quoted and not self._region.verbatim and self._stop < len(data):
             self._doubt("unclear-end")
             self._only_turns = False
         return self._result(end, steps, nodes, trailing, dots, passed)
 
-    def _look_behind_quotes(self, end: int, node: Node | None) -> None:
+    def _look_behind_quotes(self, end: int, node: Node | None, trailing: bytes) -> None:
         """A path that continues after its quotes is in doubt if what follows matters."""
         found = _BEHIND_QUOTES.match(self._data, end, min(len(self._data), end + 16))
         if found:
             self._only_turns = not (node and node.children) and not found.group(1)
             if not self._only_turns or not self._slashes:
                 self._doubt("unclear-end")
+            return
+        found = _JOINED_BY_QUOTES.match(self._data, end, min(len(self._data), end + LOOK_AHEAD))
+        if not found or (self._quoted and self._data[end] == 96):
+            # In Markdown a word may follow the marks of code.
+            return
+        if node is not None and (node.children or not trailing):
+            self._doubt("several-places" if trailing else "name-goes-on")
+        elif not self._slashes and (
+            b"\\" in found.group(1) or (not self._quoted and _QUOTED_STEP.match(self._data, end, end + LOOK_AHEAD))
+        ):
+            self._doubt("unclear-end")
 
     def _result(
         self, end: int, steps: list[Step], nodes: list[Node | None], trailing: bytes, dots: bool, passed: bool
@@ -354,7 +389,7 @@ class Reader:
             elif not reported:
                 reason = "unmapped"
         elif is_target:
-            reason = ""
+            reason, reported = "", False
         elif reason:
             reported = True
         above = nodes[-2] if len(nodes) > 1 else nodes[-1]
@@ -383,7 +418,8 @@ class Reader:
         """
         if self._region.verbatim or (self._quoted and position == self._stop):
             return False
-        begins = {raw.rstrip(b"-+~@")}
+        # Windows ignores dots at the end of a name.
+        begins = {raw.rstrip(b"-+~@.")}
         foreign = _BEYOND_ASCII.search(raw)
         if foreign:
             begins.add(raw[: foreign.start()])
@@ -443,9 +479,19 @@ class Reader:
         """The meaning of a character that may belong to a name or not: `end`, `name`, `wild` or `doubt`."""
         data, stop = self._data, self._stop
         byte = data[position]
+        if not self._level and _OPENS.match(data, position) and not _WILD.match(data, position, stop):
+            if node is not None and node.children:
+                self._doubt("several-places")
+            return "doubt", position
         placeholder = _WILD.match(data, position, stop) if byte in b"<&" else None
         if placeholder:
             return "wild", placeholder.end()
+        if (
+            byte == 96
+            and _ESCAPED_BY_BACKTICK.match(data, position)
+            and not (self._quoted and data[position + 1] == 32)
+        ):
+            return "doubt", position
         if byte in _ENDS:
             return self._end_of_line(start, position, node) if byte in b"\r\n" else ("end", position)
         dots = position
@@ -465,6 +511,8 @@ class Reader:
             return self._encoded_mark(start, position, node)
         if _FOREIGN_END_HERE.match(data, position):
             return "end", position
+        if byte in b"=+" and _DRIVE_START.match(data, position + 1, stop):
+            return "end", position
         sensitive = self._sensitive(start, position, node)
         if byte == 38:
             return self._ampersand(start, position, sensitive)
@@ -482,7 +530,9 @@ class Reader:
                 after = position + 2
             if after >= stop or data[after] not in _WORD:
                 return "end", position
-            return ("doubt" if sensitive else "name"), after
+            # In a shell `/x/'y'` is `/x/y`.
+            joined = position == start and not self._quoted and node is not None and bool(node.children)
+            return ("doubt" if sensitive or joined else "name"), after
         if byte in b",;":
             if _AFTER_MARK.match(data, after, min(stop, after + 64)):
                 return "end", position
@@ -573,8 +623,7 @@ class Reader:
         kind = self._words(position, sensitive)
         if kind == "doubt" and self._quoted and self._separated and not _PROGRAM.search(self._data[start:name_end]):
             self._goes_on = self._goes_on or sensitive
-            rest = self._data[position : self._stop]
-            return "name", position + len(rest) - len(rest.lstrip(b" \t"))
+            return "name", _SPACES.match(self._data, position, self._stop).end()  # type: ignore[union-attr]
         return kind, position
 
     def _words(self, position: int, sensitive: bool) -> str:
@@ -656,6 +705,11 @@ class Reader:
             return ("separator" if goes_on else "end"), position
         after = position + count
         if after >= stop or data[after] in b"\"'`\r\n":
+            if after < stop and self._is_joined_to_next_line(after):
+                if self._sensitive(start, position, node):
+                    self._doubt("name-goes-on")
+                elif start == position and node is not None and node.children:
+                    self._doubt("several-places")
             return "end", position
         escape = _CHARACTER_ESCAPE.match(data, position, stop)
         if escape:
@@ -683,6 +737,11 @@ class Reader:
         self._doubt("name-goes-on" if child is not None else "unclear-end")
         return "end", position
 
+    def _is_joined_to_next_line(self, position: int) -> bool:
+        """Whether a backslash before `position` joins the next line: a shell keeps its indentation, YAML does not."""
+        following = _NEXT_LINE.match(self._data, position, min(len(self._data), position + LOOK_AHEAD))
+        return following is not None and (self._region.unclosed or not following.group(1))
+
     def _separator(self, position: int, node: Node | None) -> tuple[bytes, int]:
         """The separators at `position`; empty if there are none."""
         if self._region.verbatim:
@@ -701,6 +760,15 @@ class Reader:
             and data[found.end() : found.end() + 1] in (b'"', b"'")
         ):
             run = run[: self._unit]
+        if self._unit == 0 and _SLASH_AND_BACKSLASH.match(run):
+            if data[found.end() : found.end() + 1] in (b"\n", b"\r"):
+                # It joins the next line.
+                run = run[:-1]
+            else:
+                # An escape of a regular expression, such as `/\w+`, or a separator.
+                self._doubt("several-places" if node is not None and node.children else "unclear-end")
+                self._only_turns = False
+                return b"", position
         return run, position + len(run)
 
 

@@ -23,7 +23,9 @@ from ansible.module_utils.rewriting.patterns import (
     BEFORE_HEAD,
     DRIVE,
     REACH_BACK,
+    RUNS,
     STEP_BEFORE,
+    UNCLEAR_START,
     UNIX,
     UNRESERVED,
     part_pattern,
@@ -54,7 +56,12 @@ _NOT_FOLDED = re.compile(rb"\r?\n(?=[^ \t])")
 # Maximum number of steps between a drive and a head that follows `..`.
 _STEPS_MAX = 12
 # Characters with which a path may continue after quotes.
-_GOES_ON = (b"/", b"\\", b'"', b"'", b"`")
+_GOES_ON = re.compile(rb"[/\\\"'`A-Za-z0-9_$*%.{-]")
+# A path on another machine: `user@host:/x`, the device `:/x` of NFS, and the arguments of commands that copy or mount.
+_REMOTE_BEFORE = re.compile(
+    rb"(?:[\w.-]@[\w.-]+|(?<![\w.-])(?:scp|rsync|sftp|mount|sshfs)\s(?:[^\n|;&]*\s)?[\"']?[A-Za-z][\w.-]+"
+    rb"|[\"'\s]):\Z"
+)
 _QUOTE_BYTES = (b'"', b"'", b"`")
 
 
@@ -233,6 +240,16 @@ class Rules:
         unwritten = [Kept(edit.start, edit.end, "unclear-bytes", reported=True) for edit in state.edits]
         return sorted([*state.kept, *unwritten]) if unwritten else state.kept
 
+    def references(self, data: bytes) -> Iterator[tuple[int, int]]:
+        """The references in data that is not rewritten, including paths in doubt."""
+        if self.may_concern(data):
+            state = ScanState()
+            self.scan(data, state, len(data))
+            yield from ((edit.start, edit.end) for edit in state.edits)
+            yield from (
+                (item.start, item.end) for item in state.kept if item.reported and item.reason != "not-the-network"
+            )
+
     def heads(self, data: bytes) -> Iterator[tuple[int, int]]:
         """The positions of names that references begin with."""
         if self._heads:
@@ -291,7 +308,8 @@ class Rules:
             for head in heads:
                 if head < state.floor or head >= limit:
                     continue
-                end = self._path_at(data, head, state) or self._network_at(data, head, state)
+                end = self._path_at(data, head, state) or self._unclear_path_at(data, head, state)
+                end = end or self._network_at(data, head, state)
                 if end:
                     after = max(end, after) if lengths else end
                     break
@@ -330,6 +348,29 @@ class Rules:
             skipped = step.end()
         return 0
 
+    def _unclear_path_at(self, data: bytes, head: int, state: ScanState) -> int:
+        """Leave a path of the map whose start is not understood; returns its end, or 0 if there is none."""
+        if not head or data[head - 1] not in BEFORE_HEAD:
+            return 0
+        base = max(state.floor, head - REACH_BACK, 0)
+        found = UNCLEAR_START.match(data[base:head][::-1])
+        if not found:
+            return 0
+        drive = (found["letter"] or found["unix_letter"] or b"").decode().lower()
+        if drive not in self._roots:
+            return 0
+        run = data[head - 1 : head]
+        region = region_of(data, head - found.end(), head, base)
+        reading = Reader(data, region, run, 0, bool(drive), base).read(head, self._roots[drive], run)
+        # What follows a separator that is longer than any cannot be read.
+        unread = bool(found["run"] and not RUNS.fullmatch(found["run"][::-1]))
+        unread = unread and bool(reading.steps) and reading.steps[0].name.lower() in self._roots[drive].children
+        if reading.is_target or (reading.entry is None and not reading.reported and not unread):
+            return 0
+        state.kept.append(Kept(head - found.end(), reading.end, "unclear-start", reported=True))
+        state.floor = reading.end
+        return reading.end
+
     def _take(
         self, data: bytes, first: int, start: int, base: int, drive: str, prefix: re.Match[bytes], state: ScanState
     ) -> int:
@@ -340,12 +381,14 @@ class Rules:
             decision = self._decide(data, first, start, base, drive, prefix, end)
         end = start + decision.length
         new, reason = decision.new, decision.reason
+        if new is not None and data[start - 1 : start] == b":" and _REMOTE_BEFORE.search(data, base, start):
+            new, reason = None, "unclear-start"
         if new is not None and state.clarity is not Clarity.CLEAR and _is_unclear(data, start, end, state.clarity):
             new, reason = None, "unclear-bytes"
         if new is not None:
             state.edits.append(Edit(start, end, new))
         else:
-            state.kept.append(Kept(start, end, reason, decision.reported or reason == "unclear-bytes"))
+            state.kept.append(Kept(start, end, reason, decision.reported or reason != decision.reason))
         state.floor = end
         return end
 
@@ -360,7 +403,7 @@ class Rules:
             return 0
         end = token.end()
         byte = data[end : end + 1]
-        if byte in (b":", b">", b"|") or (byte == b'"' and data[end + 1 : end + 2] not in _GOES_ON):
+        if byte in (b":", b">", b"|") or (byte == b'"' and not _GOES_ON.match(data, end + 1)):
             return end
         if data[start - 1 : start] in _QUOTE_BYTES:
             return 0
@@ -403,8 +446,8 @@ class Rules:
             new, reason = self._substituter.substitute(reading, data[start:first], prefix, in_markup)
             # A regular expression between slashes would end at the first slash of a Unix path.
             in_slashes = prefix.re is DRIVE and (data[max(0, start - 2) : start] == b"/^" or prefix["slashes"] == b"/")
-            if (in_slashes and b"\\" in run) or data[start - 1 : start] == b"}":
-                # A variable before the drive may be a part of the path.
+            if (in_slashes and b"\\" in run) or data[start - 1 : start] in (b"}", b"$"):
+                # A variable before the drive may be a part of the path; `$C` is one.
                 reason = "unclear-start"
             decision = _Decision(length, None if reason else new, reason, reported=bool(reason))
         if plain_end and len(self._decisions) + len(self._above) < _DECISIONS_MAX:

@@ -269,6 +269,25 @@ def test_a_removed_file_comes_back_and_a_new_mode_follows(src: Path, tmp_path: P
     assert (dest / "trading" / "conf.json").stat().st_mode & 0o777 == 0o640
 
 
+def test_a_mode_that_the_site_changed_stays(src: Path, tmp_path: Path) -> None:
+    dest = tmp_path / "dest"
+    source, copy = src / "trading" / "conf.json", dest / "trading" / "conf.json"
+    source.chmod(0o644)
+    migrate(src, dest)
+    copy.chmod(0o600)
+    assert not check_then_run(src, dest).changed
+    source.touch()
+    check_then_run(src, dest)
+    assert copy.stat().st_mode & 0o777 == 0o600
+    source.write_text('{"new": 1}')
+    assert check_then_run(src, dest).files_copied == 1
+    assert copy.stat().st_mode & 0o777 == 0o600
+    source.write_text('{"new": 2}')
+    check_then_run(src, dest)
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert not check_then_run(src, dest).changed
+
+
 def test_another_map_rewrites_the_files_again(src: Path, tmp_path: Path) -> None:
     dest = tmp_path / "dest"
     migrate(src, dest)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.migration import apply as apply_module
 from ansible.module_utils.migration import engine
 from ansible.module_utils.migration.context import Context, MigrationError
 from ansible.module_utils.migration.scan import scan
@@ -132,6 +133,51 @@ def test_what_changes_after_the_plan_is_not_overwritten(
     assert ("by hand, meanwhile" in texts) == (change != "remove")
     if change == "remove":
         assert "new" in texts
+
+
+@pytest.mark.parametrize("case", ["prune", "touch", "directory", "symlink", "large"])
+def test_a_change_by_hand_at_the_last_moment_is_not_lost(
+    src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """What the plan removes, touches or replaces is looked at again right before that."""
+    dest = tmp_path / "dest"
+    (src / "other").write_text("other")
+    migrate(src, dest)
+    late, wanted = dest / "other", "by hand, meanwhile"
+    if case == "touch":
+        (src / "other").chmod(0o600)
+    elif case == "large":
+        (src / "other").write_text("new")
+    else:
+        (src / "other").unlink()
+    if case == "directory":
+        (src / "other").mkdir()
+    elif case == "symlink":
+        (src / "other").symlink_to("a")
+    if case == "large":
+        # The site writes while the new content of a file, which may be large, is being written.
+        original = apply_module.read_content
+
+        def read_content(*args: Any) -> Any:
+            late.write_text(wanted)
+            return original(*args)
+
+        monkeypatch.setattr(apply_module, "read_content", read_content)
+    else:
+        apply = engine.apply
+
+        def apply_later(*args: Any) -> Any:
+            late.write_text(wanted)
+            return apply(*args)
+
+        monkeypatch.setattr(engine, "apply", apply_later)
+    with pytest.raises(MigrationError, match="other: changed in the destination while the migration ran"):
+        migrate(src, dest, prune=True)
+    assert late.read_text() == wanted
+    monkeypatch.undo()
+    if case != "prune":
+        assert migrate(src, dest, prune=True, check_mode=True).failure or case == "touch"
+    assert late.read_text() == wanted
 
 
 def test_globs_that_exclude_nothing_are_reported(src: Path, tmp_path: Path) -> None:

@@ -84,11 +84,59 @@ def test_the_text_means_the_network(text: str) -> None:
         "depends_on: [{}]",
         "    depends_on:\n    - {}\n",
         '{{"services": {{\n  "{}": {{}}\n}}}}',
+        "networks:\n  other:\n    aliases:\n      - {}\n",
+        "networks: {{other: {{aliases: [{}]}}}}",
+        "extra_hosts:\n  {}: 10.0.0.1\n",
     ],
 )
 def test_the_text_may_mean_something_else(text: str) -> None:
     data = text.format(OLD).encode()
     document = plan_document(data, DOCUMENTED, MENTIONS)
+    assert document.new == data
+    assert codes(document) == ["not-the-network"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "networks:\n  {}:\n    external: true\n",
+        "networks:\n  default:\n    external: true\n    name: {}\n",
+        "services:\n  a:\n    networks:\n    - {}\n",
+        "networks: [other, {}]",
+        '{{\n "Networks": {{\n  "{}": {{}}\n }}\n}}',
+        "docker_network: {{name: {}}}",
+        "NETWORK_NAME={}",
+        "docker network connect --alias x {} nats",
+        "docker run --net={} nats",
+        "nats://nats.{}:4222",
+        "GET /networks/{}/connect",
+        "the network {}, internal",
+    ],
+)
+def test_a_word_is_a_network_where_the_text_is_about_networks(text: str) -> None:
+    document = plan_document(text.format("edge").encode(), rules_of({}, {"edge": "outer"}), MENTIONS)
+    assert document.new.decode() == text.format("outer")
+    assert document.leftovers == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the {} of the world",
+        "the network ends at the {} of the world",
+        "const {} = 1;",
+        "graph.{}(1)",
+        "from {} import x",
+        "{} = 'x'",
+        "{}:\n  x: y\n",
+        "networks:\n  other: {{}}\n{}: x\n",
+        "networks:\n  other:\n    aliases: [{}]\n",
+        "proxy_pass http://{};",
+    ],
+)
+def test_a_word_that_may_be_any_word_stays(text: str) -> None:
+    data = text.format("edge").encode()
+    document = plan_document(data, rules_of({}, {"edge": "outer"}), MENTIONS)
     assert document.new == data
     assert codes(document) == ["not-the-network"]
 

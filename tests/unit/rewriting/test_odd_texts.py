@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import time
 from collections.abc import Callable
 from typing import Any
@@ -277,6 +280,12 @@ def test_a_windows_target_leaves_the_rest_of_a_path_alone(text: str, wanted: str
         ("p: >-\n  C:\\trade2025\\trading\\nats\\My\n  Data\\store\n", "unclear-end"),
         ("p: |\n  C:\\trade2025\\trading\\nats\\My\n  Data\\store\n", ""),
         ("p: C:\\trade2025\\trading\\nats\\x\n  and more\n", ""),
+        ("p=/mnt/c/trade2025/trading\\\n-old\n", "name-goes-on"),
+        ("p=/mnt/c/trade2025/trading/\\\nnats\n", "several-places"),
+        ("p=/mnt/c/trade2025/trading\\\n  --option\n", ""),
+        ('p: "/mnt/c/trade2025/trading\\\n  /nats"\n', "name-goes-on"),
+        ('p: "C:\\\\trade2025\\\\trading\\\n  \\\\nats"\n', "name-goes-on"),
+        ("cd C:\\trade2025\\trading\\\ndir\n", ""),
     ],
 )
 def test_a_path_that_is_folded_over_two_lines_is_reported(text: str, reason: str) -> None:
@@ -303,6 +312,22 @@ def test_a_stream_does_not_guess_an_encoding(size: int) -> None:
         "C:/old/apps/../x",
         "C:/old/apps,x",
         "${X}C:/old/apps",
+        "-v $C:/old/apps",
+        "scp nas:/mnt/c/old/apps/x .",
+        "sqlite:///C:/old/apps/x.db",
+        "sqlite:////mnt/c/old/apps/x.db",
+        "unix:///mnt/c/old/apps/x.sock",
+        "vscode-remote://wsl+Ubuntu/mnt/c/old/apps",
+        "http://host/C:/old/apps",
+        "data/C:/old/apps",
+        "/oC:\\old\\apps",
+        "%X%C:\\old\\apps",
+        "\\??\\C:\\old\\apps",
+        "//?/C:/old/apps",
+        "\\\\host\\c$\\old\\apps",
+        "\\\\wsl$\\Ubuntu\\mnt\\c\\old\\apps",
+        "C:" + 8 * "\\" + "old" + 8 * "\\" + "apps",
+        "file:\\/\\/\\/C:\\/old\\/apps",
         "C:\\old\\nats\\a b\\c",
         "/mnt/c/old/apps&x",
     ],
@@ -313,6 +338,63 @@ def test_a_reference_in_doubt_is_reported_without_a_mention(text: str) -> None:
     assert document.new == text.encode()
     assert len(document.leftovers) == 1
     assert codes(document) != ["mention"]
+
+
+@pytest.mark.parametrize("size", [7, 100, 100_000])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_reference_in_a_binary_file_is_reported_without_a_mention(encoding: str, size: int) -> None:
+    rules = rules_of({"C:/old/apps": "/srv/apps"}, {"edge": "outer"})
+    text = "C:\\old\\apps\\x edge " * 2
+    data = b"SQLite format 3\x00\x01" + text.encode(encoding) + b"\x00\x01C:\\older"
+    stream = DocumentStream("binary", rules, MENTIONS)
+    for start in range(0, len(data), size):
+        stream.feed(data[start : start + size])
+    stream.feed(b"", final=True)
+    for document in (plan_document(data, rules, MENTIONS), stream.document()):
+        assert codes(document) == ["binary", "binary"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_reference_in_a_compressed_file_is_reported_without_a_mention(pack: Callable[[bytes], bytes]) -> None:
+    rules = rules_of({"C:/old/apps": "/srv/apps"})
+    document = plan_document(pack(b"C:\\old\\apps\\x\n" + bytes(2_000_000) + b"C:/old/apps"), rules, MENTIONS)
+    assert codes(document) == ["compressed", "compressed"]
+
+
+def test_a_reference_in_another_encoding_is_reported_besides_a_mention() -> None:
+    data = "\ufeffx\n".encode("utf-16-le") + b"C:\\old\\apps\n trade2025 "
+    document = plan_document(data, rules_of({"C:/old/apps": "/srv/apps"}), MENTIONS)
+    assert codes(document) == ["mixed-encoding", "mixed-encoding"]
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u2003", "\u3000", "\ufeff", " \u00a0 "])
+def test_a_space_beyond_ascii_in_a_quoted_name(space: str) -> None:
+    document = plan_document(f'"C:\\trade2025\\trading\\nats\\My{space}Data\\x"'.encode(), DOCUMENTED, MENTIONS)
+    assert document.new.decode() == f'"/srv/trade2026/data/nats/My{space}Data/x"'
+    assert document.leftovers == []
+
+
+def test_a_location_that_is_a_target_already_is_not_in_doubt() -> None:
+    rules = rules_of({"D:/feeds": "/mnt/d/x/feeds2"})
+    document = plan_document(b"D:\\feeds\\d$_D:!v!", rules, MENTIONS)
+    assert document.new == b"/mnt/d/x/feeds2/d$_D:!v!"
+    assert document.leftovers == []
+
+
+@pytest.mark.parametrize("text", ["sqlite:////home/me/old/x.db", "unix:///home/me/old/x.sock"])
+def test_a_unix_path_of_another_scheme_is_reported(text: str) -> None:
+    document = plan_document(text.encode(), rules_of({"/home/me/old": "/srv/new"}), MENTIONS)
+    assert document.new == text.encode()
+    assert codes(document) == ["unclear-start"]
+
+
+@pytest.mark.parametrize(
+    "text", ["sqlite:///C:/other/x.db", "http://host/C:/oldest", "/data/c/old/apps", "C:/x/old/apps"]
+)
+def test_a_path_that_the_map_does_not_cover_is_not_reported(text: str) -> None:
+    document = plan_document(text.encode(), rules_of({"C:/old/apps": "/srv/apps"}), MENTIONS)
+    assert document.new == text.encode()
+    assert document.leftovers == []
 
 
 @settings(max_examples=200)
