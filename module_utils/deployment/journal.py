@@ -273,13 +273,8 @@ class Journal:
                 raise
 
     def require(self, run: str) -> None:
-        """Raise JournalError if `run` no longer holds the lock: another run took over and changes the same things.
-
-        A run that has ended may go on until another one begins: a role that is used by itself ends it with its probes, and
-        rolls the service back afterwards.
-        """
-        holder = self._holder()
-        if run and holder != run and (holder or self.finished_run() != run):
+        """Raise JournalError if `run` no longer holds the lock: another run took over and changes the same things."""
+        if run and self._holder() != run:
             raise JournalError(
                 f"this run has lost its lock {self.lock}: another run took over. Nothing more was changed; wait until "
                 "that run has ended, then run again"

@@ -299,19 +299,6 @@ def test_a_run_that_lost_its_lock_is_stopped(tmp_path: Path) -> None:
         journal.require("first")
 
 
-def test_a_run_that_has_ended_may_go_on_until_another_one_begins(tmp_path: Path) -> None:
-    """A role that is used by itself ends its run with the probes, and rolls back a service that fails them."""
-    journal = begun(tmp_path, "first")
-    journal.finish("first", ["machine", "valkey"])
-    journal.require("first")
-    journal.begin(this_run("second", "another", os.getpid()), OPERATIONS)
-    with pytest.raises(JournalError, match="has lost its lock"):
-        journal.require("first")
-    journal.finish("second", ["machine", "valkey"])
-    with pytest.raises(JournalError, match="has lost its lock"):
-        journal.require("first")
-
-
 def test_the_journal_shows_what_a_killed_run_was_doing(tmp_path: Path) -> None:
     journal = begun(tmp_path)
     journal.done("r1", [("machine", "directory data")])
