@@ -60,10 +60,12 @@ class ActionModule(ServicesAction):
         # The services after the one that failed were not touched.
         not_done = names[names.index(next(iter(failed))) :] if failed else []
         ended = {"root": args["root"], "end_run": begin["run"], "failed": not_done}
-        self.call("core_journal", ended, task_vars)
+        unrecorded = self.call("core_journal", ended, task_vars)["unrecorded"]
         if failed:
             rest = f"\nNot backed up either: {', '.join(not_done[1:])}." if not_done[1:] else ""
             raise AnsibleActionFail("\n".join(f"{name}: {why}" for name, why in failed.items()) + rest)
+        if unrecorded:
+            raise AnsibleActionFail("\n".join(["The backups were taken, but:", *unrecorded]))
         return {**result, "changed": True, "operations": begun["operations"], "backups": taken}
 
     def _back_up(

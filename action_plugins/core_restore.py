@@ -13,7 +13,7 @@ import ansible.module_utils
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.module_utils.controller.action import ServicesAction, run_pid
+from ansible.module_utils.controller.action import ServicesAction, display, run_pid
 from ansible.module_utils.deployment.journal import this_run
 from ansible.module_utils.services.kinds import plain
 
@@ -26,6 +26,11 @@ class ActionModule(ServicesAction):
         args = dict(plain(self._task.args))
         consent = str(args.pop("take_over", "") or "")
         if args.get("state") == "begun":
+            names = [str(service["name"]) for service in args["services"]]
+            off = set(self.disabled(names, self.describer(task_vars or {}), task_vars or {}))
+            for name in [name for name in names if name in off]:
+                display.display(f"  {name} is skipped: it is switched off (core_enabled: false).")
+            args["services"] = [service for service in args["services"] if service["name"] not in off]
             args["begin"] = vars(this_run(uuid.uuid4().hex, getpass.getuser(), run_pid()))
             result.update(self.call_with_lock("core_restore", args, consent, task_vars or {}))
             return result

@@ -121,7 +121,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deployment.journal import Journal, JournalError, locked_by, read_owner
 from ansible.module_utils.deployment.model import Operation
 from ansible.module_utils.restore import archive
-from ansible.module_utils.restore.backups import Backup, Backups, Origin, refuse_folder
+from ansible.module_utils.restore.backups import Backup, Backups, Origin, refuse_folder, require_directories
 from ansible.module_utils.restore.points import RestoreError, RestorePoints, Subject
 from ansible.module_utils.restore.record import health_alone, owner_of
 from ansible.module_utils.shared.docker import Docker, DockerError
@@ -164,7 +164,7 @@ class BackingUp:
         left_out: dict[str, str] = {}
         problems: list[str] = []
         forbidden = [Path(folder) for folder in self.params["forbidden"]]
-        data = [name for subject in self.subjects for name in subject.data]
+        data = {subject.service: subject.data for subject in self.subjects}
         if refusal := refuse_folder(self.folder, self.root, data, forbidden):
             problems.append(refusal)
         reserved = 0
@@ -178,6 +178,7 @@ class BackingUp:
                 continue
             backups = Backups(self.folder, self.params["project"], subject.service)
             try:
+                require_directories(self.root, subject)
                 state = (self.container(subject).get("State") or {}).get("Status", "no container")
                 backups.require_space(listing, reserved)
             except RestoreError as error:

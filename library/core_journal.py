@@ -56,6 +56,11 @@ notes:
   returned: always
   type: list
   elements: str
+unrecorded:
+  description: Why the end of the run with O(end_run) could not be recorded; empty if it was.
+  returned: always
+  type: list
+  elements: str
 under_way:
   description: The run that holds the lock, and its progress; empty for none.
   returned: always
@@ -90,9 +95,10 @@ def main() -> None:
         supports_check_mode=True,
     )
     root = Path(module.params["root"])
+    unrecorded: list[str] = []
     try:
         if module.params["end_run"] and not module.check_mode:
-            Journal(root).finish(module.params["end_run"], module.params["failed"])
+            unrecorded = Journal(root).finish(module.params["end_run"], module.params["failed"])
         found = audit.read(root)
         running = under_way(Journal(root))
     except OSError as error:
@@ -102,6 +108,7 @@ def main() -> None:
         lines=list(found.lines),
         problems=list(found.problems),
         notes=list(found.notes),
+        unrecorded=unrecorded,
         under_way=running,
     )
 

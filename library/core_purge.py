@@ -124,7 +124,9 @@ def apply(module: AnsibleModule, purge: Purge, journal: Journal) -> list[str]:
     try:
         for service, what in purge.apply():
             journal.done(run, [(service, what)])
-    except OSError as error:
+            # Another run may have taken over, and deploy what this one would remove next.
+            journal.require(run)
+    except (OSError, JournalError, engine.EngineError) as error:
         purge.errors.append(explain(error))
     # The audit log always stays.
     failed = {service for service, _what in journal.progress().open}

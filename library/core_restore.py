@@ -13,8 +13,9 @@ description:
     below C(.trade2026/restore_points) of O(root). Every one is verified when it is read; a damaged one is reported and
     not used.
   - With O(state=listed) nothing is changed. With O(state=begun) the lock of the machine is taken for the rollback of
-    O(services), and nothing else is changed. With O(state=restored) the files, the secrets and the image of one
-    service are put back; the caller then runs Compose and probes the service.
+    O(services), and nothing else is changed; the action plugin leaves out services that are switched off. With
+    O(state=restored) the files, the secrets and the image of one service are put back; the caller then runs Compose and
+    probes the service.
   - After a failed change (O(failure)), a service that cannot be rolled back is stopped, unless there was no
     other state before the failed one.
   - With O(restore_data), the data goes back too if the version of the restore point cannot read the present data, and
@@ -178,7 +179,7 @@ from ansible.module_utils.deployment.journal import Journal, JournalError, locke
 from ansible.module_utils.deployment.model import Operation
 from ansible.module_utils.images.plan import source_of
 from ansible.module_utils.restore.backups import Backup, Backups
-from ansible.module_utils.restore.data import Move, stage, swap
+from ansible.module_utils.restore.data import Move, stage, swap, unpacked
 from ansible.module_utils.restore.listing import Listing
 from ansible.module_utils.restore.points import RestoreError, RestorePoint, RestorePoints, is_half_moved, now
 from ansible.module_utils.restore.rollback import (
@@ -213,6 +214,7 @@ class Restoring:
         self.failure: str = params["failure"]
         (self.service,) = params["services"]
         self.docker = Docker(module.run_command)
+        self.journal = Journal(self.root)
         self.points = RestorePoints(self.root, self.service["name"])
         self.name: str = self.service["container"]
         # Whether this completes a rollback that another run left unfinished.
@@ -224,7 +226,9 @@ class Restoring:
         self.container = self.docker.inspect("container", self.name).get(self.name) or {}
 
     def run(self) -> dict[str, Any]:
-        """Decide, then put back or stop."""
+        """Decide, then put back or stop; raises JournalError if another run has taken over."""
+        if not self.module.check_mode:
+            self.journal.require(self.module.params["run"])
         point = self.points.read(self.number) if self.number else self.points.newest("good") or self._healthy_before()
         answer: dict[str, Any] = {
             "changed": False,
@@ -261,6 +265,8 @@ class Restoring:
                 f"ansible-playbook playbooks/rollback.yml --limit {self.service['name']} "
                 f"-e core_restore_point={self.left['point']}"
             )
+        if point:
+            self._refuse_unclear_data(point)
         backup = self._backup(point) if point and not data else None
         refusal = None if point and data else self._refuse(point, backup, by_hand)
         if refusal or point is None:
@@ -270,6 +276,8 @@ class Restoring:
         if backup and self.restore_data and (by_hand or self._needs_data(point)):
             moves = stage(self.backups, backup, self.root)
             data = {"number": backup.number, "taken_at": backup.taken_at, "moves": [asdict(move) for move in moves]}
+        # Unpacking data takes long.
+        self.journal.require(self.module.params["run"])
         self.points.begin_rollback(
             {
                 "point": point.number,
@@ -298,6 +306,17 @@ class Restoring:
         with contextlib.suppress(RestoreError):
             return self.points.rollback()
         return {}
+
+    def _refuse_unclear_data(self, point: RestorePoint) -> None:
+        """Raise RestoreError if a damaged note of a rollback does not say whether data was being renamed."""
+        places = [(self.root / name).resolve() for name in point.subject.data]
+        beside = [str(path) for live in places for path in unpacked(live)]
+        if self.points.marker.exists() and not self.left and beside:
+            raise RestoreError(
+                f"{self.points.marker} is damaged, and data of a backup is in {', '.join(beside)}. It may have to take "
+                f"the place of {', '.join(map(str, places))}. Rename it if so, or remove it; remove "
+                f"{self.points.marker}, then run again. Nothing was changed"
+            )
 
     def _backup(self, point: RestorePoint) -> Backup | None:
         """A backup that the point's version can read; raises RestoreError if the one named by hand cannot be used."""
@@ -335,6 +354,9 @@ class Restoring:
         return refuse(point, self._failed(), self.root, by_hand=False) is not None
 
     def _failed(self) -> Failed:
+        if not self.container and not self.failure and (last := self.points.newest("good")):
+            # The container was removed. The data is of the version that passed its probes last.
+            return Failed(last.subject.version, {"Image": last.image.id})
         version = self.service["version"] or self.points.version_of(str(self.container.get("Image")))
         return Failed(version, self.container)
 

@@ -135,7 +135,10 @@ def main() -> None:
                 run = params["begin"]["run"]
                 journal.begin(read_owner(params["begin"]), operations, params["take_over"], action="stop")
             size = batch_size(params["batch"], len(params["services"]))
-            errors = list(stop(journal, run, client, containers, size).values())
+            try:
+                errors = list(stop(journal, run, client, containers, size).values())
+            except (JournalError, OSError) as error:
+                errors = [explain(error)]
             if params["begin"]:
                 errors += journal.finish(run, {service for service, _what in journal.progress().open})
     except (JournalError, engine.EngineError) as error:

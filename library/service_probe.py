@@ -297,7 +297,10 @@ def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
 
 
 def record(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> None:
-    """Record good restore points of the verified services; raises RestoreError, DockerError or OSError."""
+    """Record good restore points of the verified services.
+
+    Raises RestoreError, JournalError, DockerError or OSError.
+    """
     params = module.params
     if not params["root"] or module.check_mode:
         return
@@ -309,6 +312,8 @@ def record(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> None:
         if params["was_running"] and age(answer["started_at"]) < params["good_after_s"]:
             # It is recorded by a later run, if it is still the same.
             continue
+        # The state may be that of a run that has taken over, and the rollback that ends here too.
+        Journal(Path(params["root"])).require(params["run"])
         recorder = Recorder(
             Path(params["root"]),
             Path(params["secrets_root"]),
@@ -379,7 +384,7 @@ def main() -> None:
     failures = []
     try:
         record(module, answers)
-    except (RestoreError, DockerError, OSError) as error:
+    except (RestoreError, JournalError, DockerError, OSError) as error:
         failures.append(f"a restore point cannot be recorded: {explain(error)}")
     try:
         finished, problems = note(module, answers, not services and not failures)

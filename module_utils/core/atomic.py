@@ -8,6 +8,8 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ansible.module_utils.shared.fs import sync
+
 
 def make_directories(path: Path, mode: int = 0o755) -> None:
     """Create `path` and its missing parents with exactly `mode`, whatever the umask is."""
@@ -28,4 +30,9 @@ def back_up(path: Path, root: Path, now: datetime | None = None) -> Path:
     shutil.copy2(path, copy)
     seen = path.stat()
     os.chown(copy, seen.st_uid, seen.st_gid)
+    # The replaced file is gone for good once its successor is on the disk.
+    for written in (copy, *copy.parents):
+        sync(written)
+        if written == root:
+            break
     return copy

@@ -13,7 +13,8 @@ from typing import Any
 from ansible.module_utils.core import atomic, placeholders
 from ansible.module_utils.core.validate_command import run_validate_command
 from ansible.module_utils.shared.docker import Docker
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import replace_file
+from ansible.module_utils.shared.masking import Mask, secrets_below
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
 # Where configuration is staged for the validate command, below the root. What a killed run left, the next one removes.
@@ -121,7 +122,7 @@ class ManagedFiles:
             atomic.make_directories(target.path.parent)
             if target.path.exists():
                 copies.append(str(atomic.back_up(target.path, self.root)))
-            write_file(target.path, target.data, target.ownership)
+            replace_file(target.path, target.data, target.ownership)
         # A file system that stores no owners still shows the difference afterwards; then nothing was changed.
         kept = {str(path) for path, ownership in plan.reowned if ownership.apply(path)}
         plan.changes = [change for change in plan.changes if change["what"] != "owner" or change["path"] in kept]
@@ -234,6 +235,9 @@ class ManagedFiles:
             written = ", ".join(str(target.path) for target in plan.writes)
             for target in plan.targets:
                 refusal = self._masked(refusal.encode(), target)
+            # The command also reads secrets that no file mentions, and spells them differently.
+            known, _unreadable = secrets_below(self.secrets_root) if self.secrets_root else (set(), [])
+            refusal = Mask(known).text(refusal)
             raise FilesError(
                 f"the validate command rejected the new configuration ({written}); the live files are unchanged. "
                 f"Its output: {refusal}"

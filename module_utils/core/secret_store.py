@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.core import atomic
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import replace_file
 from ansible.module_utils.shared.ownership import Ownership
 
 # 256 bits, the strength of the strongest algorithm that uses one of them.
@@ -88,9 +88,20 @@ def matches_hash(secret: str, stored: str) -> bool:
         made = hashlib.scrypt(
             secret.encode(), salt=_from_base64url(salt), n=int(n), r=int(r), p=int(p), maxmem=64 * 2**20, dklen=32
         )
-    except ValueError:
+        return secrets.compare_digest(made, _from_base64url(digest))
+    except (ValueError, TypeError, OverflowError):
+        # A damaged hash, of which `hashlib` reports parameters out of range as a TypeError.
         return False
-    return secrets.compare_digest(made, _from_base64url(digest))
+
+
+def dangling(file: Path) -> str:
+    """Why a secret without content is not created: its file is a symlink to nowhere. Empty if it is not."""
+    if not file.is_symlink():
+        return ""
+    return (
+        f"{file} is a symlink to {file.readlink()}, which does not exist. Mount or correct what it leads to, or remove "
+        "the symlink to have a new secret generated."
+    )
 
 
 class SecretStore:
@@ -136,6 +147,12 @@ class SecretStore:
     def _ensure_clients(self, entry: Mapping[str, Any]) -> None:
         """Plain secrets for the clients in one file, their hashes for the server in another."""
         plain = self._object(entry["plain"])
+        for name, secret in plain.items():
+            if not isinstance(secret, str):
+                raise SecretError(
+                    f"{self.root / entry['plain']}: the secret of {name} must be text. Correct it, or remove it to "
+                    "have a new one generated."
+                )
         hashes = self._object(entry["path"])
         set_by_site: dict[str, str] = json.loads(entry.get("value") or "{}")
         wanted = {name: set_by_site.get(name) or plain.get(name) or password() for name in entry["clients"]}
@@ -154,7 +171,7 @@ class SecretStore:
     @staticmethod
     def _still_valid(secret: str, stored: Any) -> bool:
         known = stored if isinstance(stored, list) else [stored] if stored else []
-        return any(matches_hash(secret, item) for item in known)
+        return any(matches_hash(secret, str(item)) for item in known)
 
     def _object(self, path: str) -> dict[str, Any]:
         text = self._read(path)
@@ -176,6 +193,8 @@ class SecretStore:
         try:
             text = file.read_text(encoding="utf-8")
         except FileNotFoundError:
+            if problem := dangling(file):
+                raise SecretError(problem) from None
             return None
         except UnicodeDecodeError:
             raise SecretError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None
@@ -191,7 +210,7 @@ class SecretStore:
             Ownership(0 if os.geteuid() == 0 else None, entry["gid"], 0o750).apply(file.parent)
         if existed:
             atomic.back_up(file, self.root)
-        write_file(file, text.encode(), self._ownership(entry))
+        replace_file(file, text.encode(), self._ownership(entry))
 
     def _own(self, entry: Mapping[str, Any]) -> None:
         file = self.root / entry["path"]

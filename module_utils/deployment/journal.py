@@ -3,6 +3,7 @@
 
 ROOT/.trade2026/journal.jsonl              one line for each run that ended (audit.py)
 ROOT/.trade2026/journal/lock               the run that is under way, as JSON
+ROOT/.trade2026/journal/guard              empty; held while the lock is taken or released
 ROOT/.trade2026/journal/current.jsonl      what it planned, and each operation that is done
 ROOT/.trade2026/journal/previous.jsonl     the same of the last run that ended
 ROOT/.trade2026/journal/interrupted.jsonl  the same of the last run that was killed
@@ -12,10 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +25,16 @@ from typing import Any
 
 from ansible.module_utils.deployment import audit
 from ansible.module_utils.deployment.model import Operation, digest
-from ansible.module_utils.shared.fs import explain, write_all
+from ansible.module_utils.shared.fs import explain, located, write_all
 
 FOLDER = Path(".trade2026")
 # What a user types to take over a lock that cannot be read.
 DAMAGED = "damaged-lock"
 # File systems without hard links.
 NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+
+# File systems without advisory locks.
+NO_FLOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
 
 class JournalError(Exception):
@@ -195,6 +200,7 @@ class Journal:
         self.root = root
         self.folder = root / FOLDER / "journal"
         self.lock = self.folder / "lock"
+        self.guard = self.folder / "guard"
         self.current = self.folder / "current.jsonl"
         self.previous = self.folder / "previous.jsonl"
         self.interrupted = self.folder / "interrupted.jsonl"
@@ -239,27 +245,32 @@ class Journal:
         """
         self._ensure_folders()
         operations = tuple(operations)
-        if take_over and self._holder() == take_over:
-            # If two runs found the owner dead, the one whose rename succeeds continues.
-            with contextlib.suppress(FileNotFoundError):
+        begun = {
+            "event": "begin",
+            "owner": asdict(owner),
+            "action": action,
+            "plan": digest([operation.to_dict() for operation in operations]),
+            "operations": [{"service": entry.service, "what": entry.what} for entry in operations],
+            "unpredictable": sorted(unpredictable),
+            "uptime": uptime(),
+        }
+        with self._alone():
+            if take_over and self._holder() == take_over:
                 self.lock.rename(self.folder / f"lock.dead-{owner.run}")
-        if not self._take(owner):
-            raise JournalError(self.refusal(self.owner()))
-        for left in [*self.folder.glob("lock.dead-*"), *self.folder.glob("lock.new-*")]:
-            left.unlink(missing_ok=True)
-        if self.current.exists():
-            self._record_interrupted()
-        self._append(
-            {
-                "event": "begin",
-                "owner": asdict(owner),
-                "action": action,
-                "plan": digest([operation.to_dict() for operation in operations]),
-                "operations": [{"service": entry.service, "what": entry.what} for entry in operations],
-                "unpredictable": sorted(unpredictable),
-                "uptime": uptime(),
-            }
-        )
+            if not self._take(owner):
+                raise JournalError(self.refusal(self.owner()))
+            for left in [*self.folder.glob("lock.dead-*"), *self.folder.glob("lock.new-*")]:
+                left.unlink(missing_ok=True)
+            try:
+                if self.current.exists():
+                    self._record_interrupted()
+                self._append(begun)
+            except BaseException:
+                # Nothing has begun, so nobody has to take this lock over.
+                if not self.entries():
+                    self.current.unlink(missing_ok=True)
+                self.lock.unlink(missing_ok=True)
+                raise
 
     def require(self, run: str) -> None:
         """Raise JournalError if `run` no longer holds the lock: another run took over and changes the same things."""
@@ -273,14 +284,18 @@ class Journal:
         """Record that operations (service, what) are done; does nothing if `run` does not hold the lock."""
         if not run or self._holder() != run:
             return
-        for service, what in rows:
-            self._append({"event": "done", "service": service, "what": what, "at": _now()})
+        with self._alone():
+            for service, what in rows if self._holder() == run else ():
+                self._append({"event": "done", "service": service, "what": what, "at": _now()})
 
     def finish(self, run: str, failed: Iterable[str] = ()) -> list[str]:
         """Write the line of the audit log and release the lock; returns where done and planned operations differ."""
         if not run or self._holder() != run:
             return []
-        failed = sorted(failed)
+        with self._alone():
+            return self._finish(sorted(failed)) if self._holder() == run else []
+
+    def _finish(self, failed: list[str]) -> list[str]:
         problems = []
         try:
             self._append({"event": "end", "failed": failed, "at": _now()})
@@ -296,9 +311,12 @@ class Journal:
 
     def release(self, run: str) -> None:
         """Release the lock of a run that has done nothing, without a line in the audit log."""
-        if run and self._holder() == run:
-            self.current.unlink(missing_ok=True)
-            self.lock.unlink()
+        if not run or self._holder() != run:
+            return
+        with self._alone():
+            if self._holder() == run:
+                self.current.unlink(missing_ok=True)
+                self.lock.unlink()
 
     def record_run(self, owner: Owner, since_boot: float, failed: Iterable[str] = ()) -> None:
         """Write the line of the audit log for a run that had nothing to do and took no lock; raises AuditError."""
@@ -326,6 +344,21 @@ class Journal:
             f"If that controller is gone for good, run again with -e core_take_over={controller}"
         )
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other processes from taking or releasing the lock between looking at it and changing it."""
+        handle = os.open(self.guard, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except OSError as error:
+                # Creating the lock is one step anyway, so such a file system only lacks the protection of a take-over.
+                if error.errno not in NO_FLOCK:
+                    raise
+            yield
+        finally:
+            os.close(handle)
+
     def _ensure_folders(self) -> None:
         for folder in (self.folder.parent, self.folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -343,7 +376,8 @@ class Journal:
         """Create the lock with its content in one step, so that a killed run leaves a whole lock or none."""
         new = self.folder / f"lock.new-{owner.run}"
         try:
-            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with located(new), os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(owner)) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
@@ -367,7 +401,8 @@ class Journal:
         """Keep the journal of a killed run, with a line in the audit log."""
         progress = self.progress()
         self.current.replace(self.interrupted)
-        if progress.owner:
+        # A run that was killed while it released its lock has its line already.
+        if progress.owner and not any(line.get("run") == progress.owner.run for line in audit.read(self.root).lines):
             with contextlib.suppress(audit.AuditError):
                 self._audit(progress, "interrupted", sorted({service for service, _what in progress.open}))
 
@@ -403,8 +438,9 @@ class Journal:
         try:
             size = os.fstat(handle).st_size
             try:
-                write_all(handle, json.dumps(entry).encode() + b"\n")
-                os.fsync(handle)
+                with located(self.current):
+                    write_all(handle, json.dumps(entry).encode() + b"\n")
+                    os.fsync(handle)
             except OSError:
                 # A full disk takes a part of a line, which would spoil the next one.
                 os.ftruncate(handle, size)

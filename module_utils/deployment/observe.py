@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.core.files import FilesError, ManagedFiles
-from ansible.module_utils.core.secret_store import matches_hash
+from ansible.module_utils.core.secret_store import dangling, matches_hash
 from ansible.module_utils.deployment.model import ObservedFile, ObservedOwners, ObservedSecret, digest
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
@@ -218,6 +218,8 @@ def _text(file: Path) -> str | None:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
+        if problem := dangling(file):
+            raise FilesError(problem) from None
         return None
     except UnicodeDecodeError:
         raise FilesError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None

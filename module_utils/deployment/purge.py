@@ -122,11 +122,20 @@ class Purge:
         # Secrets go with the data.
         with_data = self.params["data"] and not any(size.kept for size in self.data[name])
         for path in service["secrets"] if with_data else []:
-            if (self.secrets_root / path).exists():
+            if not (self.secrets_root / path).exists():
+                continue
+            if reason := self._secret_kept(path):
+                self.kept[f"secret {path}"] = reason
+            else:
                 self._note(name, f"secret {path}", "present", cause="purge_data_of")
         if self.params["restore_points"] and (self.root / RESTORE_POINTS / name).is_dir():
             size = teardown.measure(self.root / RESTORE_POINTS / name, self.root, self.forbidden)
             self._note(name, f"restore points {RESTORE_POINTS / name}", size.text, cause="purge_restore_points_of")
+
+    def _secret_kept(self, name: str) -> str:
+        path = self.secrets_root / name
+        kept = teardown.why_kept(path, self.secrets_root, self.forbidden)
+        return kept or ("" if path.is_file() else "it is not a file")
 
     def _plan_machine(self, names: set[str]) -> None:
         """The files of the machine go with its last service; docker-compose.core.yml loses the others' fragments."""
@@ -184,10 +193,16 @@ class Purge:
                 self._remove([f"{name}/{file}" for file in self.applications], changed)
                 teardown.forget_migration(self.root / name)
             elif kind == "secret" and not users:
-                (self.secrets_root / name).unlink(missing_ok=True)
+                if (self.secrets_root / name).exists() and (reason := self._secret_kept(name)):
+                    self.kept[operation.what] = reason
+                else:
+                    (self.secrets_root / name).unlink(missing_ok=True)
             else:
                 continue
-            yield operation.key
+            if operation.what in self.kept or name in self.kept:
+                self.errors.append(f"{name} was not removed: {self.kept.get(operation.what) or self.kept[name]}")
+            else:
+                yield operation.key
         if not users:
             yield from self._remove_trees(trees)
         self._remove_directories()
@@ -204,7 +219,9 @@ class Purge:
                 teardown.remove_tags(self.client, f"localhost/trade2026/restore/{self.params['project']}/{key[0]}")
             if kept:
                 self.kept[str(path.relative_to(self.root))] = kept
-            yield key
+                self.errors.append(f"{path} was not removed: {kept}")
+            else:
+                yield key
 
     def _remove_directories(self) -> None:
         """Directories that are empty now; those with files that the project did not write are named."""

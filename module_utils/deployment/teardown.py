@@ -29,6 +29,7 @@ from ansible.module_utils.migration.manifest import (
     parse_file_record,
     stat_key_of,
 )
+from ansible.module_utils.shared.ownership import mounted
 from ansible.module_utils.shared.sizes import in_files
 
 # Seconds that the engine waits for a container that has no grace period of its own.
@@ -168,14 +169,13 @@ def why_kept(path: Path, root: Path, forbidden: Iterable[Path]) -> str:
     for folder in forbidden:
         if real.is_relative_to(folder.resolve()) or folder.resolve().is_relative_to(real):
             return f"it belongs to {folder}, which is only read"
-    mounted = sorted(point for point in mount_points() if point.is_relative_to(real))
-    return f"another file system is mounted at {mounted[0]}" if mounted else ""
+    inside = sorted(point for point in mount_points() if point.is_relative_to(real))
+    return f"another file system is mounted at {inside[0]}" if inside else ""
 
 
 def mount_points(mounts: Path = Path("/proc/self/mounts")) -> list[Path]:
     """Where something is mounted, including bind mounts."""
-    lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    return [Path(line.split(" ")[1].encode().decode("unicode_escape")) for line in lines]
+    return [Path(point) for point, _type, _options in mounted(os.fsdecode(mounts.read_bytes()))]
 
 
 def measure(path: Path, root: Path, forbidden: Iterable[Path] = ()) -> Size:
@@ -186,7 +186,11 @@ def measure(path: Path, root: Path, forbidden: Iterable[Path] = ()) -> Size:
     while folders:
         with contextlib.suppress(FileNotFoundError), os.scandir(folders.pop()) as entries:
             for entry in entries:
-                seen = entry.stat(follow_symlinks=False)
+                try:
+                    seen = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    # The service, which still runs, removed it meanwhile.
+                    continue
                 if stat.S_ISDIR(seen.st_mode):
                     folders.append(Path(entry.path))
                 else:

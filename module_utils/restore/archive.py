@@ -130,10 +130,18 @@ def scan(root: Path, directories: Sequence[str]) -> Listing:
             continue
         entries[path] = seen
         if stat.S_ISDIR(seen.st_mode):
-            with os.scandir(root / path) as found:
-                below = sorted((f"{path}/{entry.name}", entry.stat(follow_symlinks=False)) for entry in found)
-            stack += reversed(below)
+            stack += reversed(_below(root, path))
     return Listing(entries, tuple(sorted(skipped)))
+
+
+def _below(root: Path, path: str) -> list[tuple[str, os.stat_result]]:
+    """The entries of a directory, sorted; without those that a running service removes meanwhile."""
+    below = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(root / path) as found:
+        for entry in found:
+            with contextlib.suppress(FileNotFoundError):
+                below.append((f"{path}/{entry.name}", entry.stat(follow_symlinks=False)))
+    return sorted(below)
 
 
 def pack(root: Path, listing: Listing, stream: Sink) -> list[Member]:
@@ -169,7 +177,7 @@ def pack(root: Path, listing: Listing, stream: Sink) -> list[Member]:
 
 def _pack_file(tar: tarfile.TarFile, root: Path, member: Member) -> Member:
     with os.fdopen(fs.open_for_reading(str(root / member.path)), "rb", buffering=0) as file:
-        content = _Hashed(file)
+        content = _Hashed(file, root / member.path)
         tar.addfile(_header(member), content)
     return replace(member, sha256=content.sha256.hexdigest())
 
@@ -185,13 +193,15 @@ def _header(member: Member) -> tarfile.TarInfo:
 class _Hashed:
     """Reads a stream and hashes what was read."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, stream: Any, path: Path) -> None:
         self._stream = stream
+        self._path = path
         self.sha256 = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         """Up to `size` bytes."""
-        data: bytes = self._stream.read(size)
+        with fs.located(self._path):
+            data: bytes = self._stream.read(size)
         self.sha256.update(data)
         return data
 
@@ -202,7 +212,7 @@ def contents(archive: Path, sha256: str, members: Sequence[Member]) -> Iterator[
     Raises RestoreError at the first difference from `members`, and at the end if the archive has another hash.
     """
     with _explained(), archive.open("rb") as file:
-        raw = _Hashed(file)
+        raw = _Hashed(file, archive)
         with zstandard().ZstdDecompressor().stream_reader(raw, closefd=False) as unpacked:
             with tarfile.open(fileobj=unpacked, mode="r|", bufsize=fs.BLOCK) as tar:
                 for member in members:
@@ -301,12 +311,10 @@ def _place(path: str, places: Mapping[str, Path]) -> Path:
 
 def _write_sparse(path: Path, size: int, blocks: Iterator[bytes]) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
+    with fs.located(path), contextlib.closing(os.fdopen(handle, "wb", buffering=0)):
         os.ftruncate(handle, size)
         offset = 0
         for block in blocks:
             if block.count(0) != len(block):
                 fs.write_all(handle, block, offset)
             offset += len(block)
-    finally:
-        os.close(handle)

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from ansible.module_utils.core.atomic import make_directories
+from ansible.module_utils.data_copy.in_use import processes_using
 from ansible.module_utils.restore import archive
 from ansible.module_utils.restore.archive import Listing, Member
-from ansible.module_utils.restore.points import RestoreError, Subject
+from ansible.module_utils.restore.points import RestoreError, Subject, remove_unfinished
 from ansible.module_utils.shared import fs
 from ansible.module_utils.shared.ownership import Ownership
 from ansible.module_utils.shared.sizes import human
@@ -188,13 +189,18 @@ class Backups:
 
     def take(self, root: Path, subject: Subject, origin: Origin) -> Backup:
         """Back up the data directories as they are. Raises RestoreError or OSError, and then leaves nothing behind."""
+        require_directories(root, subject)
         listing = archive.scan(root, subject.data)
         self.require_space(listing)
+        if users := processes_using((seen.st_dev, seen.st_ino) for seen in listing.files):
+            # Such as a container of the service that somebody renamed.
+            raise RestoreError(
+                f"the data of {subject.service} is still in use: {'; '.join(users)}. End that, then run again; no "
+                "backup was taken"
+            )
         number = max(self.numbers(), default=0) + 1
         make_directories(self.folder, 0o700)
-        for left in self.folder.glob(".*"):
-            # Left by a run that was killed while it wrote or removed a backup.
-            shutil.rmtree(left, ignore_errors=True)
+        remove_unfinished(self.folder)
         temporary = self.folder / f".{number}.{random.token_hex(4)}"
         temporary.mkdir(mode=0o700)
         try:
@@ -222,6 +228,16 @@ class Backups:
 
     def _damaged(self, number: int, why: str) -> str:
         return f"backup {number} of {self.service} is damaged and is not used: {why} in {self.folder / str(number)}"
+
+
+def require_directories(root: Path, subject: Subject) -> None:
+    """Raise RestoreError unless all data directories exist: a backup of some of them could not be restored."""
+    missing = [str(root / name) for name in subject.data if not (root / name).is_dir()]
+    if missing:
+        raise RestoreError(
+            f"the data of {subject.service} is incomplete, because {', '.join(missing)} is not a directory. Mount its "
+            "disk or correct the path, then run again; no backup was taken"
+        )
 
 
 def require_space(folder: Path, needed: int, purpose: str) -> None:
@@ -255,7 +271,7 @@ class _Hashing:
 def _written(folder: Path, number: int, root: Path, subject: Subject, origin: Origin, listing: Listing) -> Backup:
     """Write archive and manifest to the folder, and force them to the disk."""
     handle = os.open(folder / ARCHIVE, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
+    with fs.located(folder / ARCHIVE), os.fdopen(handle, "wb") as file:
         stream = _Hashing(file)
         members = archive.pack(root, listing, stream)
         file.flush()
@@ -298,12 +314,19 @@ def _checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def refuse_folder(folder: Path, root: Path, data: Sequence[str], forbidden: Sequence[Path]) -> str:
-    """Why backups may not be kept in the folder; empty if they may."""
+def refuse_folder(folder: Path, root: Path, data: Mapping[str, Sequence[str]], forbidden: Sequence[Path]) -> str:
+    """Why backups may not be kept in the folder; empty if they may. `data` is service → its data directories."""
     real = folder.resolve()
-    for name in data:
-        if real.is_relative_to((root / name).resolve()):
-            return f"core_backups_dir: {folder} is inside the data that it would back up, {root / name}"
+    for service, directories in data.items():
+        for name in directories:
+            live, own = (root / name).resolve(), (folder / service).resolve()
+            if real.is_relative_to(live):
+                return f"core_backups_dir: {folder} is inside the data that it would back up, {root / name}"
+            if live.is_relative_to(own) or own.is_relative_to(live):
+                return (
+                    f"core_backups_dir: the backups of {service} would be in {folder / service}, together with its "
+                    f"data in {root / name}; choose another folder"
+                )
     for other in forbidden:
         if real.is_relative_to(other.resolve()):
             return f"core_backups_dir: {folder} is inside {other}, which must not be changed"

@@ -47,7 +47,7 @@ def stage(backups: Backups, backup: Backup, root: Path) -> tuple[Move, ...]:
                 f"empty that directory yourself, and unpack {backups.archive(backup.number)} with tar; nothing was "
                 "changed"
             )
-        for left in live.parent.glob(f".{live.name}.unpacked-*"):
+        for left in unpacked(live):
             # Left by a run that was killed while it unpacked a backup.
             shutil.rmtree(left)
         staged = live.with_name(f".{live.name}.unpacked-{random.token_hex(4)}")
@@ -56,6 +56,11 @@ def stage(backups: Backups, backup: Backup, root: Path) -> tuple[Move, ...]:
         require_space(folder, backup.allocated, f"the data of {backup.text}, beside the present data,")
     backups.unpack(backup, dict(zip(backup.data, (Path(move.staged) for move in moves), strict=True)))
     return tuple(moves)
+
+
+def unpacked(live: Path) -> list[Path]:
+    """Data of backups that runs unpacked beside a data directory and did not move to its place."""
+    return sorted(live.parent.glob(f".{live.name}.unpacked-*"))
 
 
 def swap(moves: Sequence[Move]) -> list[str]:

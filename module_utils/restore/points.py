@@ -16,6 +16,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import secrets as random
 import shutil
 import stat
@@ -25,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from ansible.module_utils.shared.fs import sync, write_file
+from ansible.module_utils.shared.fs import located, sync, write_file
 from ansible.module_utils.shared.ownership import Ownership
 
 FOLDER = Path(".trade2026/restore_points")
@@ -33,6 +34,8 @@ MANIFEST = "manifest.json"
 Status = Literal["recorded", "good"]
 # Whether a saved file belongs below the root or the secrets root. Also the name of its folder in the point.
 Place = Literal["files", "secrets"]
+# Folders with a number that are being written, or are being removed.
+_UNFINISHED = re.compile(r"\.(\d+\.[0-9a-f]{8}|removed-\d+)")
 
 
 class RestoreError(Exception):
@@ -212,8 +215,10 @@ class RestorePoints:
             content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             point = _point_of(content)
         except FileNotFoundError:
+            if folder.exists():
+                raise RestoreError(self._damaged(number, f"{MANIFEST} is missing")) from None
             raise RestoreError(f"{self.service} has no restore point {number}; it has {self._known()}") from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise RestoreError(self._damaged(number, f"{MANIFEST} cannot be read ({error})")) from None
         if content.get("checksum") != _checksum(content):
             raise RestoreError(self._damaged(number, f"{MANIFEST} does not match its checksum"))
@@ -263,9 +268,7 @@ class RestorePoints:
     def write(self, point: RestorePoint, live: Iterable[LiveFile]) -> None:
         """Store a point: write it to a temporary folder, then rename that to its number."""
         _private(self.folder, self.root)
-        for left in self.folder.glob(".*"):
-            # What a killed run was writing.
-            shutil.rmtree(left, ignore_errors=True)
+        remove_unfinished(self.folder)
         temporary = self.folder / f".{point.number}.{random.token_hex(4)}"
         temporary.mkdir(mode=0o700)
         try:
@@ -289,11 +292,16 @@ class RestorePoints:
         return good
 
     def superfluous(self, keep: int, days: int) -> list[RestorePoint]:
-        """The points to remove: beyond the newest `keep`, or older than `days`; never the last good one."""
+        """The points to remove: beyond the newest `keep`, or older than `days`; never the last good one.
+
+        The good one before it is kept whatever its age, because a service that has just been changed for the first time
+        in months may have to return to it.
+        """
         points, _damaged = self.readable()
         good = [point.number for point in points if point.status == "good"]
         oldest = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
-        kept = {point.number for point in points[-keep:] if point.recorded_at >= oldest} | set(good[-1:])
+        kept = {point.number for point in points[-keep:] if point.recorded_at >= oldest or point.number in good[-2:]}
+        kept |= set(good[-1:])
         return [point for point in points if point.number not in kept]
 
     def remove(self, number: int) -> None:
@@ -316,10 +324,10 @@ class RestorePoints:
             return {**{key: content[key] for key in keys}, "data": content.get("data") or {}}
         except FileNotFoundError:
             return {}
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             raise RestoreError(
                 f"{self.marker} is damaged; `ansible-playbook playbooks/rollback.yml --limit {self.service}` completes "
-                "the rollback. Or remove the file to deploy what is declared."
+                "the rollback. Do not remove the file before that, because data may have to be moved to its place."
             ) from None
 
     def end_rollback(self) -> None:
@@ -339,6 +347,13 @@ def is_half_moved(rollback: Mapping[str, Any]) -> bool:
     """Whether a killed rollback left data of a backup that is not in its place yet."""
     moves = (rollback.get("data") or {}).get("moves") or []
     return any(Path(move["staged"]).exists() for move in moves)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the restore points or backups that a killed run was writing or removing, and no other hidden folder."""
+    for entry in folder.iterdir():
+        if _UNFINISHED.fullmatch(entry.name):
+            shutil.rmtree(entry, ignore_errors=True)
 
 
 def services_with_points(root: Path) -> list[str]:
@@ -421,7 +436,7 @@ def _parents(folder: Path, top: Path) -> Iterator[Path]:
 
 def _store(path: Path, data: bytes) -> None:
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
+    with located(path), os.fdopen(handle, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

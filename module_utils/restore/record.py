@@ -90,9 +90,10 @@ class Recorder:
             point = self.points.mark_good(newest, probe)
         else:
             point = self._record(live, image, image_id, "good", "healthy, and every probe passed", probe)
+        # Before the pruning, which may remove the point that an unfinished rollback names.
+        self.points.end_rollback()
+        if newest is None or point.number > newest.number:
             self._prune(keep)
-        if self.points.marker.exists():
-            self.points.end_rollback()
         return point
 
     def _prune(self, keep: Keep) -> None:

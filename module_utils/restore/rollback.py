@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from ansible.module_utils.restore.points import (
     read_live,
 )
 from ansible.module_utils.shared.docker import Docker
-from ansible.module_utils.shared.fs import write_file
+from ansible.module_utils.shared.fs import replace_file, write_file
 from ansible.module_utils.shared.masking import Mask, secrets_below
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
@@ -126,11 +127,23 @@ def class_of(point: RestorePoint, version: str) -> RollbackClass:
 
 
 def _written(point: RestorePoint, failed: Failed, root: Path) -> str:
-    state = failed.container.get("State") or {}
-    if failed.image_id in ("", point.image.id) or not moment(str(state.get("StartedAt") or "")):
+    """How it is known that the failed version has written data; empty if it has not."""
+    if failed.image_id in ("", point.image.id):
         return ""
-    began = str(state["StartedAt"]) if not failed.container.get("RestartCount") else str(failed.container["Created"])
-    return data_changed(root, point.subject.data, moment(began))
+    points, _damaged = RestorePoints(root, point.subject.service).readable()
+    verified = [one.number for one in points if one.status == "good" and one.image.id == failed.image_id]
+    if verified:
+        return f"it passed its probes as restore point {verified[-1]}"
+    state = failed.container.get("State") or {}
+    started, finished = (moment(str(state.get(key) or "")) for key in ("StartedAt", "FinishedAt"))
+    if not started:
+        return ""
+    # Compose creates a container before it stops the previous one, so the time of its first start is preferred.
+    again = failed.container.get("RestartCount") or 0 < finished < started
+    began = moment(str(failed.container["Created"])) if again else started
+    if began > time.time():
+        return "the clock was set back after its start, so this cannot be seen from the times of the files"
+    return data_changed(root, point.subject.data, began)
 
 
 class Rollback:
@@ -145,11 +158,16 @@ class Rollback:
         self.done: list[str] = []
 
     def carry_out(self, declared_files: Sequence[str]) -> None:
-        """Put the files, the secrets and the image back; `declared_files` that the point lacks are moved away."""
+        """Put the files, the secrets and the image back.
+
+        Files that the point lacks are moved away: `declared_files`, and those of other restore points.
+        """
         self.ensure_image()
+        points, _damaged = self.points.readable()
+        others = {name for point in points for name in point.of_place("files")}
         for file in self.point.files:
             self._put_back(file)
-        for name in sorted(set(declared_files) - set(self.point.of_place("files"))):
+        for name in sorted({*declared_files, *others} - set(self.point.of_place("files"))):
             path = self.root / name
             if path.is_file():
                 atomic.back_up(path, self.root)
@@ -196,7 +214,7 @@ class Rollback:
         if path.exists():
             atomic.back_up(path, base)
         atomic.make_directories(path.parent)
-        write_file(path, data, ownership)
+        replace_file(path, data, ownership)
         self.done.append(f"{'secret ' if file.place == 'secrets' else ''}{file.path}")
 
 

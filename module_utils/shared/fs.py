@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from ansible.module_utils.shared.ownership import Ownership
+from ansible.module_utils.shared.ownership import Ownership, unescaped
 
 # Bytes that are read or written at a time.
 BLOCK = 1024 * 1024
@@ -101,6 +101,16 @@ def explain(error: Exception, place: Path | str = "") -> str:
     }
     remedy = remedies.get(number, "correct it, then run again")
     return f"{where}: " * bool(where) + f"{what or str(error) or type(error).__name__}; {remedy}"
+
+
+@contextlib.contextmanager
+def located(path: Path | str) -> Iterator[None]:
+    """Add the path to an error that has none: those of reading and writing an open file, such as a full disk."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 # Walking.
@@ -269,10 +279,11 @@ def atomic_write(
         ownership: owner and mode of the new file, if they matter.
     """
     folder, _slash, last = str(path).rpartition("/")
-    temporary = f"{folder}{_slash}.{last[:200]}.{secrets.token_hex(4)}"
+    temporary = f"{folder}{_slash}{_temporary(last, secrets.token_hex(4))}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(temporary, flags, mode, dir_fd=directory)
-    with removed_on_error(temporary, directory):
+    # A path that is relative to a directory says too little.
+    with removed_on_error(temporary, directory), located(path) if directory is None else contextlib.nullcontext():
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
@@ -290,6 +301,20 @@ def write_file(path: Path, data: bytes, ownership: Ownership) -> None:
     """Replace a file, as `atomic_write` does."""
     with atomic_write(path, ownership=ownership) as file:
         file.write(data)
+
+
+def replace_file(path: Path, data: bytes, ownership: Ownership) -> None:
+    """Replace a file that one process writes at a time, and remove what killed processes left beside it."""
+    left = re.compile(re.escape(_temporary(path.name, "")) + "[0-9a-f]{8}")
+    for entry in path.parent.iterdir():
+        if left.fullmatch(entry.name):
+            entry.unlink()
+    write_file(path, data, ownership)
+
+
+def _temporary(name: str, suffix: str) -> str:
+    """The name of a temporary file, which begins with a dot so that no service reads it."""
+    return f".{name[:200]}.{suffix}"
 
 
 def symlink(target: bytes, path: Path) -> None:
@@ -386,6 +411,4 @@ def is_mount_point(path: str, table: Path = Path("/proc/self/mountinfo")) -> boo
         places = [line.split()[4] for line in table.read_bytes().splitlines()]
     except OSError:
         return False
-    # The kernel writes blanks and the like as octal numbers.
-    names = {re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8)]), place) for place in places}
-    return os.fsencode(os.path.realpath(path)) in names
+    return os.path.realpath(path) in {unescaped(os.fsdecode(place)) for place in places}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +50,23 @@ def mount_of(path: Path, mounts: str) -> tuple[str, set[str]]:
     """File system type and mount options of `path`, from the text of /proc/self/mounts."""
     best, kind, options = "", "", set[str]()
     resolved = str(path.resolve())
-    for line in mounts.splitlines():
-        fields = line.split(" ")
-        point = fields[1].encode().decode("unicode_escape")
+    for point, type_, given in mounted(mounts):
         inside = resolved == point or resolved.startswith(point.rstrip("/") + "/")
         if inside and len(point) >= len(best):
-            best, kind, options = point, fields[2], set(fields[3].split(","))
+            best, kind, options = point, type_, set(given.split(","))
     return kind, options
+
+
+def mounted(table: str) -> list[tuple[str, str, str]]:
+    """Mount point, type and options of each line of /proc/self/mounts, as `os.fsdecode` decodes it."""
+    # Names may have any character, so only the kernel's own line ends separate lines.
+    rows = [line.split(" ") for line in table.split("\n") if line]
+    return [(unescaped(fields[1]), fields[2], fields[3]) for fields in rows]
+
+
+def unescaped(place: str) -> str:
+    """A path of the kernel's tables of mounts, which have blanks and the like as octal numbers."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), place)
 
 
 def keeps_owners(path: Path) -> bool:
@@ -65,7 +76,7 @@ def keeps_owners(path: Path) -> bool:
     """
     while not path.exists():
         path = path.parent
-    kind, options = mount_of(path, Path("/proc/self/mounts").read_text(encoding="utf-8"))
+    kind, options = mount_of(path, os.fsdecode(Path("/proc/self/mounts").read_bytes()))
     return kind not in WITHOUT_OWNERS or bool(options & KEPT_BY_OPTION)
 
 

@@ -89,6 +89,11 @@ def test_a_service_that_is_switched_off_is_stopped_and_keeps_everything(site: Si
     again = site.play("--limit", "nats", *off)
     assert again.code == 0, again.errors
     assert again.changed_hosts == set()
+    # Neither does a rollback of all services.
+    returned = site.play(*ONLY, *off, playbook="playbooks/rollback.yml")
+    assert returned.code == 0, returned.errors
+    assert "valkey is skipped: it is switched off" in returned.output
+    assert state(site, "valkey") == "exited"
 
     back = site.play(*ONLY)
     assert back.code == 0, back.errors

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,29 @@ def test_a_file_changed_by_hand_is_kept_as_a_copy(tmp_path: Path) -> None:
     plan, copies = run(work(tmp_path, [CONF]))
     assert plan.changes[0]["why"] == "differs from the declared text"
     assert [Path(copy).read_text() for copy in copies] == ["by hand\n"]
+    assert (tmp_path / "config/a.conf").read_text() == "one\n"
+
+
+def test_the_copy_is_on_the_disk_before_the_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power failure the edit by hand would be lost otherwise."""
+    run(work(tmp_path, [CONF]))
+    (tmp_path / "config/a.conf").write_text("by hand\n", encoding="utf-8")
+    synced: list[Path] = []
+    real, rename = os.fsync, os.rename
+
+    def sync(handle: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{handle}").readlink())
+        real(handle)
+
+    def renamed(*names: Any, **more: Any) -> None:
+        (copy,) = tmp_path.glob(".trade2026/replaced/*/config/a.conf")
+        expected = {copy, *copy.parents} - {*tmp_path.parents}
+        assert expected <= set(synced)
+        rename(*names, **more)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(os, "rename", renamed)
+    run(work(tmp_path, [CONF]))
     assert (tmp_path / "config/a.conf").read_text() == "one\n"
 
 
@@ -161,6 +185,16 @@ def test_the_output_of_the_validate_command_is_masked(tmp_path: Path) -> None:
         run(work(tmp_path, [entry], docker=docker, validate=VALIDATE))
     assert "hunter2" not in str(caught.value)
     assert "@@secret:p@@" in str(caught.value)
+
+
+def test_secrets_that_only_the_validate_command_reads_are_masked_too(tmp_path: Path) -> None:
+    """It may show them in JSON or quoted for a URL."""
+    secret(tmp_path, "clients.json", '{"oms": "a-clients\\"secret"}')
+    docker = FakeDocker(code=1, err='client oms: "a-clients\\"secret" is not a hash: a-clients%22secret')
+    with pytest.raises(FilesError) as caught:
+        run(work(tmp_path, [CONF], docker=docker, validate=VALIDATE))
+    assert "a-clients" not in str(caught.value)
+    assert "client oms: " in str(caught.value)
 
 
 def test_the_validate_command_runs_only_for_changes_and_in_a_dry_run_only_with_the_image(

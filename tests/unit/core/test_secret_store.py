@@ -123,6 +123,40 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "authn/clients.json").read_text() == "{"
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [5, None, {"a": 1}, [7], "scrypt$16384$8$1$AAAA$A", "scrypt$" + "9" * 30 + "$8$1$AAAA$AAAA", "é$1$1$1$1$1"],
+)
+def test_a_damaged_hash_is_replaced_by_one_of_the_same_secret(tmp_path: Path, damage: object) -> None:
+    ensure(tmp_path, CLIENTS)
+    file, plain = tmp_path / "authn/clients.json", json.loads((tmp_path / "authn-clients.json").read_text())
+    file.write_text(json.dumps({**json.loads(file.read_text()), "srv:oms": damage}), encoding="utf-8")
+    assert ensure(tmp_path, CLIENTS).replaced == ["authn/clients.json"]
+    assert matches_hash(plain["srv:oms"], json.loads(file.read_text())["srv:oms"])
+    assert not ensure(tmp_path, CLIENTS).changed
+
+
+@pytest.mark.parametrize("damage", [5, ["confidential"], {"confidential": 1}])
+def test_a_clients_secret_that_is_not_text_is_named_and_not_shown(tmp_path: Path, damage: object) -> None:
+    ensure(tmp_path, CLIENTS)
+    file = tmp_path / "authn-clients.json"
+    file.write_text(json.dumps({"srv:oms": damage}), encoding="utf-8")
+    with pytest.raises(SecretError, match="the secret of srv:oms must be text") as error:
+        ensure(tmp_path, CLIENTS)
+    assert "confidential" not in str(error.value)
+
+
+def test_a_symlink_to_nowhere_is_no_reason_for_a_new_secret(tmp_path: Path) -> None:
+    """The disk or the vault that it leads to may not be mounted."""
+    for entry, path in ((PASSWORD, "valkey/password"), (CLIENTS, "authn-clients.json")):
+        file = tmp_path / path
+        file.parent.mkdir(exist_ok=True)
+        file.symlink_to("/nowhere/secret")
+        with pytest.raises(SecretError, match=f"{file} is a symlink to /nowhere/secret, which does not exist"):
+            ensure(tmp_path, entry)
+        assert file.is_symlink()
+
+
 @pytest.mark.parametrize("content", [b"", b" \n"])
 def test_an_emptied_secret_is_created_again(tmp_path: Path, content: bytes) -> None:
     entry = {"path": "valkey/password", "kind": "password", "gid": os.getgid()}

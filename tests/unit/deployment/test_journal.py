@@ -4,18 +4,22 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import stat
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
+import core_journal
 import pytest
 from ansible.module_utils.deployment import audit
 from ansible.module_utils.deployment.journal import DAMAGED, Journal, JournalError, is_alive, this_run
 from ansible.module_utils.deployment.model import Operation
+from ansible.module_utils.testing import patch_module_args
 
 OPERATIONS = (
     Operation("machine", "directory data", "create", "", "as declared", "it does not exist"),
@@ -100,7 +104,7 @@ def test_a_dead_runs_lock_is_taken_over_once(tmp_path: Path) -> None:
     with pytest.raises(JournalError):
         journal.begin(this_run("r3", "third", os.getpid()), OPERATIONS, take_over="dead")
     left = sorted(path.name for path in journal.folder.iterdir())
-    assert left == ["current.jsonl", "head", "interrupted.jsonl", "lock"]
+    assert left == ["current.jsonl", "guard", "head", "interrupted.jsonl", "lock"]
     assert [(line["run"], line["result"]) for line in audit.read(tmp_path).lines] == [("dead", "interrupted")]
 
 
@@ -154,6 +158,16 @@ def test_locking_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
         Journal(tmp_path).begin(this_run("r2", "another", os.getpid()), OPERATIONS)
 
 
+def test_a_file_system_without_advisory_locks_has_a_lock_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_args: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    begun(tmp_path).require("r1")
+    with pytest.raises(JournalError, match="another run is under way"):
+        Journal(tmp_path).begin(this_run("r2", "another", os.getpid()), OPERATIONS)
+
+
 @pytest.mark.parametrize(
     "damage", [b"\xff\xfe\x00", b"null\n[]\n7\n", b'{"event": "begin"}\n', b'{"event": "done"}\n', b'{"event"\n']
 )
@@ -198,7 +212,81 @@ def test_a_full_disk_leaves_no_partial_lock(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
         begun(tmp_path)
-    assert list((tmp_path / ".trade2026/journal").iterdir()) == []
+    assert [path.name for path in (tmp_path / ".trade2026/journal").iterdir()] == ["guard"]
+
+
+def test_a_run_that_cannot_begin_leaves_no_lock_and_keeps_the_killed_runs_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another controller would have to take the lock over by hand."""
+    begun(tmp_path, "dead").done("dead", [("machine", "directory data")])
+    journal = Journal(tmp_path)
+    kept: list[bytes] = []
+    real = os.write
+
+    def full(handle: int, data: bytes) -> int:
+        if b'"event": "begin"' not in bytes(data):
+            return real(handle, data)
+        real(handle, bytes(data)[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for take_over in ("dead", ""):
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(OSError, match="No space left"):
+            journal.begin(this_run("r2", "another", os.getpid()), OPERATIONS, take_over=take_over)
+        monkeypatch.undo()
+        assert journal.owner() is None
+        kept.append(journal.interrupted.read_bytes())
+    assert kept[0] == kept[1] != b""
+    journal.begin(this_run("r3", "another", os.getpid()), OPERATIONS)
+    assert [(line["run"], line["result"]) for line in audit.read(tmp_path).lines] == [("dead", "interrupted")]
+
+
+def test_of_two_runs_that_take_over_at_once_only_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run begins while this one is between looking at the dead owner's lock and removing it."""
+    begun(tmp_path, "dead")
+    journal = Journal(tmp_path)
+    refused: list[str] = []
+    holder = journal._holder
+
+    def begin_other() -> None:
+        try:
+            Journal(tmp_path).begin(this_run("other", "one", os.getpid()), OPERATIONS, take_over="dead")
+        except JournalError as error:
+            refused.append(str(error))
+
+    other = threading.Thread(target=begin_other)
+
+    def looked() -> str:
+        found = holder()
+        other.start()
+        # Ends at once if nothing keeps the other run from beginning.
+        other.join(0.3)
+        return found
+
+    monkeypatch.setattr(journal, "_holder", looked)
+    journal.begin(this_run("r2", "another", os.getpid()), OPERATIONS, take_over="dead")
+    other.join()
+    assert len(refused) == 1
+    monkeypatch.undo()
+    journal.require("r2")
+
+
+def test_a_run_that_was_killed_after_its_line_was_written_has_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = begun(tmp_path)
+    journal.done("r1", [(row.service, row.what) for row in OPERATIONS])
+
+    def killed(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        journal.finish("r1")
+    monkeypatch.undo()
+    journal.begin(this_run("r2", "another", os.getpid()), OPERATIONS, take_over="r1")
+    assert [(line["run"], line["result"]) for line in audit.read(tmp_path).lines] == [("r1", "ok")]
 
 
 def test_a_run_that_lost_its_lock_is_stopped(tmp_path: Path) -> None:
@@ -244,6 +332,19 @@ def test_a_run_of_another_controller_counts_as_alive() -> None:
 def test_a_controller_of_the_same_name_is_another_one() -> None:
     run = replace(this_run("r1", "somebody", 1), machine="0" * 16, boot="another")
     assert is_alive(run)
+
+
+def test_the_module_reports_that_the_end_of_a_run_could_not_be_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    journal = begun(tmp_path)
+    (tmp_path / ".trade2026/journal/head").mkdir()
+    arguments = {"root": str(tmp_path), "end_run": "r1", "failed": ["machine", "valkey"]}
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        core_journal.main()
+    (why,) = json.loads(capsys.readouterr().out)["unrecorded"]
+    assert why.startswith(f"machine: the end of the run could not be recorded: {tmp_path}")
+    assert journal.owner() is None
 
 
 def test_the_lock_is_readable_json(tmp_path: Path) -> None:

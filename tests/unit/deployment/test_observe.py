@@ -142,6 +142,13 @@ def test_secrets_are_compared_by_salted_digests(tmp_path: Path) -> None:
     assert actions(path="nats/password") == ["create"]
 
 
+def test_a_secret_that_is_a_symlink_to_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "valkey").mkdir()
+    (tmp_path / "valkey/password").symlink_to("/nowhere/secret")
+    with pytest.raises(FilesError, match="is a symlink to /nowhere/secret, which does not exist"):
+        observe_secrets(tmp_path, [{"path": "valkey/password", "kind": "password", "gid": 0}], "salt")
+
+
 def test_clients_that_are_added_removed_or_set_are_found(tmp_path: Path) -> None:
     (tmp_path / "authn").mkdir()
     (tmp_path / "clients.json").write_text(json.dumps({"a": SECRET}), encoding="utf-8")

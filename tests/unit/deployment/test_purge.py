@@ -3,13 +3,21 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import core_purge
+import core_stop
 import pytest
+from ansible.module_utils.deployment.journal import Journal, this_run
+from ansible.module_utils.deployment.plan import SERVICE_LABEL
 from ansible.module_utils.deployment.purge import NETWORK_LABEL, Purge, PurgeError
-from ansible.module_utils.deployment.teardown import in_batches, without_fragments
+from ansible.module_utils.deployment.teardown import in_batches, measure, without_fragments
+from ansible.module_utils.testing import patch_module_args
 
 PROJECT = "trade2026-test"
 CONFIG = "config/infrastructure/valkey/valkey.conf"
@@ -69,6 +77,9 @@ class Engine:
 
     def remove_container(self, name: str, v: bool, force: bool) -> None:
         self.log.append(f"remove container {name}")
+
+    def images(self, name: str) -> list[Any]:
+        raise OSError(f"the engine stopped before it listed {name}")
 
     def remove_network(self, name: str) -> None:
         self.log.append(f"remove network {name}")
@@ -154,6 +165,26 @@ def test_it_reports_beforehand_how_much_data_there_is(root: Path) -> None:
     assert [(size.bytes, size.files, size.text) for size in work.data["valkey"]] == [(8, 2, "8 B in 2 files")]
 
 
+def test_a_file_that_disappears_meanwhile_does_not_hide_the_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service still runs when the data is measured."""
+    listing = os.scandir
+
+    class Listing:
+        def __init__(self, folder: Path) -> None:
+            self.entries = list(listing(folder))
+            (folder / "0-temporary").unlink(missing_ok=True)
+
+        def __enter__(self) -> list[os.DirEntry[str]]:
+            return sorted(self.entries, key=lambda entry: entry.name)
+
+        def __exit__(self, *_error: object) -> None:
+            """Nothing to close."""
+
+    (root / "data/valkey/0-temporary").touch()
+    monkeypatch.setattr(os, "scandir", Listing)
+    assert measure(root / "data/valkey", root).text == "8 B in 2 files"
+
+
 def test_data_and_secrets_of_the_service_are_removed_only_with_the_option(root: Path) -> None:
     work = purge(root, Engine(), data=True)
     list(work.apply())
@@ -188,6 +219,27 @@ def test_a_parent_that_leads_elsewhere_is_not_followed(root: Path, tmp_path: Pat
     list(work.apply())
     assert (source / "infrastructure/valkey/valkey.conf").exists()
     assert work.kept[CONFIG] == f"it is not below {root}"
+
+
+def test_secrets_that_are_kept_elsewhere_stay(root: Path, tmp_path: Path) -> None:
+    """The folder of a service's secrets leads to a vault that others use too."""
+    vault = tmp_path / "vault"
+    (root / "secrets/valkey").rename(vault)
+    (root / "secrets/valkey").symlink_to(vault)
+    work = purge(root, Engine(), data=True)
+    list(work.apply())
+    assert (vault / "password").read_text() == "s"
+    assert work.kept["secret valkey/password"] == f"it is not below {root / 'secrets'}"
+    assert not (root / "data/valkey").exists()
+
+
+def test_a_secret_replaced_by_a_directory_does_not_end_the_purge(root: Path) -> None:
+    (root / "secrets/valkey/password").unlink()
+    (root / "secrets/valkey/password").mkdir()
+    work = purge(root, Engine(), data=True)
+    list(work.apply())
+    assert work.kept["secret valkey/password"] == "it is not a file"
+    assert not (root / "data/valkey").exists()
 
 
 def test_a_root_inside_the_source_tree_is_refused(root: Path) -> None:
@@ -251,3 +303,74 @@ def test_what_was_started_last_is_stopped_first() -> None:
     assert in_batches(["a", "b", "c"], 1) == [["c"], ["b"], ["a"]]
     assert in_batches(["a", "b", "c"], 2) == [["c", "b"], ["a"]]
     assert in_batches([], 2) == []
+
+
+def carry_out(root: Path, engine: Engine) -> list[str]:
+    """The errors of a purge with the module's journal; data and restore points are removed too."""
+    (root / ".trade2026/restore_points/valkey/1").mkdir(parents=True)
+    work = purge(root, engine, data=True, restore_points=True)
+    begin = vars(this_run("r1", "somebody", os.getpid()))
+    module = SimpleNamespace(params={"begin": begin, "take_over": ""})
+    return core_purge.apply(module, work, Journal(root))
+
+
+def test_a_purge_that_loses_its_lock_stops(root: Path) -> None:
+    """The controller was killed, and another run deploys while this process still runs on the machine."""
+    engine = Engine()
+    journal = Journal(root)
+
+    def take_over(_name: str) -> None:
+        journal.begin(this_run("r2", "somebody", os.getpid()), [], take_over="r1")
+
+    engine.remove_network = take_over  # type: ignore[method-assign]
+    before = left(root)
+    errors = carry_out(root, engine)
+    assert "another run took over. Nothing more was changed" in errors[0]
+    assert {name for name in left(root) if not name.startswith(".trade2026")} == before
+    journal.require("r2")
+
+
+def test_what_was_planned_and_kept_is_an_error_and_not_done(root: Path, tmp_path: Path) -> None:
+    """Somebody replaced the data and a file after the purge had been planned."""
+    work = purge(root, Engine(), data=True)
+    for name in ("data/valkey", CONFIG, "secrets/valkey/password"):
+        (root / name).rename(tmp_path / Path(name).name)
+        (root / name).symlink_to(tmp_path / Path(name).name)
+    done = {what for _service, what in work.apply()}
+    assert done & {"data data/valkey", f"file {CONFIG}", "secret valkey/password"} == set()
+    why = "it is a symlink; what it points to was not created here"
+    assert work.errors == [
+        f"{CONFIG} was not removed: {why}",
+        f"valkey/password was not removed: {why}",
+        f"{root / 'data/valkey'} was not removed: {why}",
+    ]
+
+
+def test_a_stop_whose_journal_cannot_be_written_releases_its_lock(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    container = SimpleNamespace(name="valkey", id="1", status="running", labels={SERVICE_LABEL: "valkey"})
+    monkeypatch.setattr(core_stop.engine, "connect", Engine)
+    monkeypatch.setattr(core_stop.engine, "clients_of", lambda *_arguments: [])
+    monkeypatch.setattr(core_stop.teardown, "containers_of", lambda *_arguments: [container])
+
+    def full(*_arguments: object) -> dict[str, str]:
+        raise OSError(errno.ENOSPC, "No space left on device", "/journal")
+
+    monkeypatch.setattr(core_stop, "stop", full)
+    arguments = {
+        "root": str(root),
+        "project": PROJECT,
+        "services": ["valkey"],
+        "begin": vars(this_run("r1", "somebody", os.getpid())),
+    }
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        core_stop.main()
+    assert "/journal: No space left on device" in json.loads(capsys.readouterr().out)["msg"]
+    assert Journal(root).owner() is None
+
+
+def test_an_engine_that_ends_during_a_purge_is_named_and_the_lock_released(root: Path) -> None:
+    errors = carry_out(root, Engine())
+    assert errors[0].startswith("the images of localhost/trade2026/restore/")
+    assert Journal(root).owner() is None

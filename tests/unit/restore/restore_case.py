@@ -80,6 +80,7 @@ class Service:
     root: Path
     engine: Engine = field(default_factory=Engine)
     version: str = "8.1.8"
+    data: tuple[str, ...] = ("data/valkey",)
 
     def __post_init__(self) -> None:
         self.write(CONFIG, "maxmemory 1gb\n")
@@ -100,7 +101,7 @@ class Service:
             fragment=FRAGMENT,
             files=(CONFIG, FRAGMENT),
             secrets=(SECRET,),
-            data=("data/valkey",),
+            data=self.data,
             version=self.version,
         )
 

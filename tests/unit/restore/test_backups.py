@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import stat
+import subprocess
 import tarfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -24,7 +25,7 @@ from ansible.module_utils.restore.data import Move, stage, swap
 from ansible.module_utils.restore.points import RestoreError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from restore_case import Service
+from restore_case import CONFIG, Service
 
 DATA = "data/valkey"
 MIB = 1024 * 1024
@@ -381,12 +382,83 @@ def test_no_backup_is_kept_if_the_data_changes_meanwhile(service: Service, monke
 
 def test_a_partial_backup_of_a_killed_run_is_never_listed(service: Service) -> None:
     service.back_up()
-    half = service.backups.folder / ".2.abcd"
+    half = service.backups.folder / ".2.0123abcd"
     half.mkdir()
     (half / "data.tar.zst").write_text("half")
     assert service.backups.numbers() == [1]
     assert service.back_up().number == 2
     assert not half.exists()
+
+
+def test_a_backup_without_one_of_the_data_directories_is_refused(service: Service) -> None:
+    """Its disk may not be mounted, and such a backup could not be restored."""
+    service.data = (DATA, "data/valkey-large")
+    with pytest.raises(RestoreError, match=r"is incomplete, because .*/data/valkey-large is not a directory"):
+        service.back_up()
+    assert service.backups.numbers() == []
+    service.write("data/valkey-large/file", "x")
+    returned(service, service.back_up())
+    assert service.read("data/valkey-large/file") == "x"
+
+
+def test_files_that_a_running_service_removes_meanwhile_are_left_out(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup is planned while the service runs."""
+    listing = os.scandir
+
+    class Listing:
+        def __init__(self, folder: Path) -> None:
+            self.entries = list(listing(folder))
+            if (service.root / DATA / "segment").exists():
+                (service.root / DATA / "temporary").unlink()
+                (service.root / DATA / "segment/file").unlink()
+                (service.root / DATA / "segment").rmdir()
+
+        def __enter__(self) -> list[os.DirEntry[str]]:
+            return self.entries
+
+        def __exit__(self, *_error: object) -> None:
+            """Nothing to close."""
+
+    service.write(f"{DATA}/temporary", "x")
+    service.write(f"{DATA}/segment/file", "x")
+    before = archive.scan(service.root, [DATA])
+    monkeypatch.setattr(os, "scandir", Listing)
+    seen = archive.scan(service.root, [DATA])
+    monkeypatch.undo()
+    assert set(before.entries) - set(seen.entries) >= {f"{DATA}/temporary", f"{DATA}/segment/file"}
+    assert f"{DATA}/dump.rdb" in seen.entries
+
+
+def test_data_that_a_process_has_open_is_not_backed_up(service: Service) -> None:
+    """A container that was renamed is not the one that was stopped, and writes on."""
+    with (service.root / DATA / "dump.rdb").open("ab") as file:
+        writer = subprocess.Popen(["sleep", "60"], stdout=file)
+    try:
+        with pytest.raises(RestoreError, match=rf"still in use: process {writer.pid} \(sleep\) has files"):
+            service.back_up()
+    finally:
+        writer.kill()
+        writer.wait()
+    assert service.backups.numbers() == []
+    assert service.back_up().number == 1
+
+
+def test_only_the_projects_own_leftovers_are_removed_beside_backups_and_restore_points(service: Service) -> None:
+    """A storage system keeps its snapshots in a hidden folder, and an administrator may have one too."""
+    service.back_up()
+    service.prove()
+    folders = [service.backups.folder, service.points.folder]
+    for name in (".snapshot", ".removed-3", ".4.0123abcd", ".4.by-hand"):
+        for folder in folders:
+            (folder / name).mkdir()
+            (folder / name / "file").touch()
+    service.back_up()
+    service.write(CONFIG, "maxmemory 2gb\n")
+    service.prove()
+    for folder in folders:
+        assert sorted(path.name for path in folder.iterdir()) == [".4.by-hand", ".snapshot", "1", "2"]
 
 
 def test_older_backups_are_pruned_but_never_the_newest_intact_one(service: Service) -> None:
@@ -450,10 +522,23 @@ def test_the_newest_backup_of_a_version_is_chosen(service: Service) -> None:
 
 def test_an_unsuitable_folder_for_backups_is_refused(service: Service, tmp_path: Path) -> None:
     root, other = service.root, tmp_path.with_name(f"{tmp_path.name}-other")
-    data, forbidden = [DATA], [root / "trade2025"]
+    data, forbidden = {"valkey": [DATA]}, [root / "trade2025"]
     assert refuse_folder(service.backups_dir, root, data, forbidden) == ""
     assert "inside the data" in refuse_folder(root / DATA / "backups", root, data, forbidden)
     assert "which must not be changed" in refuse_folder(root / "trade2025/backups", root, data, forbidden)
     assert "does not exist; mount its disk" in refuse_folder(other, root, data, forbidden)
     other.mkdir()
     assert refuse_folder(other, root, data, forbidden) == ""
+
+
+def test_backups_are_never_kept_in_the_same_folder_as_the_data(service: Service) -> None:
+    """A backup removes what a killed one left beside it, so this would remove live data."""
+    root, data = service.root, {"valkey": [DATA]}
+    assert f"the backups of valkey would be in {root / DATA}" in refuse_folder(root / "data", root, data, [])
+    (root / "mounted").symlink_to("data")
+    assert "choose another folder" in refuse_folder(root / "mounted", root, data, [])
+    below = {"valkey": ["valkey/data"]}
+    (root / "valkey/data").mkdir(parents=True)
+    assert "choose another folder" in refuse_folder(root, root, below, [])
+    # The folder of a deployment is no problem by itself.
+    assert refuse_folder(root, root, data, []) == ""

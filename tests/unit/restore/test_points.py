@@ -3,18 +3,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import resource
+import shutil
 import stat
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils.deployment.journal import Journal, this_run
+import service_probe
+from ansible.module_utils.deployment.journal import Journal, JournalError, this_run
 from ansible.module_utils.deployment.model import Operation
 from ansible.module_utils.restore import points as points_module
+from ansible.module_utils.restore.data import stage
 from ansible.module_utils.restore.points import RestoreError, Subject, image_tag
 from ansible.module_utils.restore.record import Keep
-from restore_case import CONFIG, FRAGMENT, SECRET, Service
+from ansible.module_utils.shared.fs import explain, write_file
+from ansible.module_utils.shared.ownership import Ownership
+from restore_case import CONFIG, FRAGMENT, IMAGE, SECRET, Service
 
 
 @pytest.fixture
@@ -153,8 +162,28 @@ def remove_manifest(place: Path) -> None:
     (place / "manifest.json").unlink()
 
 
+def replace_manifest_by_a_directory(place: Path) -> None:
+    (place / "manifest.json").unlink()
+    (place / "manifest.json").mkdir()
+
+
+def replace_folder_by_a_file(place: Path) -> None:
+    shutil.rmtree(place)
+    place.touch()
+
+
 @pytest.mark.parametrize(
-    "damage", [damage_manifest, edit_manifest, drop_a_field, damage_file, remove_file, remove_manifest]
+    "damage",
+    [
+        damage_manifest,
+        edit_manifest,
+        drop_a_field,
+        damage_file,
+        remove_file,
+        remove_manifest,
+        replace_manifest_by_a_directory,
+        replace_folder_by_a_file,
+    ],
 )
 def test_a_damaged_point_is_named_and_not_used(service: Service, damage: object) -> None:
     service.prove()
@@ -165,6 +194,7 @@ def test_a_damaged_point_is_named_and_not_used(service: Service, damage: object)
     points, damaged = service.points.readable()
     assert [point.number for point in points] == [1]
     assert list(damaged) == [2]
+    assert damaged[2].startswith("restore point 2 of valkey is damaged and is not used: ")
     newest = service.points.newest("good")
     assert newest is not None
     assert newest.number == 1
@@ -183,7 +213,7 @@ def test_a_point_that_does_not_exist_is_refused_with_those_that_do(service: Serv
 
 def test_a_point_that_was_half_written_is_ignored_and_removed(service: Service) -> None:
     service.prove()
-    half = service.points.folder / ".2.abcd"
+    half = service.points.folder / ".2.0123abcd"
     (half / "files").mkdir(parents=True)
     assert service.points.numbers() == [1]
     service.write(CONFIG, "maxmemory 2gb\n")
@@ -206,6 +236,94 @@ def test_a_full_disk_leaves_no_partial_point(service: Service, monkeypatch: pyte
         service.prove()
     assert service.points.numbers() == [1]
     assert [path.name for path in service.points.folder.iterdir()] == ["1"]
+
+
+@contextlib.contextmanager
+def no_file_can_be_written() -> Iterator[None]:
+    """As on a full disk, real writes fail without the path in the error."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("what", ["point", "rollback", "backup", "return", "lock", "journal", "secret"])
+def test_a_write_that_fails_is_reported_with_the_file(service: Service, what: str) -> None:
+    service.write("data/valkey/dump.rdb", "dump")
+    service.prove()
+    service.write(CONFIG, "maxmemory 2gb\n")
+    backup = service.back_up()
+    journal, owner = Journal(service.root), this_run("r1", "somebody", 1)
+    journal.begin(owner, [])
+    if what == "lock":
+        journal.finish("r1")
+    calls: dict[str, tuple[Callable[[], object], str]] = {
+        "point": (service.recorder.before_change, f"{CONFIG}: "),
+        "rollback": (lambda: service.points.begin_rollback({"point": 1}), "restore_points/valkey/rollback.json: "),
+        "backup": (service.back_up, "/data.tar.zst: "),
+        "return": (lambda: stage(service.backups, backup, service.root), "/dump.rdb: "),
+        "lock": (lambda: journal.begin(owner, []), "journal/lock.new-r1: "),
+        "journal": (lambda: journal.done("r1", [("valkey", "image")]), "journal/current.jsonl: "),
+        "secret": (lambda: write_file(service.secrets / SECRET, b"secret", Ownership()), f"secrets/{SECRET}: "),
+    }
+    call, place = calls[what]
+    with pytest.raises(OSError, match="File too large") as error, no_file_can_be_written():
+        call()
+    assert explain(error.value).startswith(f"{service.root}/")
+    assert place in explain(error.value)
+
+
+def test_the_first_change_in_months_can_be_taken_back(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same holds for a clock that is set forward: not all older points are lost."""
+    for number in range(3):
+        service.write(CONFIG, f"maxmemory {number}gb\n")
+        service.prove()
+    later = datetime.now(UTC) + timedelta(days=200)
+    monkeypatch.setattr(points_module, "datetime", type("Later", (datetime,), {"now": lambda _zone: later}))
+    service.write(CONFIG, "maxmemory 9gb\n")
+    service.prove(keep=Keep(10, 90))
+    assert service.points.numbers() == [3, 4]
+
+
+def test_a_run_that_lost_its_lock_records_nothing_and_ends_no_rollback(service: Service) -> None:
+    service.engine.start()
+    service.points.begin_rollback({"point": 1})
+    Journal(service.root).begin(this_run("r2", "somebody", 1), [])
+    probed = {"name": "valkey", "restore": vars(service.subject)}
+    params = {
+        "root": str(service.root),
+        "secrets_root": str(service.secrets),
+        "run": "r1",
+        "services": [probed],
+        "was_running": False,
+        "keep_points": 10,
+        "keep_days": 90,
+    }
+    module = SimpleNamespace(params=params, check_mode=False, run_command=service.engine.run)
+    answers = {"valkey": {"image": IMAGE, "image_id": "sha256:old"}}
+    with pytest.raises(JournalError, match="has lost its lock"):
+        service_probe.record(module, answers)
+    assert service.points.numbers() == []
+    assert service.points.marker.exists()
+    params["run"] = "r2"
+    service_probe.record(module, answers)
+    assert service.points.numbers() == [1]
+    assert not service.points.marker.exists()
+
+
+def test_a_rollback_has_ended_before_its_point_may_be_pruned(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed in between would leave the note of a rollback to a point that is gone."""
+
+    def killed(_recorder: object, _keep: Keep) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ansible.module_utils.restore.record.Recorder._prune", killed)
+    service.points.begin_rollback({"point": 1})
+    with pytest.raises(KeyboardInterrupt):
+        service.prove()
+    assert not service.points.marker.exists()
 
 
 def test_points_are_pruned_by_count_but_never_the_last_good_one(service: Service) -> None:

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,9 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.deployment.journal import Journal, this_run
 from ansible.module_utils.restore.points import is_half_moved
+from ansible.module_utils.restore.record import Recorder
 from ansible.module_utils.testing import patch_module_args
-from restore_case import CONFIG, FRAGMENT, PROJECT, Service
+from restore_case import CONFIG, FRAGMENT, IMAGE, KEEP, PROJECT, Service
 
 Call = Callable[..., dict[str, Any]]
 FAILURE = "Valkey failed verification: it restarts in a loop. Likely cause: a. Do: b."
@@ -39,7 +42,6 @@ def restore(service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
             "services": [
                 {"name": "valkey", "container": "valkey", "files": [CONFIG, FRAGMENT], "version": service.version}
             ],
-            "run": "r2",
             "_ansible_check_mode": check_mode,
             **changes,
         }
@@ -81,6 +83,18 @@ def test_a_failed_change_is_rolled_back_to_the_last_good_point_with_both_results
     assert "Fatal config file error" in (service.points.folder / "failed.log").read_text()
 
 
+def test_a_run_that_lost_its_lock_neither_returns_nor_stops_anything(service: Service, restore: Call) -> None:
+    """Its service failed because another run has taken over and deploys it."""
+    service.prove()
+    fail_after_a_change(service)
+    Journal(service.root).begin(this_run("r3", "somebody", os.getpid()), [])
+    service.engine.commands.clear()
+    assert "another run took over. Nothing more was changed" in restore(failure=FAILURE, run="r2")["msg"]
+    assert service.read(CONFIG) == "maxmemory 2gb\n"
+    assert service.points.rollback() == {}
+    assert {command[1] for command in service.engine.commands} <= {"inspect"}
+
+
 def test_a_first_deployment_that_fails_is_stopped_and_nothing_else_happens(service: Service, restore: Call) -> None:
     service.engine.start(health="unhealthy")
     answer = restore(failure=FAILURE)
@@ -106,6 +120,7 @@ def test_an_interrupted_rollback_is_completed_to_the_point_that_was_chosen(servi
     service.prove()
     service.write(CONFIG, "maxmemory 2gb\n")
     service.prove()
+    Journal(service.root).begin(this_run("r1", "somebody", os.getpid()), [])
     assert restore(point=1, run="r1")["restored"]
     answer = restore(failure="A rollback by hand was interrupted.", complete=True)
     assert answer["restored"]
@@ -169,6 +184,38 @@ def test_a_rollback_by_hand_takes_the_lock_for_what_it_changes(service: Service,
     assert refused["locked"]["run"] == "r2"
     assert "another run is under way" in refused["locked"]["refusal"]
     assert Journal(service.root).finish("r2") == ["valkey: restore point 1 was planned and not done"]
+
+
+def test_files_that_a_later_state_added_are_moved_away_by_hand_too(service: Service, restore: Call) -> None:
+    """The older version would read them."""
+    added = "config/infrastructure/valkey/extra.conf"
+    service.prove()
+    service.write(added, "of a later state\n")
+    service.write(FRAGMENT, f"image: {IMAGE}\nlabels: another hash\n")
+    service.write("config/infrastructure/valkey/mine.conf", "by hand\n")
+    newer = replace(service.subject, files=(*service.subject.files, added))
+    service.engine.start()
+    Recorder(service.root, service.secrets, newer, service.docker).proved(IMAGE, "sha256:old", {"name": "valkey"}, KEEP)
+    answer = restore(services=[{"name": "valkey", "container": "valkey"}], point=1)
+    assert f"{added} moved to .trade2026/replaced" in answer["done"]
+    assert not (service.root / added).exists()
+    assert (service.root / "config/infrastructure/valkey/mine.conf").exists()
+
+
+def test_data_of_a_container_that_was_removed_is_of_the_version_that_passed_its_probes_last(
+    service: Service, restore: Call
+) -> None:
+    """A purge removes the container and keeps data and restore points."""
+    service.prove()
+    service.version = "9.1.0"
+    service.engine.images["sha256:new"] = {"valkey/valkey:9"}
+    service.write(CONFIG, "maxmemory 2gb\n")
+    service.prove("sha256:new")
+    service.engine.container = None
+    unnamed = [{"name": "valkey", "container": "valkey"}]
+    refusal = restore(services=unnamed, point=1)["refusal"]
+    assert "version 9.1.0 has written its data (it passed its probes as restore point 2)" in refusal
+    assert restore(services=unnamed, point=2)["restored"]
 
 
 # The data goes back too.
@@ -324,6 +371,21 @@ def test_half_renamed_data_is_completed_before_a_rollback_to_another_point(servi
     )
     assert restore(point=1)["restored"]
     assert service.read(DUMP) == "backed up"
+
+
+def test_data_that_a_damaged_note_may_speak_of_is_named(service: Service, restore: Call) -> None:
+    """Compose would create an empty data directory, and the service would start without its data."""
+    service.write(DUMP, "backed up")
+    service.prove()
+    service.write(FRAGMENT, "another one\n")
+    (move,) = core_restore.stage(service.backups, service.back_up(), service.root)
+    Path(move.live).rename(move.aside)
+    service.points.marker.write_text("{", encoding="utf-8")
+    refused = restore(point=1)["msg"]
+    assert f"data of a backup is in {move.staged}. It may have to take the place of {move.live}" in refused
+    assert service.read(FRAGMENT) == "another one\n"
+    Path(move.staged).rename(move.live)
+    assert restore(point=1)["restored"]
 
 
 def test_the_list_verifies_the_backups(service: Service, restore: Call) -> None:

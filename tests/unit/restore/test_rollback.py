@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible.module_utils.restore.points import RestoreError, RestorePoint
@@ -115,6 +117,45 @@ def test_a_newer_version_that_wrote_nothing_can_be_rolled_back(service: Service)
     # It was created and never started.
     service.engine.start("sha256:new", StartedAt="0001-01-01T00:00:00Z")
     assert refuse(point, Failed("9.1.0", service.engine.container or {}), service.root, by_hand=False) is None
+
+
+def unwritten_since_the_start(service: Service, **state: Any) -> Failed:
+    """A newer version whose container started after the last change of the data."""
+    service.write("data/valkey/dump.rdb", "written some time ago")
+    later = datetime.fromtimestamp((service.root / "data/valkey/dump.rdb").stat().st_ctime + 0.05, UTC)
+    while datetime.now(UTC) < later:
+        time.sleep(0.01)
+    service.engine.start("sha256:new", StartedAt=later.isoformat().replace("+00:00", "Z"), **state)
+    return Failed("9.1.0", service.engine.container or {})
+
+
+def test_a_newer_version_that_was_started_again_may_have_written_before(service: Service) -> None:
+    """A backup or a reboot stops and starts the same container, and nothing may have been written since."""
+    point = service.prove()
+    assert refuse(point, unwritten_since_the_start(service), service.root, by_hand=True) is None
+    again = unwritten_since_the_start(service, FinishedAt="2026-11-26T06:30:00Z")
+    assert refuse(point, again, service.root, by_hand=True) is not None
+
+
+def test_a_newer_version_that_passed_its_probes_has_written(service: Service) -> None:
+    """Also if its container was created again since, for another change."""
+    point = service.prove()
+    service.version = "9.1.0"
+    service.engine.images["sha256:new"] = {IMAGE}
+    service.write(CONFIG, "maxmemory 2gb\n")
+    service.prove("sha256:new")
+    refusal = refuse(point, unwritten_since_the_start(service), service.root, by_hand=True)
+    assert refusal is not None
+    assert "has written its data (it passed its probes as restore point 2)" in refusal.why
+
+
+def test_a_clock_that_was_set_back_does_not_hide_what_a_newer_version_wrote(service: Service) -> None:
+    point = service.prove()
+    service.engine.start("sha256:new", StartedAt="2099-01-01T00:00:00Z")
+    service.write("data/valkey/dump.rdb", "in the new format")
+    refusal = refuse(point, Failed("9.1.0", service.engine.container or {}), service.root, by_hand=False)
+    assert refusal is not None
+    assert "the clock was set back" in refusal.why
 
 
 def test_a_rollback_to_a_version_that_reads_the_data_is_possible(service: Service) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,22 @@ def test_a_file_gets_its_owner_before_it_takes_its_place(tmp_path: Path) -> None
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o604
 
 
+def test_what_a_killed_process_left_beside_a_file_is_removed_with_the_next_write(tmp_path: Path) -> None:
+    """It may hold a secret, and a service might read everything in its folder."""
+    child = os.fork()
+    if child == 0:
+        os.rename = lambda *_names, **_more: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+        fs.write_file(tmp_path / "file", b"secret", Ownership())
+        os._exit(1)
+    os.waitpid(child, 0)
+    assert len(list(tmp_path.glob(".file.*"))) == 1
+    others = {".file.by-hand", ".file2.0123abcd", ".file.0123abcdef"}
+    for name in others:
+        (tmp_path / name).touch()
+    fs.replace_file(tmp_path / "file", b"new", Ownership())
+    assert {path.name for path in tmp_path.iterdir()} == {"file", *others}
+
+
 @pytest.mark.parametrize("call", ["fsync", "rename", "write"])
 def test_what_fails_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
@@ -51,8 +68,9 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(
             if call == "write":
                 fail()
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as error:
         replace()
+    assert fs.explain(error.value).startswith(f"{tmp_path / 'file'}: ")
     assert (tmp_path / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
