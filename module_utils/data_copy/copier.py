@@ -254,12 +254,12 @@ class Copier:
         if dest.exists():
             if holds_files(self._data.dest):
                 if not self._plan.replaces:
-                    raise DataCopyError(f"{dest}: something was written there while copying. Stop it, and run again.")
+                    raise _written_meanwhile(dest)
                 aside = self._data.state / f"replaced-{now:%Y%m%dT%H%M%SZ}"
                 dest.rename(aside)
                 self.kept = str(aside)
             else:
-                shutil.rmtree(dest)
+                _remove_folders(dest)
         fs.sync(self._data.state)
         fs.sync(dest.parent)
         # Before the rename: after a crash in between, the next run must recognize the copy as its own.
@@ -282,6 +282,26 @@ class Copier:
         }
         with fs.atomic_write(self._data.record) as file:
             file.write((json.dumps(record, indent=2) + "\n").encode())
+
+
+def _written_meanwhile(dest: Path) -> DataCopyError:
+    return DataCopyError(f"{dest}: something was written there while copying. Stop it, and run again.")
+
+
+def _remove_folders(dest: Path) -> None:
+    """Remove a folder that holds only folders and sockets. A file that appears in it meanwhile stays."""
+    for folder, _folders, names in os.walk(dest, topdown=False):
+        for name in names:
+            path = Path(folder, name)
+            if stat.S_ISREG(path.lstat().st_mode) or path.is_symlink():
+                raise _written_meanwhile(dest)
+            path.unlink()
+        try:
+            Path(folder).rmdir()
+        except OSError as error:
+            if error.errno == errno.ENOTEMPTY:
+                raise _written_meanwhile(dest) from None
+            raise
 
 
 def _explained(error: OSError, data: DataSet) -> DataCopyError:

@@ -103,7 +103,9 @@ class Report:
 
     def _add_link(self, context: Context, link: LinkPlan, old: bytes) -> None:
         path, target = link.entry.path, link.target
-        if context.mention_finder.in_name(target) and not context.path_rules.protected(target):
+        rules = context.path_rules
+        is_left = context.mention_finder.in_name(target) or any(rules.references(target))
+        if is_left and not rules.protected(target):
             text = mask_line(f"symlink to {fs.display_name(target)}")
             self._add_leftovers(path, 1, [Leftover(0, text, describe("link"))])
         if target == old and _escapes(path, old):

@@ -50,7 +50,9 @@ _R_BEFORE_SLASH = (
     rb"(?=\Z|[\s\"'`=,;(\[{<>|]|(?!" + _R_DRIVE_COLON + rb"):|[-+?=]:"
     # Marks of systemd, curl, gcc, regular expressions and comments; an interpreter; a byte order mark.
     rb"|[-+!:@|]{1,3}(?:=|\Z|\s)|[@^#](?:\Z|[\s\"'`=,(\[{~])|!#|" + _R_GLUED + rb"|\xbf\xbb\xef"
-    rb"|" + _R_ESCAPED_MARK + rb"|[\x80-\xbf][\x80-\xaf]\xe2|[\xa0-\xbf]\xc2|[\x8a-\x91]\x80\xe3)"
+    rb"|"
+    + _R_ESCAPED_MARK
+    + rb"|[\x80-\xbf][\x80-\xaf]\xe2|[\xa0-\xbf]\xc2|[\x81\x8a-\x91]\x80\xe3|[\x88\x8c\x9a\x9b]\xbc\xef)"
 )
 _R_BEFORE_ENCODED_SLASH = rb"(?=[0-9a-cA-C]2(?:52)?%|[b-fB-F]3(?:52)?%)"
 # One slash or two; of three or more, all but the last belong to a comment mark.

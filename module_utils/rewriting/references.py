@@ -81,7 +81,9 @@ NEW_WORD_IN_QUOTES = re.compile(
 )
 _NEW_WORD = re.compile(NEW_WORD_IN_QUOTES.pattern + rb"|" + _VARIABLE_START)
 # A path on a drive, where a name would not contain one: `copy a+C:\\b`, `-ffile-prefix-map=C:/a=C:/b`.
-_DRIVE_START = re.compile(rb"[\"']?(?:[A-Za-z]\\?:[/\\]|/(?:mnt|host_mnt|cygdrive)/[A-Za-z]/)")
+_DRIVE_START = re.compile(rb"[\"']?(?:[A-Za-z]\\?:[/\\]|/(?:(?:mnt|host_mnt|cygdrive)/)?[A-Za-z]/)")
+_NEW_DRIVE = re.compile(rb"[A-Za-z]:[/\\]")
+_DRIVE_IN_NAME = re.compile(rb"(?:[^A-Za-z0-9_/\\]|\\[nrt])[A-Za-z]\Z")
 _AFTER_MARK = re.compile(rb"\s*(?:[A-Za-z_][\w.-]*=|" + _START + rb"|[\"'`\s]|\Z)")
 _START_INSIDE = re.compile(rb"[=,;(:]+" + _START)
 _REGION = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f\"<>|`]*")
@@ -97,7 +99,7 @@ _BEHIND_QUOTES = re.compile(
 # In a shell, text directly behind quotes (or in quotes directly behind a path) belongs to the same word: `"/x"-old`,
 # `/x/"$y"`, `/x/`cmd``. A method call does not.
 _JOINED_BY_QUOTES = re.compile(
-    rb"(?:\\{0,3}[\"'`]){1,2}(?:[A-Za-z0-9_$*]|\{[^{}\s]*,|%\w+%|-\w|\.\w+(?![\w(.\[]))([^\s\"'`]*)"
+    rb"(?:\\{0,3}[\"'`]){1,2}(?![A-Za-z]:[/\\])(?:[A-Za-z0-9_$*]|\{[^{}\s]*,|%\w+%|-\w|\.\w+(?![\w(.\[]))([^\s\"'`]*)"
 )
 _SLASH_AND_BACKSLASH = re.compile(rb"/+\\\Z")
 _QUOTED_STEP = re.compile(rb"[\"`][^\"`\r\n]*[\"`]\\")
@@ -285,6 +287,7 @@ class Reader:
         self._reported = False
         self._quoted = region.quoted
         self._goes_on = False
+        self._root: Node | None = None
         self._separated = False
         # Whether only the spelling of the separators after the reference is in doubt.
         self._only_turns = True
@@ -292,6 +295,7 @@ class Reader:
     def read(self, head: int, root: Node, run: bytes) -> Reading:
         """Read the reference whose first name is at `head`."""
         data, stop = self._data, self._stop
+        self._root = root
         steps: list[Step] = []
         nodes: list[Node | None] = [root]
         separator, position, end, trailing = run, head, head, b""
@@ -492,6 +496,9 @@ class Reader:
             and not (self._quoted and data[position + 1] == 32)
         ):
             return "doubt", position
+        if byte == 58 and self._begins_again(position):
+            self._only_turns = False
+            return "doubt", position
         if byte in _ENDS:
             return self._end_of_line(start, position, node) if byte in b"\r\n" else ("end", position)
         dots = position
@@ -551,6 +558,15 @@ class Reader:
             return ("name", brackets.end()) if brackets else self._far(position, after)
         return ("doubt" if sensitive else "name"), after
 
+    def _begins_again(self, colon: int) -> bool:
+        """Whether another path begins at the letter before a colon: `C:/a-C:/a`. In `C:/a-b:/x` a mount follows."""
+        letter = _DRIVE_IN_NAME.search(self._data, max(self._base, colon - 4), colon)
+        run = RUNS.match(self._data, colon + 1, self._stop)
+        if not letter or not run:
+            return False
+        name = _PLAIN.match(self._data, run.end(), self._stop).group()  # type: ignore[union-attr]
+        return self._root is not None and self._child(self._root, _decoded(name, self._level), name) is not None
+
     def _far(self, position: int, after: int) -> tuple[str, int]:
         """Marks that often separate and often belong to names: in doubt only if separators follow that would change."""
         if self._quoted:
@@ -588,6 +604,8 @@ class Reader:
             wild = _WILD.match(data, position, stop)
             if wild and data[position] in b"${%*":
                 return "wild", wild.end()
+            if data[position] in b",=" and _AFTER_MARK.match(data, position + 1, min(stop, position + 65)):
+                return "end", position
             goes_on = position + 1 < stop and data[position + 1] in _WORD
             if sensitive and data[position] in b",='(!$[" and goes_on and not _QUERY.match(data, position, stop):
                 return "doubt", position
@@ -726,6 +744,8 @@ class Reader:
         if child is not None and self._child(child, _decoded(following, self._level), following):
             return "separator", position
         letter = data[after : after + 1]
+        if letter in (b"n", b"r", b"t") and _NEW_DRIVE.match(data, after + 1, stop):
+            return "end", position
         if letter in (b"n", b"r", b"t", b"a", b"b", b"f", b"v", b"0") and len(following) == 1:
             return "end", position
         if unit == 0 and data[after] not in _WORD:

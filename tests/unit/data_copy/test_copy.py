@@ -20,7 +20,7 @@ import pytest
 from ansible.module_utils.data_copy import content, copier
 from ansible.module_utils.data_copy.copier import Copier
 from ansible.module_utils.data_copy.journal import Journal
-from ansible.module_utils.data_copy.plan import DataSet, Plan, make_plan, space_problems
+from ansible.module_utils.data_copy.plan import DataSet, Plan, holds_files, make_plan, space_problems
 from ansible.module_utils.data_copy.tree import DataCopyError, allocated, place_of, scan
 from ansible.module_utils.shared.fs import is_mount_point
 from hypothesis import given
@@ -153,6 +153,28 @@ def test_data_written_to_the_target_during_the_copy_is_not_lost(data: DataSet) -
     with pytest.raises(DataCopyError, match="written there while copying"):
         worker.run()
     assert Path(data.dest, "late").read_bytes() == b"precious"
+
+
+def test_data_written_at_the_last_moment_is_not_lost(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service starts after the last look at its folder, which held only folders and a socket then."""
+    late = Path(data.dest, "conf/late")
+    late.parent.mkdir(parents=True)
+    os.mkfifo(Path(data.dest, "fifo"))
+    made = make_plan(data, "fail")
+
+    def look(folder: str) -> bool:
+        found = holds_files(folder)
+        late.write_bytes(b"precious")
+        return found
+
+    monkeypatch.setattr(copier, "holds_files", look)
+    with pytest.raises(DataCopyError, match="written there while copying"):
+        Copier(made, NEVER, _nothing).run()
+    assert late.read_bytes() == b"precious"
+    late.unlink()
+    monkeypatch.undo()
+    _copy(data)
+    assert _tree(data.dest) == _tree(data.source)
 
 
 def test_holes_stay_holes_and_are_not_read(data: DataSet) -> None:

@@ -86,6 +86,17 @@ def test_symlinks_and_hard_links_are_kept_and_mapped_targets_rewritten(src: Path
     assert not check_then_run(src, dest).changed
 
 
+def test_a_symlink_to_a_mapped_path_that_is_not_rewritten_is_reported(tmp_path: Path) -> None:
+    src = tmp_path / "old"
+    src.mkdir()
+    (src / "windows").symlink_to("D:\\feeds\\live")
+    (src / "mapped").symlink_to("/mnt/d/feeds/live")
+    (src / "other").symlink_to("/mnt/d/feeds2/live")
+    report = check_then_run(src, tmp_path / "dest", rules=rules_of({"D:/feeds": "/srv/feeds"}))
+    assert list(report.leftovers) == ["windows"]
+    assert (tmp_path / "dest/mapped").readlink() == Path("/srv/feeds/live")
+
+
 def test_holes_stay_holes(src: Path, tmp_path: Path) -> None:
     with (src / "image").open("wb") as file:
         file.seek(64 << 20)

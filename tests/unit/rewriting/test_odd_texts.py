@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import itertools
 import lzma
 import time
 from collections.abc import Callable
@@ -365,6 +366,55 @@ def test_a_reference_in_another_encoding_is_reported_besides_a_mention() -> None
     data = "\ufeffx\n".encode("utf-16-le") + b"C:\\old\\apps\n trade2025 "
     document = plan_document(data, rules_of({"C:/old/apps": "/srv/apps"}), MENTIONS)
     assert codes(document) == ["mixed-encoding", "mixed-encoding"]
+
+
+PATHS = ("D:/feeds/{}", "D:\\feeds\\{}", "D:\\\\feeds\\\\{}", "/mnt/d/feeds/{}", "/d/feeds/{}")
+MARKS = (
+    *"=+,;:|<> \n\t",
+    "\\n",
+    "\\t",
+    ", ",
+    "; ",
+    " = ",
+    " + ",
+    "=>",
+    "->",
+    '","',
+    "','",
+    '";"',
+    "\N{FULLWIDTH COMMA}",
+    "\N{IDEOGRAPHIC COMMA}",
+    "><",
+    "),(",
+)
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_two_paths_with_a_mark_between_them(mark: str) -> None:
+    """Both are rewritten, or one is reported; a second run changes nothing."""
+    rules = rules_of({"D:/feeds/live": "/srv/m/live", "D:/feeds": "/srv/m"})
+    # Before a slash these marks may belong to a name: `x+/d`, `x\\n/d`.
+    seconds = PATHS[:3] if mark in ("+", "\\n", "\\t") else PATHS
+    for first, second, name, quote in itertools.product(PATHS, seconds, ("live", "x"), ("", '"')):
+        text = f"k {quote}{first.format(name)}{mark}{second.format('live')}{quote} e"
+        document = plan_document(text.encode(), rules, MENTIONS)
+        wanted = f"k {quote}/srv/m/{name}{mark}/srv/m/live{quote} e"
+        assert document.new.decode() == wanted or document.leftovers, text
+        assert plan_document(document.new, rules, MENTIONS).new == document.new, text
+
+
+@pytest.mark.parametrize("mark", ["-", "~", "(", "#", "!"])
+def test_a_path_that_another_one_is_glued_to_stays(mark: str) -> None:
+    rules = rules_of({"D:/feeds/live": "/srv/live", "D:/feeds": "/srv/m"})
+    document = plan_document(f"D:/feeds/live{mark}D:/feeds/x".encode(), rules, MENTIONS)
+    assert document.new.decode().startswith(f"D:/feeds/live{mark}")
+    assert document.leftovers
+    assert plan_document(document.new, rules, MENTIONS).new == document.new
+
+
+def test_a_mount_behind_a_name_that_ends_with_one_letter_is_not_a_path() -> None:
+    document = plan_document(b"- D:/feeds/app-a:/data", rules_of({"D:/feeds": "/srv/m"}), MENTIONS)
+    assert document.new == b"- /srv/m/app-a:/data"
 
 
 @pytest.mark.parametrize("space", ["\u00a0", "\u2003", "\u3000", "\ufeff", " \u00a0 "])
