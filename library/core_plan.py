@@ -560,6 +560,14 @@ def begin(module: AnsibleModule, inspection: Inspection, planned: Plan, before: 
     if journal.finished_run() != before:
         journal.release(module.params["begin"]["run"])
         raise JournalError("another run finished while this one inspected the machine; run again")
+    run = module.params["begin"]["run"]
+    try:
+        docker_engine.remove_helpers(HELPER_LABEL, str(inspection.root), inspection.helpers)
+        journal.done(run, [("machine", f"container {name}") for name, _status in inspection.helpers])
+    except (docker_engine.EngineError, OSError):
+        # The caller does not learn that the run has begun, so it cannot end it.
+        journal.finish(run, {operation.service for operation in planned.operations})
+        raise
 
 
 def main() -> None:
@@ -616,10 +624,6 @@ def main() -> None:
             journal.release(params["begin"]["run"])
         if params["begin"] and planned.operations and not answer["preflight_failures"] and not module.check_mode:
             begin(module, inspection, planned, before)
-            docker_engine.remove_helpers(HELPER_LABEL, str(inspection.root), inspection.helpers)
-            journal.done(
-                params["begin"]["run"], [("machine", f"container {name}") for name, _status in inspection.helpers]
-            )
             answer["locked"] = params["begin"]
     except StalePlanError as error:
         module.fail_json(msg=f"The saved plan is stale; nothing was done.\n{error}")

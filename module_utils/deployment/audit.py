@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.deployment.model import digest
-from ansible.module_utils.shared.fs import atomic_write, explain, write_all
+from ansible.module_utils.shared.fs import explain, replace_file, write_all
+from ansible.module_utils.shared.ownership import Ownership
 
 FILE = Path(".trade2026/journal.jsonl")
 HEAD = Path(".trade2026/journal/head")
@@ -178,8 +179,8 @@ def _next_number(last: bytes, head: Path) -> int:
 
 def _write_head(head: Path, number: int, line_hash: str) -> None:
     try:
-        with atomic_write(head) as file:
-            file.write(json.dumps({"number": number, "sha256": line_hash}).encode() + b"\n")
+        content = json.dumps({"number": number, "sha256": line_hash}).encode() + b"\n"
+        replace_file(head, content, Ownership(mode=0o600))
     except OSError as error:
         raise AuditError(explain(error, head)) from error
 

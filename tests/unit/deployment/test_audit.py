@@ -169,6 +169,14 @@ def test_a_full_disk_leaves_the_log_as_it_was(tmp_path: Path, monkeypatch: pytes
     assert audit.read(tmp_path).problems == ()
 
 
+def test_what_a_killed_run_left_beside_the_head_is_removed(tmp_path: Path) -> None:
+    logged(tmp_path)
+    left = tmp_path / ".trade2026/journal/.head.0123abcd"
+    left.touch()
+    audit.append(tmp_path, {"result": "ok"})
+    assert not left.exists()
+
+
 def _append(root: Path, name: int) -> None:
     for _count in range(20):
         audit.append(root, {"by": name})

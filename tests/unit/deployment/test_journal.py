@@ -13,8 +13,10 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import core_journal
+import core_plan
 import pytest
 from ansible.module_utils.deployment import audit
 from ansible.module_utils.deployment.journal import DAMAGED, Journal, JournalError, is_alive, this_run
@@ -332,6 +334,21 @@ def test_a_run_of_another_controller_counts_as_alive() -> None:
 def test_a_controller_of_the_same_name_is_another_one() -> None:
     run = replace(this_run("r1", "somebody", 1), machine="0" * 16, boot="another")
     assert is_alive(run)
+
+
+def test_a_plan_whose_run_fails_as_it_begins_releases_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ended(*_arguments: object) -> None:
+        raise core_plan.docker_engine.EngineError("Docker does not answer")
+
+    monkeypatch.setattr(core_plan.docker_engine, "remove_helpers", ended)
+    module = SimpleNamespace(params={"begin": vars(owner()), "take_over": ""})
+    inspection = SimpleNamespace(root=tmp_path, services=[], helpers=[("left", "exited")])
+    planned = SimpleNamespace(operations=OPERATIONS)
+    with pytest.raises(core_plan.docker_engine.EngineError):
+        core_plan.begin(module, inspection, planned, "")
+    assert Journal(tmp_path).owner() is None
+    (line,) = audit.read(tmp_path).lines
+    assert (line["result"], line["failed"]) == ("failed", ["machine", "valkey"])
 
 
 def test_the_module_reports_that_the_end_of_a_run_could_not_be_recorded(
