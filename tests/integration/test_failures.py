@@ -111,7 +111,6 @@ def test_of_services_that_are_started_at_once_only_the_broken_one_fails(deployed
         manifest.write_bytes(content)
     restored = deployed.play(*limit)
     assert restored.code == 0, restored.errors
-    assert restored.changed_hosts == {"valkey"}
     assert_readable(run)
     assert run.failed_hosts == {"valkey"}
     for fact in ("Valkey failed verification", "Likely cause: its data is damaged", "There is nothing to return to"):
