@@ -37,7 +37,7 @@ PREFLIGHT = "roles/core/tasks/plan.yml: Inspect the machine, run the preflight c
 CONTAINER = "library/core_container_check.py: The integration test of directories and networks"
 MIGRATE = "roles/trade2025/tasks/migrate.yml: Ensure the applications are in the new tree"
 PATHS = "molecule/trade2025/verify.yml: Fail if a path, a network or a setting was not migrated"
-DEPLOY = "roles/core/tasks/service.yml: Deploy {{ core_service_name }}"
+DEPLOY = "roles/core/tasks/deploy.yml: Deploy {{ core_service_name }}"
 FRAGMENT = "roles/core/templates/compose.yml.j2: healthcheck:"
 SOURCE = "library/trade_source_info.py: trade_source_info"
 DOCUMENT = "roles/trade2025/templates/MIGRATION.md.j2: | setting | Trade2025 | Trade2026 | why |"
@@ -100,7 +100,7 @@ CRITERIA = (
     Criterion("F2", "All paths point to Trade2026.", (MIGRATE, PATHS)),
     Criterion("F3", "All network references are those of Trade2026.", (MIGRATE, PATHS)),
     Criterion("F4", "Each service has its configuration directory.", ("module_utils/services/record.py: directories",)),
-    Criterion("F5", "Each service is tested individually.", ("roles/core/tasks/service.yml: service_probe",)),
+    Criterion("F5", "Each service is tested individually.", ("roles/core/tasks/deploy.yml: service_probe",)),
     Criterion(
         "N1",
         "No data of Trade2025 is lost or modified.",
