@@ -127,18 +127,20 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.deployment.journal import FOLDER
-from ansible.module_utils.images.vulnerabilities import INDEX, NOT_SCANNED, in_one_line
+from ansible.module_utils.deployment import FOLDER
 from ansible.module_utils.report import REPORTS
-from ansible.module_utils.report.machine import add_running_state
 from ansible.module_utils.report.store import Store, StoreError
-from ansible.module_utils.shared.masking import Mask, mask_tree, secrets_below
+from ansible.module_utils.shared.docker import Docker
 
 
-def completed(params: dict[str, Any], store: Store) -> dict[str, Any]:
+def completed(params: dict[str, Any], store: Store, docker: Docker) -> dict[str, Any]:
     """The document with running state and history, without secrets."""
-    document = add_running_state(params["document"], params["containers"])
-    document["machine"]["vulnerabilities"] = known_vulnerabilities(Path(params["root"], "docs/sbom") / INDEX)
+    # Imported here, because the second call, which stores the files, does not need it.
+    from ansible.module_utils.report.machine import add_running_state
+    from ansible.module_utils.shared.masking import Mask, mask_tree, secrets_below
+
+    document = add_running_state(params["document"], params["containers"], docker)
+    document["machine"]["vulnerabilities"] = known_vulnerabilities(Path(params["root"], "docs/sbom"))
     earlier = store.documents()
     document["history"] = [entry for _name, content in earlier for entry in content["history"]]
     for row in document.get("performance") or []:
@@ -156,8 +158,11 @@ def completed(params: dict[str, Any], store: Store) -> dict[str, Any]:
     return masked
 
 
-def known_vulnerabilities(index: Path) -> str:
+def known_vulnerabilities(folder: Path) -> str:
     """What the last run of playbooks/sbom.yml found, or that it scanned nothing."""
+    from ansible.module_utils.images.vulnerabilities import INDEX, NOT_SCANNED, in_one_line
+
+    index = folder / INDEX
     try:
         return in_one_line(json.loads(index.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -208,7 +213,7 @@ def main() -> None:
     if params["document"]:
         inside = [path for path in map(Path, params["forbid_inside"]) if store.folder.resolve().is_relative_to(path)]
         deployed = (root / FOLDER).is_dir() and not inside
-        module.exit_json(changed=False, document=completed(params, store), deployed=deployed)
+        module.exit_json(changed=False, document=completed(params, store, Docker(module.run_command)), deployed=deployed)
     if module.check_mode:
         module.exit_json(changed=False, skipped=True, msg="a dry run writes no report")
     try:

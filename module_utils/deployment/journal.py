@@ -23,11 +23,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.deployment import audit
+from ansible.module_utils.deployment import FOLDER, audit
 from ansible.module_utils.deployment.model import Operation, digest
 from ansible.module_utils.shared.fs import explain, located, write_all
 
-FOLDER = Path(".trade2026")
 # What a user types to take over a lock that cannot be read.
 DAMAGED = "damaged-lock"
 # File systems without hard links.

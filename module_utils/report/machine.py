@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.deployment.engine import NEVER, EngineError, connect
-from ansible.module_utils.shared.docker import finish, start
+from ansible.module_utils.shared.docker import Docker, DockerError, finish, start
 
+# What the engine writes for a container that never started.
+NEVER = "0001-01-01"
 # The default of the bridge driver.
 DEFAULT_MTU = 1500
 MTU_OPTION = "com.docker.network.driver.mtu"
@@ -20,27 +21,27 @@ MTU_OPTION = "com.docker.network.driver.mtu"
 Row = dict[str, Any]
 
 
-def add_running_state(document: Mapping[str, Any], containers: Mapping[str, str]) -> Row:
+def add_running_state(document: Mapping[str, Any], containers: Mapping[str, str], docker: Docker) -> Row:
     """The document with facts of the machine, and with the running state if it has none yet.
 
     `containers` is service → name of its container. An engine that does not answer leaves the parts out.
     """
+    version = start(("docker", "version", "--format", "{{.Server.Version}}"))
     found = {**document, "machine": facts() | dict(document["machine"])}
-    if all("state" in service for service in document["services"]) and document.get("networks"):
+    code, engine, _error = finish(version)
+    if code != 0 or (all("state" in service for service in document["services"]) and document.get("networks")):
         return found
+    found["machine"].setdefault("engine", engine)
     try:
-        client = connect()
-        known = {entry["Name"]: entry for entry in client.networks()}
-        found["machine"].setdefault("engine", str(client.version().get("Version", "")))
-        services = [_service(client, service, containers.get(service["name"], "")) for service in document["services"]]
-    except EngineError:
+        seen = docker.inspect("container", *dict.fromkeys(name for name in containers.values() if name))
+        services = [_service(seen.get(containers.get(entry["name"], "")), entry) for entry in document["services"]]
+        used = {end["name"] for service in services for end in service.get("networks", [])}
+        networks = document.get("networks") or [
+            _network(entry) for entry in docker.inspect("network", *sorted(used)).values()
+        ]
+    except DockerError:
         return found
-    used = {end["name"] for service in services for end in service.get("networks", [])}
-    return {
-        **found,
-        "services": services,
-        "networks": document.get("networks") or [_network(known[name]) for name in known if name in used],
-    }
+    return {**found, "services": services, "networks": networks}
 
 
 def facts(root: Path = Path("/")) -> Row:
@@ -62,18 +63,8 @@ def facts(root: Path = Path("/")) -> Row:
     return {key: value for key, value in found.items() if value}
 
 
-def _service(client: Any, service: Mapping[str, Any], name: str) -> Row:
-    """A service with the state and properties of its container."""
-    from docker.errors import APIError, DockerException
-
-    try:
-        seen = client.inspect_container(name) if name else None
-    except APIError as error:
-        if error.status_code != 404:
-            raise EngineError(str(error)) from error
-        seen = None
-    except (DockerException, OSError) as error:
-        raise EngineError(str(error)) from error
+def _service(seen: Mapping[str, Any] | None, service: Mapping[str, Any]) -> Row:
+    """A service with the state and properties of its container, as the engine describes it."""
     if seen is None:
         return {"state": "absent", "health": "", **service}
     state, settings = seen["State"], seen.get("NetworkSettings") or {}

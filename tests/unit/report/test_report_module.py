@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,56 +14,60 @@ import core_report
 import pytest
 import sample_documents
 from ansible.module_utils.report import junit
-from ansible.module_utils.report import machine as running
 from ansible.module_utils.report.document import complete
 from ansible.module_utils.report.page import render
 from ansible.module_utils.report.store import Store
+from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.testing import patch_module_args
 from core_report import completed, previous
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-class Engine:
-    """Replaces the Docker SDK's client."""
+# Answers like the engine's command line: the container `valkey` and the network `b` exist.
+DOCKER = """#!/bin/sh
+case "$1 $2" in
+    "version --format") echo 20.10.24 ;;
+    "container inspect") cat "${0%/*}/container.json"; echo "Error: No such container: gone" >&2; exit 1 ;;
+    "network inspect") [ "$3" = b ] && cat "${0%/*}/network.json" ;;
+esac
+"""
+CONTAINER = {
+    "Image": "sha256:abc",
+    "Config": {"Image": "valkey:8"},
+    "State": {"Status": "running", "StartedAt": "2026-11-26T06:30:00.5Z", "Health": {"Status": "healthy"}},
+    "NetworkSettings": {
+        "Ports": {"6379/tcp": [{"HostIp": "127.0.0.1", "HostPort": "16379"}], "1/tcp": None},
+        "Networks": {"b": {"IPAddress": "10.0.0.2", "Aliases": ["valkey"]}},
+    },
+}
+NETWORK = {
+    "Name": "b",
+    "Id": "1",
+    "IPAM": {"Config": [{"Subnet": "10.0.0.0/24"}]},
+    "Internal": True,
+    "Options": None,
+}
 
-    def networks(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "Name": "b",
-                "Id": "1",
-                "IPAM": {"Config": [{"Subnet": "10.0.0.0/24"}]},
-                "Internal": True,
-                "Options": None,
-            },
-            {"Name": "other", "Id": "2"},
-        ]
 
-    def version(self) -> dict[str, str]:
-        return {"Version": "20.10.24"}
+def call(words: list[str], **_options: Any) -> tuple[int, str, str]:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
 
-    def inspect_container(self, name: str) -> dict[str, Any]:
-        from docker.errors import APIError
-        from requests import Response
 
-        if name == "gone":
-            response = Response()
-            response.status_code = 404
-            raise APIError("no such container", response)
-        return {
-            "Image": "sha256:abc",
-            "Config": {"Image": "valkey:8"},
-            "State": {"Status": "running", "StartedAt": "2026-11-26T06:30:00.5Z", "Health": {"Status": "healthy"}},
-            "NetworkSettings": {
-                "Ports": {"6379/tcp": [{"HostIp": "127.0.0.1", "HostPort": "16379"}], "1/tcp": None},
-                "Networks": {"b": {"IPAddress": "10.0.0.2", "Aliases": ["valkey"]}},
-            },
-        }
+def program(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a program `docker` before all others."""
+    (folder / "docker").write_text(text, encoding="utf-8")
+    (folder / "docker").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "connect", Engine)
+def engine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path_factory.mktemp("bin")
+    (folder / "container.json").write_text(json.dumps([CONTAINER]), encoding="utf-8")
+    (folder / "network.json").write_text(json.dumps([NETWORK]), encoding="utf-8")
+    program(folder, DOCKER, monkeypatch)
 
 
 def parameters(root: Path, document: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -92,7 +97,7 @@ def test_known_vulnerabilities_are_those_of_the_last_scan(tmp_path: Path, index:
     if index:
         (tmp_path / "docs/sbom").mkdir(parents=True)
         (tmp_path / "docs/sbom/vulnerabilities.json").write_text(index)
-    found = completed(parameters(tmp_path, sample_documents.smallest()), Store(tmp_path))
+    found = completed(parameters(tmp_path, sample_documents.smallest()), Store(tmp_path), Docker(call))
     assert found["machine"]["vulnerabilities"].startswith(expected)
 
 
@@ -104,7 +109,7 @@ def test_the_running_state_comes_from_the_engine(tmp_path: Path) -> None:
         {"name": "nats", "title": "NATS"},
     ]
     containers = {"valkey": "valkey", "nats": "gone"}
-    found = completed(parameters(tmp_path, document, containers=containers), Store(tmp_path))
+    found = completed(parameters(tmp_path, document, containers=containers), Store(tmp_path), Docker(call))
     valkey, nats = found["services"]
     assert (valkey["state"], valkey["health"], valkey["started_at"]) == ("running", "healthy", "2026-11-26T06:30:00.5Z")
     assert valkey["ports"] == [{"name": "client", "host_ip": "127.0.0.1", "host": 16379, "container": 6379}]
@@ -117,12 +122,9 @@ def test_the_running_state_comes_from_the_engine(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_does_not_answer_leaves_the_state_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse() -> None:
-        raise running.EngineError("Docker does not answer")
-
-    monkeypatch.setattr(running, "connect", refuse)
+    program(tmp_path, "#!/bin/sh\necho Cannot connect to the Docker daemon >&2; exit 1\n", monkeypatch)
     document = {**sample_documents.smallest(), "services": [{"name": "nats", "title": "NATS"}]}
-    found = completed(parameters(tmp_path, document), Store(tmp_path))
+    found = completed(parameters(tmp_path, document), Store(tmp_path), Docker(call))
     assert found["services"] == document["services"]
     assert "networks" not in found
 
@@ -143,7 +145,7 @@ def test_no_secret_is_in_any_file_of_a_report(tmp_path: Path) -> None:
     failed["evidence"] = {"answer": f"Bearer {planted[2]}"}
     document["choices"][0]["value"] = f"--requirepass {planted[0]}"
     document["operations"][0]["current"] = planted[1]
-    found = complete(completed(parameters(tmp_path, document), Store(tmp_path)))
+    found = complete(completed(parameters(tmp_path, document), Store(tmp_path), Docker(call)))
     texts = [json.dumps(found), junit.render(found), render(found, ROOT / "roles/core/templates/report")]
     assert [text.count("********") > 2 for text in texts] == [True, True, True]
     assert [secret for secret in planted for text in texts if secret in text] == []
@@ -152,7 +154,7 @@ def test_no_secret_is_in_any_file_of_a_report(tmp_path: Path) -> None:
 def test_a_secret_that_cannot_be_read_withholds_the_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root can read every file, whatever its mode.
     monkeypatch.setattr(core_report, "secrets_below", lambda root: (set(), [str(root / "password")]))
-    found = completed(parameters(tmp_path, sample_documents.failing()), Store(tmp_path))
+    found = completed(parameters(tmp_path, sample_documents.failing()), Store(tmp_path), Docker(call))
     logs = [test["log"] for test in found["tests"] if test.get("log")]
     assert logs
     assert all("withheld" in log[0] for log in logs)
@@ -165,7 +167,7 @@ def test_earlier_runs_are_the_history_and_the_trend(tmp_path: Path) -> None:
     document = sample_documents.sample()
     for row in document["performance"]:
         del row["previous"]
-    found = completed(parameters(tmp_path, document), store)
+    found = completed(parameters(tmp_path, document), store, Docker(call))
     assert [entry["folder"] for entry in found["history"]] == ["2026-11-20T06-30-00Z"]
     trend = {row["service"]: row["previous"] for row in found["performance"]}
     assert [row["p99_ms"] for row in trend["questdb"]] == [31.4]
