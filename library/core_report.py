@@ -213,7 +213,9 @@ def main() -> None:
     if params["document"]:
         inside = [path for path in map(Path, params["forbid_inside"]) if store.folder.resolve().is_relative_to(path)]
         deployed = (root / FOLDER).is_dir() and not inside
-        module.exit_json(changed=False, document=completed(params, store, Docker(module.run_command)), deployed=deployed)
+        module.exit_json(
+            changed=False, document=completed(params, store, Docker(module.run_command)), deployed=deployed
+        )
     if module.check_mode:
         module.exit_json(changed=False, skipped=True, msg="a dry run writes no report")
     try:

@@ -203,7 +203,7 @@ CRITERIA = (
     Criterion(
         "I3",
         "A missing source of an image is reported.",
-        ("roles/trade2025/tasks/migrate.yml: Stop if an application is not in the source",),
+        ("module_utils/migration/options.py: has no folder",),
     ),
     Criterion("I4", "An unhealthy service is reported with its log.", ("module_utils/probes/report.py: log",)),
     Criterion("M1", "All eight services are healthy."),

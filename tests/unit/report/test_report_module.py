@@ -17,6 +17,7 @@ from ansible.module_utils.report import junit
 from ansible.module_utils.report.document import complete
 from ansible.module_utils.report.page import render
 from ansible.module_utils.report.store import Store
+from ansible.module_utils.shared import masking
 from ansible.module_utils.shared.docker import Docker
 from ansible.module_utils.testing import patch_module_args
 from core_report import completed, previous
@@ -153,7 +154,7 @@ def test_no_secret_is_in_any_file_of_a_report(tmp_path: Path) -> None:
 
 def test_a_secret_that_cannot_be_read_withholds_the_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root can read every file, whatever its mode.
-    monkeypatch.setattr(core_report, "secrets_below", lambda root: (set(), [str(root / "password")]))
+    monkeypatch.setattr(masking, "secrets_below", lambda root: (set(), [str(root / "password")]))
     found = completed(parameters(tmp_path, sample_documents.failing()), Store(tmp_path), Docker(call))
     logs = [test["log"] for test in found["tests"] if test.get("log")]
     assert logs
