@@ -47,7 +47,7 @@ options:
     default: {}
   migration:
     description:
-      - A migration to plan as well, with the options of M(trade_migrate). Nothing is changed.
+      - A migration to plan as well, with the options of C(trade_migrate). Nothing is changed.
       - It is planned here because a module process of its own would cost more time than the plan.
     type: dict
 attributes:
@@ -112,7 +112,7 @@ volumes:
   returned: success
   type: dict
 migration:
-  description: What M(trade_migrate) returns in check mode for O(migration).
+  description: What C(trade_migrate) returns in check mode for O(migration).
   returned: if O(migration) is set
   type: dict
 report:
