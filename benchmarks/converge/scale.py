@@ -71,17 +71,20 @@ def playbook(name: str, inventory: Path, *arguments: str) -> list[str]:
     return ["ansible-playbook", "-i", str(inventory), name, *arguments]
 
 
-def remove(count: int) -> None:
-    """Remove the containers and networks of the site of that size, and its root."""
+def remove(count: int) -> list[str]:
+    """Remove the containers and networks of the site of that size, and its root; returns what the engine refused."""
     project = f"{PROJECT}-{count}"
+    problems = []
     for listing, removal in (
         (["ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={project}"], ["rm", "--force"]),
         (["network", "ls", "--quiet", "--filter", f"name=^{project}-"], ["network", "rm"]),
     ):
         listed = subprocess.run(["docker", *listing], capture_output=True, text=True, check=True).stdout.split()
         if listed:
-            subprocess.run(["docker", *removal, *listed], capture_output=True, check=True)
+            done = subprocess.run(["docker", *removal, *listed], capture_output=True, text=True, check=False)
+            problems += done.stderr.splitlines() if done.returncode else []
     subprocess.run(["rm", "-rf", "--one-file-system", str(FOLDER / str(count))], check=True)
+    return problems
 
 
 def row(count: int, samples: list[Sample]) -> str:
@@ -119,15 +122,21 @@ def main() -> None:
                     sample = measure(playbook("core.yml", site, *counted), ROOT, count_file)
                     samples[count].append(sample)
                     print(f"round {number}: {count} services {sample.wall_s:.1f} s", file=sys.stderr)
+            # Before the removal, which the engine may refuse.
+            report(arguments.out, samples, facts)
         finally:
-            for count in sites:
-                remove(count)
+            left = [problem for count in sites for problem in remove(count)]
+    if left:
+        sys.exit("The samples are written, but not everything was removed:\n" + "\n".join(left))
 
+
+def report(out: Path, samples: dict[int, list[Sample]], facts: dict[str, object]) -> None:
+    """Print the table, and write the samples."""
     print("| services | wall time, median (range) | CPU time | wall per service | CPU per service | module processes |")
     print("|---|---|---|---|---|---|")
     for count, found in samples.items():
         print(row(count, found))
-    write_samples(arguments.out, {str(count): found for count, found in samples.items()}, facts)
+    write_samples(out, {str(count): found for count, found in samples.items()}, facts)
 
 
 if __name__ == "__main__":
