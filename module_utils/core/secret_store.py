@@ -94,14 +94,40 @@ def matches_hash(secret: str, stored: str) -> bool:
         return False
 
 
-def dangling(file: Path) -> str:
-    """Why a secret without content is not created: its file is a symlink to nowhere. Empty if it is not."""
-    if not file.is_symlink():
-        return ""
-    return (
-        f"{file} is a symlink to {file.readlink()}, which does not exist. Mount or correct what it leads to, or remove "
-        "the symlink to have a new secret generated."
-    )
+def matches_any(secret: str, stored: Any) -> bool:
+    """Whether one of the hashes of a client, a single one or a list, is of `secret`."""
+    known = stored if isinstance(stored, list) else [stored] if stored else []
+    return any(matches_hash(secret, str(item)) for item in known)
+
+
+def read_text(file: Path) -> str | None:
+    """The content of a secret; None if there is none. Raises SecretError, also for a symlink to nowhere."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if file.is_symlink():
+            raise SecretError(
+                f"{file} is a symlink to {file.readlink()}, which does not exist. Mount or correct what it leads to, "
+                "or remove the symlink to have a new secret generated."
+            ) from None
+        return None
+    except UnicodeDecodeError:
+        raise SecretError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None
+
+
+def parse_object(file: Path, text: str | None) -> dict[str, Any]:
+    """The secrets or hashes of clients, from the text of their file; empty without a text. Raises SecretError."""
+    try:
+        content = json.loads(text) if text else {}
+    except ValueError as error:
+        raise SecretError(
+            f"{file} is not JSON ({error}). Correct it, or move it away to have a new one generated."
+        ) from None
+    if not isinstance(content, dict):
+        raise SecretError(
+            f"{file} must contain a JSON object. Correct it, or move it away to have a new one generated."
+        )
+    return content
 
 
 class SecretStore:
@@ -160,7 +186,7 @@ class SecretStore:
         if wanted != plain:
             self._write({"path": entry["plain"], "gid": 0, "mode": 0o600}, _pretty(wanted), bool(plain))
         fresh = {
-            name: hashes[name] if self._still_valid(secret, hashes.get(name)) else scrypt_hash(secret)
+            name: hashes[name] if matches_any(secret, hashes.get(name)) else scrypt_hash(secret)
             for name, secret in wanted.items()
         }
         if fresh != hashes:
@@ -168,37 +194,13 @@ class SecretStore:
         else:
             self._own(entry)
 
-    @staticmethod
-    def _still_valid(secret: str, stored: Any) -> bool:
-        known = stored if isinstance(stored, list) else [stored] if stored else []
-        return any(matches_hash(secret, str(item)) for item in known)
-
     def _object(self, path: str) -> dict[str, Any]:
-        text = self._read(path)
-        try:
-            content = json.loads(text) if text else {}
-        except ValueError as error:
-            raise SecretError(
-                f"{self.root / path} is not JSON ({error}). Correct it, or move it away so that a new one is generated."
-            ) from None
-        if not isinstance(content, dict):
-            raise SecretError(
-                f"{self.root / path} must contain a JSON object. Correct it, or move it away to generate a new one."
-            )
-        return content
+        return parse_object(self.root / path, self._read(path))
 
     def _read(self, path: str) -> str | None:
         """The secret; None if there is none, or if its file was emptied."""
-        file = self.root / path
-        try:
-            text = file.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            if problem := dangling(file):
-                raise SecretError(problem) from None
-            return None
-        except UnicodeDecodeError:
-            raise SecretError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None
-        return text if text.strip() else None
+        text = read_text(self.root / path)
+        return text if text and text.strip() else None
 
     def _write(self, entry: Mapping[str, Any], text: str, existed: bool) -> None:
         (self.outcome.replaced if existed else self.outcome.created).append(entry["path"])

@@ -7,7 +7,6 @@ import contextlib
 import difflib
 import hashlib
 import hmac
-import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.core.files import FilesError, ManagedFiles
-from ansible.module_utils.core.secret_store import dangling, matches_hash
+from ansible.module_utils.core.secret_store import SecretError, matches_any, parse_object, read_text
 from ansible.module_utils.deployment.model import ObservedFile, ObservedOwners, ObservedSecret, digest
 from ansible.module_utils.shared.ownership import Ownership, keeps_owners
 
@@ -136,13 +135,23 @@ def observe_owners(
 
 
 def observe_secrets(root: Path, declared: Sequence[Mapping[str, Any]], salt: str) -> list[ObservedSecret]:
-    """Declared secrets that are missing or differ from the site's values, which come as salted digests."""
+    """Declared secrets that are missing or differ from the site's values, which come as salted digests.
+
+    Raises FilesError for one that cannot be read.
+    """
+    try:
+        return _observed_secrets(root, declared, salt)
+    except SecretError as error:
+        raise FilesError(str(error)) from None
+
+
+def _observed_secrets(root: Path, declared: Sequence[Mapping[str, Any]], salt: str) -> list[ObservedSecret]:
     found = []
     for entry in declared:
         if entry["kind"] == "clients":
             found += _clients(root, entry, salt)
             continue
-        text = _text(root / entry["path"])
+        text = read_text(root / entry["path"])
         given = entry.get("digest")
         if text is None:
             found.append(ObservedSecret(entry["path"], "", "present", "it does not exist", "create"))
@@ -174,7 +183,8 @@ def secrets_fingerprint(root: Path, declared: Sequence[Mapping[str, Any]]) -> st
 
 
 def _clients(root: Path, entry: Mapping[str, Any], salt: str) -> list[ObservedSecret]:
-    plain, hashes = _object(root / entry["plain"]), _object(root / entry["path"])
+    files = root / entry["plain"], root / entry["path"]
+    plain, hashes = (parse_object(file, read_text(file)) for file in files)
     given: Mapping[str, str] = entry.get("digest") or {}
     found = []
     added = sorted(set(entry["clients"]) - set(plain))
@@ -185,7 +195,7 @@ def _clients(root: Path, entry: Mapping[str, Any], salt: str) -> list[ObservedSe
         cause = "; ".join(f"{word}: {', '.join(names)}" for word, names in parts if names)
         action = "write" if plain else "create"
         found.append(ObservedSecret(entry["plain"], "" if not plain else "other clients", "as declared", cause, action))
-    stale = [name for name in entry["clients"] if name in plain and not _verified(str(plain[name]), hashes.get(name))]
+    stale = [name for name in entry["clients"] if name in plain and not matches_any(str(plain[name]), hashes.get(name))]
     if found or stale or set(hashes) != set(entry["clients"]):
         cause = "hashes of other clients or secrets" if hashes else "it does not exist"
         action = "write" if hashes else "create"
@@ -193,36 +203,6 @@ def _clients(root: Path, entry: Mapping[str, Any], salt: str) -> list[ObservedSe
     elif _another_owner(root / entry["path"], entry):
         found.append(ObservedSecret(entry["path"], "another owner", "as declared", "another owner or mode", "own"))
     return found
-
-
-def _verified(secret: str, stored: Any) -> bool:
-    known = stored if isinstance(stored, list) else [stored] if stored else []
-    return any(matches_hash(secret, str(item)) for item in known)
-
-
-def _object(file: Path) -> dict[str, Any]:
-    text = _text(file)
-    try:
-        content = json.loads(text) if text else {}
-    except ValueError as error:
-        raise FilesError(
-            f"{file} is not JSON ({error}). Correct it, or move it away to have a new one generated."
-        ) from None
-    if not isinstance(content, dict):
-        raise FilesError(f"{file} should hold a JSON object. Correct it, or move it away to have a new one generated.")
-    return content
-
-
-def _text(file: Path) -> str | None:
-    """A secret; None if there is none. Raises FilesError."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        if problem := dangling(file):
-            raise FilesError(problem) from None
-        return None
-    except UnicodeDecodeError:
-        raise FilesError(f"{file} is not text. Correct it, or move it away to have a new one generated.") from None
 
 
 def _another_owner(file: Path, entry: Mapping[str, Any]) -> bool:
