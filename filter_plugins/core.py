@@ -86,7 +86,7 @@ def core_hosts_to_deploy(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]
     """The services with operations; all services if the play is only parsed (--syntax-check, --list-hosts)."""
     if not hostvars:
         return ["core_services"]
-    started = {name for host in hostvars for name in _started(hostvars[host])}
+    started = _started(hostvars)
     return [
         host
         for plan in _plans(hostvars)
@@ -121,13 +121,17 @@ def core_to_start(variables: Mapping[str, Any]) -> list[str]:
     return names if len(names) > 1 else []
 
 
-def _started(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Service → result of its probes, for those that were started at once and passed."""
-    result = variables.get("core_started") or {}
-    services: dict[str, Any] = result.get("services") or {}
-    passed = {name: answer for name, answer in services.items() if not answer.get("failed")}
-    # If the task failed although every service passed, each of them finds out by itself what failed.
-    return {} if result.get("failed") and len(passed) == len(services) else passed
+def _started(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Service → result of its probes, for those that were started at once, on any machine, and passed."""
+    found: dict[str, Any] = {}
+    for host in hostvars:
+        result = hostvars[host].get("core_started") or {}
+        services: dict[str, Any] = result.get("services") or {}
+        passed = {name: answer for name, answer in services.items() if not answer.get("failed")}
+        # If the task failed although every service passed, each of them finds out by itself what failed.
+        if not result.get("failed") or len(passed) < len(services):
+            found.update(passed)
+    return found
 
 
 def core_failure_message(result: Mapping[str, Any]) -> str:
@@ -447,7 +451,7 @@ def core_unfinished(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], planned: Mapping[str, Any]
 ) -> list[str]:
     """The services that failed, or that were not deployed because an earlier batch stopped the run."""
-    started = {name for host in hostvars for name in _started(hostvars[host])}
+    started = _started(hostvars)
     return [
         host
         for host in core_with_operations(hosts, planned)
@@ -459,7 +463,7 @@ def core_probed_services(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], rest: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Service → result of its probes, from its deployment or from the verification of the other services."""
-    started = {name: result for host in hostvars for name, result in _started(hostvars[host]).items()}
+    started = _started(hostvars)
     found = dict(rest.get("services") or {})
     for host in hosts:
         if host in started:

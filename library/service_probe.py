@@ -329,10 +329,10 @@ def age(started_at: str) -> float:
     return time.time() - moment(started_at)
 
 
-def note(module: AnsibleModule, answers: dict[str, dict[str, Any]], passed: bool) -> tuple[bool, list[str]]:
+def note(module: AnsibleModule, answers: dict[str, dict[str, Any]], recorded: bool) -> tuple[bool, list[str]]:
     """Write the journal; return whether the run ended, and where done and planned operations differ.
 
-    `passed` is whether nothing failed in this call.
+    `recorded` is whether the restore points were recorded.
     """
     params = module.params
     if module.check_mode or not (params["run"] or params["owner"]):
@@ -348,7 +348,7 @@ def note(module: AnsibleModule, answers: dict[str, dict[str, Any]], passed: bool
     journal.done(
         params["run"], [(row["service"], row["what"]) for row in params["done"] if row["service"] not in open_ones]
     )
-    ends = params["finish"] == "always" or (params["finish"] == "if_passed" and passed and not failed)
+    ends = params["finish"] == "always" or (params["finish"] == "if_passed" and recorded and not failed)
     if not ends or pending:
         return False, []
     return True, journal.finish(params["run"], failed)
@@ -387,7 +387,7 @@ def main() -> None:
     except (RestoreError, JournalError, DockerError, OSError) as error:
         failures.append(f"a restore point cannot be recorded: {explain(error)}")
     try:
-        finished, problems = note(module, answers, not services and not failures)
+        finished, problems = note(module, answers, not failures)
     except (AuditError, JournalError, OSError) as error:
         module.fail_json(msg=f"the journal cannot be written: {explain(error)}", services=answers, problems=[])
     if module.params["fail"]:

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.deployment.model import ObservedContainer, ObservedEndpoint, ObservedNetwork
+from ansible.module_utils.shared.docker import NEVER
 
 FRACTION = re.compile(r"\.(\d{1,6})\d*")
-# What the engine writes for a container that never started.
-NEVER = "0001-01-01"
 PROJECT_LABEL = "com.docker.compose.project"
 # States of a container in which it has processes.
 RUNNING = ("running", "restarting", "paused")

@@ -281,18 +281,14 @@ class Journal:
 
     def done(self, run: str, rows: Iterable[tuple[str, str]]) -> None:
         """Record that operations (service, what) are done; does nothing if `run` does not hold the lock."""
-        if not run or self._holder() != run:
-            return
-        with self._alone():
-            for service, what in rows if self._holder() == run else ():
+        with self._held_by(run) as held:
+            for service, what in rows if held else ():
                 self._append({"event": "done", "service": service, "what": what, "at": _now()})
 
     def finish(self, run: str, failed: Iterable[str] = ()) -> list[str]:
         """Write the line of the audit log and release the lock; returns where done and planned operations differ."""
-        if not run or self._holder() != run:
-            return []
-        with self._alone():
-            return self._finish(sorted(failed)) if self._holder() == run else []
+        with self._held_by(run) as held:
+            return self._finish(sorted(failed)) if held else []
 
     def _finish(self, failed: list[str]) -> list[str]:
         problems = []
@@ -310,10 +306,8 @@ class Journal:
 
     def release(self, run: str) -> None:
         """Release the lock of a run that has done nothing, without a line in the audit log."""
-        if not run or self._holder() != run:
-            return
-        with self._alone():
-            if self._holder() == run:
+        with self._held_by(run) as held:
+            if held:
                 self.current.unlink(missing_ok=True)
                 self.lock.unlink()
 
@@ -342,6 +336,15 @@ class Journal:
             f"another run is under way on this machine: {who}; {self.progress().text}. Wait until it has ended. "
             f"If that controller is gone for good, run again with -e core_take_over={controller}"
         )
+
+    @contextlib.contextmanager
+    def _held_by(self, run: str) -> Iterator[bool]:
+        """Whether `run` holds the lock, which nobody takes over meanwhile. Without a lock, nothing is created."""
+        if not run or self._holder() != run:
+            yield False
+            return
+        with self._alone():
+            yield self._holder() == run
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import codecs
+import glob
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,8 @@ def _other_folders(src: str, only: Sequence[str]) -> list[str]:
             f"{src} has no folder {', '.join(missing)}; add it to the source, or remove it from `only` "
             "(trade2025_apps of a site)"
         )
-    # A leading slash and brackets, so that the glob matches this one folder, whatever characters its name has.
-    return ["/" + re.sub(r"([*?\[])", r"[\1]", name) for name in sorted(folders - set(only))]
+    # With a leading slash, the glob matches only this folder, and none of the same name below it.
+    return ["/" + glob.escape(name) for name in sorted(folders - set(only))]
 
 
 def encodings_from(entries: list[dict[str, str]]) -> tuple[tuple[Glob, str], ...]:

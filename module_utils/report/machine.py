@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.shared.docker import Docker, DockerError, finish, start
+from ansible.module_utils.shared.docker import NEVER, Docker, DockerError, finish, start
 
-# What the engine writes for a container that never started.
-NEVER = "0001-01-01"
 # The default of the bridge driver.
 DEFAULT_MTU = 1500
 MTU_OPTION = "com.docker.network.driver.mtu"
@@ -26,13 +24,12 @@ def add_running_state(document: Mapping[str, Any], containers: Mapping[str, str]
 
     `containers` is service → name of its container. An engine that does not answer leaves the parts out.
     """
-    version = start(("docker", "version", "--format", "{{.Server.Version}}"))
     found = {**document, "machine": facts() | dict(document["machine"])}
-    code, engine, _error = finish(version)
-    if code != 0 or (all("state" in service for service in document["services"]) and document.get("networks")):
+    if all("state" in service for service in document["services"]) and document.get("networks"):
         return found
-    found["machine"].setdefault("engine", engine)
     try:
+        version = docker.call("version", "--format", "{{.Server.Version}}").strip()
+        found["machine"].setdefault("engine", version)
         seen = docker.inspect("container", *dict.fromkeys(name for name in containers.values() if name))
         services = [_service(seen.get(containers.get(entry["name"], "")), entry) for entry in document["services"]]
         used = {end["name"] for service in services for end in service.get("networks", [])}

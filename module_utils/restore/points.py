@@ -353,6 +353,7 @@ def remove_unfinished(folder: Path) -> None:
     """Remove the restore points or backups that a killed run was writing or removing, and no other hidden folder."""
     for entry in folder.iterdir():
         if _UNFINISHED.fullmatch(entry.name):
+            # Nothing reads it, so what cannot be removed now is left for the next call.
             shutil.rmtree(entry, ignore_errors=True)
 
 

@@ -12,6 +12,9 @@ import subprocess
 from collections.abc import Callable
 from typing import Any
 
+# What the engine writes for a container that never started.
+NEVER = "0001-01-01"
+
 Runner = Callable[..., tuple[int, str, str]]
 
 
