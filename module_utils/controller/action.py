@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ansible.constants
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.controller.services import Describer, Roles, Service, files_of
 from ansible.module_utils.controller.templates import rendered
 from ansible.module_utils.deployment.journal import DAMAGED, is_alive, is_local, read_owner
@@ -23,6 +25,9 @@ display = Display()
 
 class ServicesAction(ActionBase):
     """Describes the services of one machine."""
+
+    # The module that the run needs next. Its payload is built while the current module runs.
+    next_module = ""
 
     def describer(self, task_vars: Mapping[str, Any]) -> Describer:
         """The describer, which finds the roles of this project and of the run."""
@@ -59,6 +64,20 @@ class ServicesAction(ActionBase):
             rendered(file, self._templar, self._loader, service.variables)
             for file in files_of(service, self.core_templates(describer))
         ]
+
+    def _configure_module(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> Any:
+        """Build a module's payload; for the next module, this only fills Ansible's cache of the run."""
+        built = super()._configure_module(module_name, module_args, task_vars)
+        name, self.next_module = self.next_module, ""
+        if name:
+
+            def build() -> None:
+                # An error is raised again when the module is called.
+                with contextlib.suppress(AnsibleError):
+                    super(ServicesAction, self)._configure_module(name, {}, task_vars)
+
+            threading.Thread(target=build).start()
+        return built
 
     def call(self, module: str, arguments: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The module's result; raises AnsibleActionFail with its message."""
