@@ -91,7 +91,7 @@ class ActionModule(ServicesAction):
         if owner:
             arguments["begin"] = vars(owner)
         if args.get("apply"):
-            self.next_module = "service_probe"
+            self.next_modules = ["service_probe"]
         answer = self.call_with_lock("core_plan", arguments, str(args.get("take_over") or ""), task_vars)
         plan = plan_from_dict(answer["plan"])
         result.update(
@@ -135,7 +135,7 @@ class ActionModule(ServicesAction):
             if name not in disabled:
                 wanted[name] = plain(describer.image_of(roles[name], variables[name]))
         wanted["probe"] = plain(args["probe_image"])
-        self.next_module = "core_plan"
+        self.next_modules = ["core_plan"]
         planned = self.call("image_plan", {**plain(args["images"]), "wanted": wanted}, task_vars)
         if any(row["action"] == "migrate" for row in args.get("other") or []):
             # The tag of an image that is built from migrated sources depends on files that this run will write.

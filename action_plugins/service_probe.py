@@ -16,14 +16,14 @@ import ansible.module_utils
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.module_utils.controller.action import ServicesAction, display
+from ansible.module_utils.controller.action import AheadAction, display
 from ansible.module_utils.services.kinds import boolean, plain
 
 # A cold start of the eight services takes 10 to 14 s, which one slice covers: each further one is a module process.
 SLICE_S = 15.0
 
 
-class ActionModule(ServicesAction):
+class ActionModule(AheadAction):
     """Calls the module until every service has a result; each call probes those that have none."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class ActionModule(ServicesAction):
         errors: list[str] = []
         if args.get("run") and args.get("finish") == "always":
             # The run has changed something and ends, so its report is next.
-            self.next_module = "core_report"
+            self.next_modules = ["core_report"]
         while True:
             spent = time.monotonic() - begun
             args["services"] = [{**service, "spent_s": spent} for service in waiting.values()]

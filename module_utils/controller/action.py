@@ -23,11 +23,29 @@ from ansible.utils.display import Display
 display = Display()
 
 
-class ServicesAction(ActionBase):
-    """Describes the services of one machine."""
+class AheadAction(ActionBase):
+    """Builds the payloads of the modules that the run needs next while the current module runs."""
 
-    # The module that the run needs next. Its payload is built while the current module runs.
-    next_module = ""
+    next_modules: Sequence[str] = ()
+
+    def _configure_module(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> Any:
+        """Build a module's payload; for the next modules, this only fills Ansible's cache of the run."""
+        built = super()._configure_module(module_name, module_args, task_vars)
+        names, self.next_modules = self.next_modules, ()
+
+        def build() -> None:
+            for name in names:
+                # An error is raised again when the module is called.
+                with contextlib.suppress(AnsibleError):
+                    super(AheadAction, self)._configure_module(name, {}, task_vars)
+
+        if names:
+            threading.Thread(target=build).start()
+        return built
+
+
+class ServicesAction(AheadAction):
+    """Describes the services of one machine."""
 
     def describer(self, task_vars: Mapping[str, Any]) -> Describer:
         """The describer, which finds the roles of this project and of the run."""
@@ -64,20 +82,6 @@ class ServicesAction(ActionBase):
             rendered(file, self._templar, self._loader, service.variables)
             for file in files_of(service, self.core_templates(describer))
         ]
-
-    def _configure_module(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> Any:
-        """Build a module's payload; for the next module, this only fills Ansible's cache of the run."""
-        built = super()._configure_module(module_name, module_args, task_vars)
-        name, self.next_module = self.next_module, ""
-        if name:
-
-            def build() -> None:
-                # An error is raised again when the module is called.
-                with contextlib.suppress(AnsibleError):
-                    super(ServicesAction, self)._configure_module(name, {}, task_vars)
-
-            threading.Thread(target=build).start()
-        return built
 
     def call(self, module: str, arguments: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """The module's result; raises AnsibleActionFail with its message."""

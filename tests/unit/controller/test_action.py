@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
-from ansible.module_utils.controller.action import ServicesAction
+from ansible.module_utils.controller.action import AheadAction
 from ansible.plugins.action import ActionBase
 
 
-class Action(ServicesAction):
+class Action(AheadAction):
     """An action without a task."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def configure(action: ServicesAction, module: str) -> Any:
+def configure(action: AheadAction, module: str) -> Any:
     answer = action._configure_module(module, {}, {})
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:
@@ -46,17 +46,17 @@ def configure(action: ServicesAction, module: str) -> Any:
     return answer
 
 
-def test_the_next_module_is_built_once_after_the_current_one(built: list[str]) -> None:
+def test_the_next_modules_are_built_once_after_the_current_one(built: list[str]) -> None:
     action = Action()
-    action.next_module = "core_plan"
+    action.next_modules = ["core_plan", "service_probe"]
     assert configure(action, "image_plan") == "payload of image_plan"
     assert configure(action, "other") == "payload of other"
-    assert built == ["image_plan", "core_plan", "other"]
+    assert built == ["image_plan", "core_plan", "service_probe", "other"]
 
 
 def test_a_next_module_that_cannot_be_built_does_not_fail_the_current_one(built: list[str]) -> None:
     action = Action()
-    action.next_module = "missing"
+    action.next_modules = ["missing"]
     assert configure(action, "image_plan") == "payload of image_plan"
     assert built == ["image_plan", "missing"]
     with pytest.raises(AnsibleError):
