@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Render the files of one service and let the module `managed_files` validate and write what the plan lists."""
+"""Render the files of services and let the module `managed_files` validate and write what the plan lists."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,27 +19,37 @@ from ansible.module_utils.services.kinds import plain
 
 
 class ActionModule(ServicesAction):
-    """`core_files: {service, role, image, root, secrets_root, run, expected, owners}`."""
+    """`core_files: {services: [{name, role, image, expected, owners}], root, secrets_root, run, fail}`."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         task_vars = task_vars or {}
         args = self._task.args
         describer = self.describer(task_vars)
-        service = self.describe(str(args["service"]), describer, dict(args["image"]), task_vars, str(args["role"]))
-        user = service.record.user
         arguments = {
             "root": args["root"],
             "secrets_root": args["secrets_root"],
+            "services": [self._service(one, describer, task_vars) for one in args["services"]],
+            "run": args.get("run") or "",
+            "fail": args.get("fail", True),
+        }
+        result.update(self._execute_module("managed_files", plain(arguments), task_vars=task_vars))
+        return result
+
+    def _service(
+        self, args: Mapping[str, Any], describer: described.Describer, task_vars: dict[str, Any]
+    ) -> dict[str, Any]:
+        """One service as the module expects it."""
+        role = str(args.get("role") or "")
+        service = self.describe(str(args["name"]), describer, dict(args["image"]), task_vars, role)
+        user = service.record.user
+        return {
+            "service": service.name,
             "directories": [asdict(directory) for directory in service.record.directories],
             "files": self.render_files(service, describer),
             "watch": [secret.path for secret in service.record.secrets],
             "validate": described.validate_command(service, str(args["image"]["reference"])),
             "owners": [{"path": path, "uid": user.uid, "gid": user.gid} for path in args.get("owners") or []],
-            "service": service.name,
-            "run": args.get("run") or "",
             "expected": args.get("expected"),
             "restore": described.restore_subject(service),
         }
-        result.update(self._execute_module("managed_files", plain(arguments), task_vars=task_vars))
-        return result

@@ -26,7 +26,7 @@ from ansible.module_utils.controller import services as described
 from ansible.module_utils.controller.action import ServicesAction, display, operations_table, run_pid
 from ansible.module_utils.controller.templates import rendered
 from ansible.module_utils.deployment.journal import this_run
-from ansible.module_utils.deployment.model import MACHINE, plan_from_dict
+from ansible.module_utils.deployment.model import MACHINE, image_of_plan, plan_from_dict
 from ansible.module_utils.deployment.saved_plan import StalePlanError, machine_of
 from ansible.module_utils.services.kinds import plain
 
@@ -143,7 +143,7 @@ class ActionModule(ServicesAction):
                 if image["kind"] == "build":
                     image.update(present=False, follows_from_sources=True)
         services = [
-            describer.service(name, roles[name], variables[name], _image(planned["images"].get(name) or {}))
+            describer.service(name, roles[name], variables[name], image_of_plan(planned["images"].get(name) or {}))
             for name in names
         ]
         keys = ("source", "asked", "images", "missing", "missing_tools")
@@ -214,11 +214,3 @@ class ActionModule(ServicesAction):
             for operation in result["plan"]["operations"]:
                 if operation["diff"]:
                     display.display(operation["diff"])
-
-
-def _image(found: Mapping[str, Any]) -> dict[str, Any]:
-    """The properties of an image that templates and the plan use."""
-    keys = ("reference", "id", "source", "version", "kind", "built_from", "difference", "unverified")
-    image = {key: str(found.get(key) or "") for key in keys}
-    known = not found.get("follows_from_sources") and not image["reference"].endswith(":not-built-yet")
-    return {**image, "known": known, "present": bool(found.get("present"))}

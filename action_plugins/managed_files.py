@@ -19,12 +19,20 @@ from ansible.module_utils.controller.templates import rendered
 
 
 class ActionModule(ActionBase):
-    """Turns `files[].template` into `files[].content`; all other arguments are passed unchanged."""
+    """Turns `template` of every file into `content`; all other arguments are passed unchanged."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
         task_vars = dict(task_vars or {})
         args = dict(self._task.args)
-        args["files"] = [rendered(file, self._templar, self._loader, task_vars) for file in args.get("files") or []]
+        args["services"] = [
+            {
+                **service,
+                "files": [
+                    rendered(file, self._templar, self._loader, task_vars) for file in service.get("files") or []
+                ],
+            }
+            for service in args["services"]
+        ]
         result.update(self._execute_module(module_name="managed_files", module_args=args, task_vars=task_vars))
         return result

@@ -35,8 +35,8 @@ class ActionModule(AheadAction):
         begun = time.monotonic()
         answers: dict[str, dict[str, Any]] = {}
         errors: list[str] = []
-        if args.get("run") and args.get("finish") == "always":
-            # The run has changed something and ends, so its report is next.
+        if args.get("run") and args.get("finish") in ("always", "if_passed"):
+            # The run has changed something and ends here, so its report is next.
             self.next_modules = ["core_report"]
         while True:
             spent = time.monotonic() - begun

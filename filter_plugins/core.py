@@ -12,7 +12,7 @@ import ansible.module_utils
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
-from ansible.module_utils.deployment.model import MACHINE, Operation, table
+from ansible.module_utils.deployment.model import MACHINE, Operation, image_of_plan, table
 from ansible.module_utils.deployment.plan import needs_recreate
 
 # Matches no host; an empty pattern would be an error.
@@ -86,12 +86,12 @@ def core_hosts_to_deploy(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]
     """The services with operations; all services if the play is only parsed (--syntax-check, --list-hosts)."""
     if not hostvars:
         return ["core_services"]
-    started = _started(hostvars)
+    together = _deployed_together(hostvars)
     return [
         host
         for plan in _plans(hostvars)
         for host in plan["by_service"]
-        if host != MACHINE and _deploys(plan, host) and host not in started
+        if host != MACHINE and _deploys(plan, host) and host not in together
     ] or [NOBODY]
 
 
@@ -100,38 +100,147 @@ def _deploys(planned: Mapping[str, Any], service: str) -> bool:
     return any(row["action"] != "stop" for row in planned["by_service"].get(service) or [])
 
 
-def core_machines_to_start(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The primaries of machines on which several services are started at once."""
-    return [host for host in hostvars if core_to_start(hostvars[host])] or [NOBODY]
+def core_machines_with_several(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The primaries of machines on which services are deployed together."""
+    return [host for host in hostvars if core_together(hostvars[host])] or [NOBODY]
 
 
-def core_to_start(variables: Mapping[str, Any]) -> list[str]:
-    """The services that a primary starts at once: those whose container only has to run, if they are several.
+def core_together(variables: Mapping[str, Any]) -> list[str]:
+    """The services that a primary deploys together: those that need nothing but files and a container.
 
-    With `core_batch`, services are deployed in the order and number that the site asks for, so there are none.
+    The others need an image, a rollback, or a command that Compose does not have. With `core_batch`, services are
+    deployed in the order and number that the site asks for, so there are none.
     """
     planned = variables.get("core_planned") or {}
     if not planned.get("run") or str(variables.get("core_batch", EVERYTHING)) != EVERYTHING:
         return []
-    names = [
+    return [
         name
         for name, rows in planned["by_service"].items()
-        if [(row["what"], row["action"]) for row in rows] in ([("container", "start")], [("state", "start")])
+        if name != MACHINE and rows and all(_is_simple(row, planned["images"][name]) for row in rows)
     ]
-    return names if len(names) > 1 else []
 
 
-def _started(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Service → result of its probes, for those that were started at once, on any machine, and passed."""
+def _is_simple(row: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
+    """Whether an operation is one on files, or one that Compose carries out."""
+    if row["what"] == "image" and row["action"] not in ("start", "recreate"):
+        # An image whose tag follows from migrated sources may be there.
+        return not image["known"]
+    return row["what"].startswith(ON_FILES) or (row["what"] != "rollback" and row["action"] in ("start", "recreate"))
+
+
+def core_without_image(names: Iterable[str], images: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The services whose image is not known to be there."""
+    return [name for name in names if not (images[name]["known"] and images[name]["present"])]
+
+
+def core_with_image(names: Iterable[str], images: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The services whose image is there."""
+    listed = list(names)
+    missing = core_without_image(listed, images)
+    return [name for name in listed if name not in missing]
+
+
+def core_images_now(planned: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """Service → its image: the planned one, or what the module `image_plan` found later."""
+    later = {name: image_of_plan(image) for name, image in (found.get("images") or {}).items()}
+    return {**planned["images"], **later}
+
+
+def core_subset(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The entries of a dictionary with these names."""
+    return {name: values[name] for name in names}
+
+
+def core_with_files(names: Iterable[str], planned: Mapping[str, Any]) -> list[str]:
+    """The services that the plan lists files for, or cannot list them because the image is not known."""
+    return [
+        name
+        for name in names
+        if any(str(row["what"]).startswith(ON_FILES) for row in planned["by_service"][name])
+        or (planned["by_service"][name] and not planned["images"][name]["known"])
+    ]
+
+
+def core_files_to_write(
+    names: Iterable[str], planned: Mapping[str, Any], images: Mapping[str, Any], role: str = ""
+) -> list[dict[str, Any]]:
+    """The services with files to write, as the action plugin `core_files` takes them."""
+    found = []
+    for name in core_with_files(names, planned):
+        rows = planned["by_service"][name]
+        service = {"name": name, "role": role, "image": images[name], "owners": core_names(rows, "owners below")}
+        if planned["images"][name]["known"]:
+            # If the image is built from migrated sources, not every operation can be predicted.
+            service["expected"] = [str(row["what"]) for row in rows]
+        found.append(service)
+    return found
+
+
+def core_written_services(names: Iterable[str], written: Mapping[str, Any]) -> list[str]:
+    """The services whose files are as declared."""
+    answers = written.get("services") or {}
+    return [name for name in names if not (answers.get(name) or {}).get("failed")]
+
+
+def core_compose_groups(names: Iterable[str], planned: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The services for one Compose process each: those whose container is created again in any case, and the others."""
+    listed = list(names)
+    again = [name for name in listed if core_needs_recreate(planned["by_service"][name])]
+    groups = [
+        {"services": again, "recreate": "always"},
+        {"services": [name for name in listed if name not in again], "recreate": "auto"},
+    ]
+    return [group for group in groups if group["services"]]
+
+
+def core_probes(
+    probes: Iterable[Mapping[str, Any]], deployed: Sequence[str], unchanged: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The probes of the services that were deployed, and of those that were not changed."""
+    return [
+        {**service, "was_running": service["name"] in unchanged}
+        for service in probes
+        if service["name"] in deployed or service["name"] in unchanged
+    ]
+
+
+def _together(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Service → result of its probes, for those that were probed together, on any machine."""
     found: dict[str, Any] = {}
     for host in hostvars:
-        result = hostvars[host].get("core_started") or {}
+        found.update((hostvars[host].get("core_together_probed") or {}).get("services") or {})
+    return found
+
+
+def _deployed_together(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Service → result of its probes, for those that were deployed together, on any machine, and passed."""
+    found: dict[str, Any] = {}
+    for host in hostvars:
+        result = hostvars[host].get("core_together_probed") or {}
         services: dict[str, Any] = result.get("services") or {}
         passed = {name: answer for name, answer in services.items() if not answer.get("failed")}
         # If the task failed although every service passed, each of them finds out by itself what failed.
         if not result.get("failed") or len(passed) < len(services):
             found.update(passed)
     return found
+
+
+def core_hosts_deployed_together(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The services that were deployed together and passed, on any machine."""
+    together = _deployed_together(hostvars)
+    return [
+        host
+        for planned in _plans(hostvars)
+        for host in core_with_operations(planned["by_service"], planned)
+        if host in together
+    ] or [NOBODY]
+
+
+def core_operation_lines(hostvars: Mapping[str, Mapping[str, Any]], service: str) -> list[str]:
+    """The operations of a service, one line each."""
+    rows = [row for planned in _plans(hostvars) for row in planned["by_service"].get(service) or []]
+    return [core_operation_line(row) for row in rows]
 
 
 def core_failure_message(result: Mapping[str, Any]) -> str:
@@ -367,11 +476,12 @@ def core_failures(hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]
 
 def _unverified(hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Service → why it failed its probes at the end of the run, for those that did."""
+    changed = {name for planned in _plans(hostvars) for name in planned["by_service"] if _deploys(planned, name)}
+    answers = {name: answer for name, answer in _together(hostvars).items() if name not in changed}
+    for host in hostvars:
+        answers.update((hostvars[host].get("core_probed_rest") or {}).get("services") or {})
     return {
-        name: str(answer.get("msg") or "its probes failed")
-        for host in hostvars
-        for name, answer in ((hostvars[host].get("core_probed_rest") or {}).get("services") or {}).items()
-        if answer.get("failed")
+        name: str(answer.get("msg") or "its probes failed") for name, answer in answers.items() if answer.get("failed")
     }
 
 
@@ -451,11 +561,11 @@ def core_unfinished(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], planned: Mapping[str, Any]
 ) -> list[str]:
     """The services that failed, or that were not deployed because an earlier batch stopped the run."""
-    started = _started(hostvars)
+    together = _deployed_together(hostvars)
     return [
         host
         for host in core_with_operations(hosts, planned)
-        if "core_failure" in hostvars[host] or not ("core_probed" in hostvars[host] or host in started)
+        if "core_failure" in hostvars[host] or not ("core_probed" in hostvars[host] or host in together)
     ]
 
 
@@ -463,11 +573,11 @@ def core_probed_services(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], rest: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Service → result of its probes, from its deployment or from the verification of the other services."""
-    started = _started(hostvars)
+    together = _together(hostvars)
     found = dict(rest.get("services") or {})
     for host in hosts:
-        if host in started:
-            found[host] = started[host]
+        if host in together:
+            found[host] = together[host]
         probed = hostvars[host].get("core_probed") or {}
         found.update(probed.get("services") or {})
     return found
@@ -476,11 +586,13 @@ def core_probed_services(
 def core_images(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], planned: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Service → the image that it runs: the planned one, or what was fetched or built since."""
+    """Service → the image that it runs: the planned one, or what was found, fetched or built since."""
+    images = dict(planned["images"])
+    for host in hostvars:
+        found = (hostvars[host].get("core_images_found") or {}).get("images") or {}
+        images.update({name: image_of_plan(image) for name, image in found.items() if image["present"]})
     return {
-        host: hostvars[host].get("core_restored_image")
-        or hostvars[host].get("core_fetched_image")
-        or planned["images"].get(host)
+        host: hostvars[host].get("core_restored_image") or hostvars[host].get("core_fetched_image") or images.get(host)
         for host in hosts
     }
 

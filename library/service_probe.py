@@ -87,20 +87,22 @@ options:
             of a service that is verified is recorded as a good restore point.
         type: dict
         default: {}
+      was_running:
+        description:
+          - Whether the service was not changed. Then one that has run for O(good_after_s) is not watched again.
+        type: bool
+        default: false
   good_after_s:
     description:
       - Seconds that a service must stay healthy, with every probe passing at the end, before its state is recorded as a
         good restore point. A container that ends or restarts before that has failed.
+      - They begin when every probe passes for the first time, which may be before the engine's next health check.
     type: float
     default: 0
   patient:
     description:
       - Wait until O(services[].ready_timeout_s) even for a container that is unhealthy. For a state that was verified
         before and may only be slow to start.
-    type: bool
-    default: false
-  was_running:
-    description: Whether the services were not changed. Then one that has run for O(good_after_s) is not watched again.
     type: bool
     default: false
   keep_points:
@@ -219,10 +221,9 @@ problems:
   elements: str
 """
 
-import json
-import os
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,7 @@ from ansible.module_utils.deployment.journal import Journal, JournalError, read_
 from ansible.module_utils.probes.service import probe_service
 from ansible.module_utils.restore.points import RestoreError, Subject
 from ansible.module_utils.restore.record import Keep, Recorder
+from ansible.module_utils.shared.children import run_in_children
 from ansible.module_utils.shared.docker import Docker, DockerError
 from ansible.module_utils.shared.fs import explain
 
@@ -247,53 +249,28 @@ SERVICE = {
     "timeout_s": {"type": "float", "default": 5},
     "probes": {"type": "list", "elements": "dict", "default": []},
     "restore": {"type": "dict", "default": {}},
+    "was_running": {"type": "bool", "default": False},
 }
 
 
 def probe_all(module: AnsibleModule) -> dict[str, dict[str, Any]]:
     """Service → result. Each is probed in its own process, because a time limit needs the alarm of a main thread."""
-    children = {}
-    for service in module.params["services"]:
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reader)
-            _child(module, service, writer)
-        os.close(writer)
-        children[service["name"]] = (child, reader)
-    answers = {}
-    for name, (child, reader) in children.items():
-        with os.fdopen(reader, encoding="utf-8") as pipe:
-            text = pipe.read()
-        os.waitpid(child, 0)
-        answers[name] = (
-            json.loads(text) if text else {"failed": True, "msg": f"{name}: the probing process ended early"}
-        )
-    return answers
+    return run_in_children({one["name"]: partial(probe_one, module, one) for one in module.params["services"]})
 
 
-def _child(module: AnsibleModule, service: dict[str, Any], writer: int) -> None:
-    """Probe one service, write the result to the pipe, and end."""
-    answer: dict[str, Any]
-    try:
-        params = {
-            **service,
-            "secrets_root": module.params["secrets_root"],
-            "log_lines": module.params["log_lines"],
-            "patient": module.params["patient"],
-            "good_after_s": 0 if module.params["was_running"] else module.params["good_after_s"],
-        }
-        answer = probe_service(params, module.check_mode, module.run_command, module.params["slice_s"])
-    except BaseException as error:
-        # Any error must be reported in the result of the run, not only end the child.
-        answer = {"failed": True, "msg": f"{service['title']} cannot be probed: {type(error).__name__}: {error}"}
+def probe_one(module: AnsibleModule, service: dict[str, Any]) -> dict[str, Any]:
+    """The result for one service."""
+    params = {
+        **service,
+        "secrets_root": module.params["secrets_root"],
+        "log_lines": module.params["log_lines"],
+        "patient": module.params["patient"],
+        "good_after_s": 0 if service["was_running"] else module.params["good_after_s"],
+    }
+    answer = probe_service(params, module.check_mode, module.run_command, module.params["slice_s"])
     if answer.get("healthy") and not answer.get("failed"):
         answer["verified_at"] = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    try:
-        with os.fdopen(writer, "w", encoding="utf-8") as pipe:
-            json.dump(answer, pipe)
-    finally:
-        os._exit(0)
+    return answer
 
 
 def record(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> None:
@@ -309,7 +286,7 @@ def record(module: AnsibleModule, answers: dict[str, dict[str, Any]]) -> None:
         answer = answers[service["name"]]
         if not service["restore"] or answer.get("failed") or not answer.get("image_id"):
             continue
-        if params["was_running"] and age(answer["started_at"]) < params["good_after_s"]:
+        if service["was_running"] and age(answer["started_at"]) < params["good_after_s"]:
             # It is recorded by a later run, if it is still the same.
             continue
         # The state may be that of a run that has taken over, and the rollback that ends here too.
@@ -373,7 +350,6 @@ def main() -> None:
             "failed_services": {"type": "list", "elements": "str", "default": []},
             "good_after_s": {"type": "float", "default": 0},
             "patient": {"type": "bool", "default": False},
-            "was_running": {"type": "bool", "default": False},
             "keep_points": {"type": "int", "default": 10},
             "keep_days": {"type": "int", "default": 90},
         },

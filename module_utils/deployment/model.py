@@ -261,6 +261,14 @@ def operation_name(path: str, what: str, root: Path) -> str:
     return f"{KINDS_OF_FILES.get(what, 'file')} {below}"
 
 
+def image_of_plan(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties of an image that templates and the plan use, from a result of the module `image_plan`."""
+    keys = ("reference", "id", "source", "version", "kind", "built_from", "difference", "unverified")
+    image = {key: str(found.get(key) or "") for key in keys}
+    known = not found.get("follows_from_sources") and not image["reference"].endswith(":not-built-yet")
+    return {**image, "known": known, "present": bool(found.get("present"))}
+
+
 def digest(value: Any) -> str:
     """SHA-256 of plain data, in a canonical form."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)

@@ -50,6 +50,8 @@ class Container:
     health_log: tuple[str, ...] = ()
     # When the engine's health check passed for the first time; "" if that is no longer in its log.
     first_healthy_at: str = ""
+    # When the engine runs its next health check; "" if that is not known.
+    next_check_at: str = ""
     # The image by its reference and by its id.
     image: str = ""
     image_id: str = ""
@@ -89,9 +91,24 @@ def parse(name: str, document: Mapping[str, Any]) -> Container:
             for entry in health.get("Log") or []
         ),
         first_healthy_at=first_success(health.get("Log") or [], str(state.get("StartedAt") or "")),
+        next_check_at=next_check(document),
         image=str((document.get("Config") or {}).get("Image") or ""),
         image_id=str(document.get("Image") or ""),
     )
+
+
+def next_check(document: Mapping[str, Any]) -> str:
+    """When the engine runs its next health check: an interval after the start, or after the end of the last check."""
+    interval_ns = ((document.get("Config") or {}).get("Healthcheck") or {}).get("Interval") or 0
+    state = document.get("State") or {}
+    started = str(state.get("StartedAt") or "")
+    log = (state.get("Health") or {}).get("Log") or []
+    last = str(log[-1].get("End") or "") if log else ""
+    since = last if (seconds_between(started, last) or 0) > 0 else started
+    try:
+        return (_moment(since) + datetime.timedelta(microseconds=interval_ns / 1000)).isoformat() if interval_ns else ""
+    except (TypeError, ValueError):
+        return ""
 
 
 def first_success(log: Sequence[Mapping[str, Any]], started_at: str) -> str:
@@ -169,6 +186,11 @@ def read_log(docker: Docker, name: str, count: int) -> Log:
         return Log((f"(the log cannot be read: {err.strip() or f'exit code {code}'})",))
     stamped = sorted(line for line in [*out.splitlines(), *err.splitlines()] if line)[-count:]
     return Log(tuple(line.partition(" ")[2] for line in stamped), stamped[-1].partition(" ")[0] if stamped else "")
+
+
+def seconds_until(moment: str) -> float | None:
+    """Seconds from now until one of Docker's timestamps, negative if it has passed; None if it is not a time."""
+    return seconds_between(datetime.datetime.now(datetime.UTC).isoformat(), moment)
 
 
 def seconds_between(start: str, end: str) -> float | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible.module_utils.probes.base import FINAL, Kind, Probe, ProbeError, Target, notes
-from ansible.module_utils.probes.container import Container, Phase, classify, inspect
+from ansible.module_utils.probes.container import Container, Phase, classify, inspect, seconds_until
 from ansible.module_utils.probes.limit import LimitReached, limited
 from ansible.module_utils.shared.docker import Docker
 
@@ -97,10 +97,18 @@ def missing_libraries(probes: Sequence[Probe]) -> list[str]:
     return problems
 
 
-def wait_healthy(docker: Docker, name: str, until: float, clock: Clock, patient: bool = False) -> Wait:
+def wait_healthy(
+    docker: Docker,
+    name: str,
+    until: float,
+    clock: Clock,
+    patient: bool = False,
+    meanwhile: Callable[[Container], None] = lambda container: None,
+) -> Wait:
     """Inspect the container until it is healthy, has failed, or `until` is reached; raises DockerError.
 
     `patient` waits for a container that runs and is unhealthy too: on a busy machine it may only be slow.
+    `meanwhile` is called after every inspection that finds it starting.
     """
     pause, restarts = FIRST_PAUSE_S, None
     while True:
@@ -114,8 +122,22 @@ def wait_healthy(docker: Docker, name: str, until: float, clock: Clock, patient:
             phase = Phase.STARTING
         if phase is not Phase.STARTING or left <= 0:
             return Wait(phase, why, container)
-        clock.sleep(min(pause, left))
+        meanwhile(container)
+        due_s = seconds_until(container.next_check_at)
+        # Just after the next check, if that is sooner. Its time is only a hint: the engine's clock may differ.
+        sooner = pause if due_s is None or due_s < -LAST_PAUSE_S else max(due_s, 0.0) + FIRST_PAUSE_S
+        clock.sleep(min(pause, sooner, max(0.0, until - clock.now())))
         pause = min(pause * 1.5, LAST_INSPECTION_S)
+
+
+def passes_now(probes: Sequence[Probe], target: Target, until: float, clock: Clock) -> bool:
+    """Whether every probe passes at the first attempt; ends at the first one that fails."""
+    return all(run_probe(probe, target, 1, _limit_s(probe, target, until, clock), clock).ok for probe in probes)
+
+
+def _limit_s(probe: Probe, target: Target, until: float, clock: Clock) -> float:
+    """How long an attempt may take that should end at the time `until`: at least one request's time."""
+    return min(probe.REQUESTS * target.timeout_s, max(target.timeout_s, until - clock.now()))
 
 
 def run_probe(probe: Probe, target: Target, attempts: int, limit_s: float, clock: Clock) -> ProbeResult:
@@ -155,8 +177,7 @@ def run_probes(
         for place, probe in enumerate(probes):
             before = results[place]
             if before is None or not before.ok:
-                limit_s = probe.REQUESTS * target.timeout_s
-                limit_s = min(limit_s, max(target.timeout_s, until - clock.now()))
+                limit_s = _limit_s(probe, target, until, clock)
                 results[place] = run_probe(probe, target, before.attempts + 1 if before else 1, limit_s, clock)
         done = [result for result in results if result]
         kinds = {result.kind for result in done if not result.ok}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -15,6 +16,7 @@ from ansible.module_utils.probes.runner import (
     RunResult,
     Wait,
     missing_libraries,
+    passes_now,
     run_probes,
     wait_healthy,
 )
@@ -103,6 +105,9 @@ class ServiceProber:
         # The container when it was first seen healthy, and when that was.
         self.healthy: Container | None = None
         self.healthy_since = 0.0
+        # The container when every probe passed for the first time, which may be before that, and when that was.
+        self.ready: Container | None = None
+        self.ready_at = 0.0
 
     def run(self) -> NoReturn:
         """Wait, run the probes, and return the result."""
@@ -119,8 +124,9 @@ class ServiceProber:
                 **self.result,
             )
         if self.params["container"]:
-            self.wait()
-        self.ask(probes, self.until)
+            self.wait(probes)
+        if not self.ready_at:
+            self.ask(probes, self.until)
         if self.healthy and self.params.get("good_after_s"):
             self.stay(probes, self.healthy, self.params["good_after_s"])
         self.module.exit_json(**{**self.result, "healthy": True}, not_run=[probe.title for probe in left_out])
@@ -137,7 +143,8 @@ class ServiceProber:
 
         A service that ends or restarts soon after it was ready has failed.
         """
-        until = self.healthy_since + good_after_s
+        since = self.ready_at or self.healthy_since
+        until = since + good_after_s
         while (left := until - self.clock.now()) > 0:
             self.clock.sleep(min(left, LAST_PAUSE_S))
             seen = inspect(self.docker, begun.name)
@@ -148,17 +155,29 @@ class ServiceProber:
                 # The engine starts it again: it ended.
                 phase = Phase.FAILED
             if phase is Phase.FAILED:
-                after = self.clock.now() - self.healthy_since
+                after = self.clock.now() - since
                 self.fail(Wait(phase, f"{why}, {after:.0f} s after it was ready", seen))
         self.ask(probes, self.clock.now() + self.target.timeout_s)
         self.result["good_for_s"] = good_after_s
 
-    def wait(self) -> None:
+    def try_early(self, probes: list[Probe], container: Container) -> None:
+        """Note when every probe passes for the first time; only if the service is observed from then on.
+
+        The engine may run its first health check much later than the service is ready.
+        """
+        if not self.params.get("good_after_s") or container.status != "running":
+            return
+        if not self.ready_at and passes_now(probes, self.target, min(self.until, self.pause), self.clock):
+            self.ready, self.ready_at = container, self.clock.now()
+
+    def wait(self, probes: list[Probe]) -> None:
         """Wait for the container; leave the module if it does not become healthy."""
         name = self.params["container"]
         begun = self.clock.now()
         patient = bool(self.params.get("patient"))
-        waited = wait_healthy(self.docker, name, min(self.until, self.pause), self.clock, patient)
+        waited = wait_healthy(
+            self.docker, name, min(self.until, self.pause), self.clock, patient, partial(self.try_early, probes)
+        )
         self.result["waited_s"] = round(self.spent_s + self.clock.now() - begun, 1)
         if waited.container is None and self.module.check_mode:
             self.module.exit_json(
@@ -176,6 +195,9 @@ class ServiceProber:
         self.result["healthy"] = True
         seen = self.healthy = waited.container
         self.healthy_since = self.clock.now()
+        if self.ready and self.ready.started_at != seen.started_at:
+            # It has restarted since.
+            self.ready_at = 0.0
         self.result.update(image=seen.image, image_id=seen.image_id)
         self.result["healthy_after_s"] = seconds_between(seen.started_at, seen.first_healthy_at)
 

@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible.module_utils.probes import runner
 from ansible.module_utils.probes.container import (
     Container,
     Phase,
     classify,
     inspect,
+    next_check,
     parse,
     read_log,
     seconds_between,
@@ -105,6 +107,62 @@ def test_a_healthy_container_is_inspected_once() -> None:
     waited = wait_healthy(Docker(run), "valkey", clock.now() + 60, clock)
     assert (waited.phase, run.asked) == (Phase.HEALTHY, 1)
     assert clock.now() == 1000
+
+
+INTERVAL = {"Config": {"Healthcheck": {"Interval": 10_000_000_000}}}
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"State": {"StartedAt": "2026-01-01T00:00:05.5Z"}} | INTERVAL, "2026-01-01T00:00:15.500000+00:00"),
+        (
+            {
+                "State": {
+                    "StartedAt": "2026-01-01T00:00:05Z",
+                    "Health": {"Log": [{"End": "2026-01-01T00:00:16.123456789Z"}]},
+                }
+            }
+            | INTERVAL,
+            "2026-01-01T00:00:26.123456+00:00",
+        ),
+        (
+            # The log survives a restart.
+            {
+                "State": {"StartedAt": "2026-01-01T00:00:05Z", "Health": {"Log": [{"End": "2025-12-31T23:59:59Z"}]}},
+            }
+            | INTERVAL,
+            "2026-01-01T00:00:15+00:00",
+        ),
+        ({"State": {"StartedAt": "2026-01-01T00:00:05Z"}}, ""),
+        ({"State": {}} | INTERVAL, ""),
+    ],
+    ids=["first check", "next check", "restarted", "no health check", "not started"],
+)
+def test_the_next_health_check_follows_the_start_or_the_last_one(document: dict[str, Any], expected: str) -> None:
+    assert next_check(document) == expected
+
+
+@pytest.mark.parametrize(
+    ("due_s", "longest"),
+    [(0.3, 0.5), (0.0, 0.2), (-1.0, 0.2), (-60.0, 1.0), (60.0, 1.0), (None, 1.0)],
+    ids=["soon", "now", "under way", "engine's clock is ahead", "later", "unknown"],
+)
+def test_the_wait_looks_just_after_the_next_health_check(
+    monkeypatch: pytest.MonkeyPatch, due_s: float | None, longest: float
+) -> None:
+    monkeypatch.setattr(runner, "seconds_until", lambda _moment: due_s)
+    pauses: list[float] = []
+    clock = FakeClock()
+    sleep = clock.sleep
+
+    def noted(seconds: float) -> None:
+        pauses.append(seconds)
+        sleep(seconds)
+
+    clock.sleep = noted
+    wait_healthy(Docker(FakeDocker(*[STARTING] * 12, {})), "valkey", clock.now() + 60, clock)
+    assert max(pauses) == pytest.approx(longest)
 
 
 def test_the_ready_timeout_ends_the_wait() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.probes import service
 from ansible.module_utils.probes.service import probe_service
 from probe_fakes import FakeClock
 
@@ -61,6 +62,29 @@ def test_nothing_waits_unless_it_is_requested(tmp_path: Path) -> None:
     answer, clock = probed(tmp_path, [document()], good_after_s=0)
     assert answer["healthy"]
     assert clock.now() == FakeClock().now()
+
+
+def test_the_time_begins_when_the_probes_pass_and_not_with_the_next_health_check(tmp_path: Path) -> None:
+    """The engine's first health check comes after a whole interval."""
+    starting = [document(health="starting")] * 12
+    answer, clock = probed(tmp_path, [*starting, document()])
+    assert answer["healthy"]
+    assert answer["waited_s"] > 5
+    assert clock.now() - FakeClock().now() == pytest.approx(10, abs=0.5)
+
+
+def test_the_time_does_not_begin_before_the_probes_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "passes_now", lambda *_more: False)
+    answer, clock = probed(tmp_path, [*[document(health="starting")] * 12, document()])
+    assert clock.now() - FakeClock().now() >= answer["waited_s"] + 10
+
+
+def test_the_time_begins_again_if_the_container_restarts_before_it_is_healthy(tmp_path: Path) -> None:
+    later = "2026-01-01T00:00:05Z"
+    documents = [*[document(health="starting")] * 12, document(started=later, restarts=1)]
+    answer, clock = probed(tmp_path, documents)
+    assert answer["healthy"]
+    assert clock.now() - FakeClock().now() >= answer["waited_s"] + 10
 
 
 @pytest.mark.parametrize(

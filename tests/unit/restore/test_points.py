@@ -291,13 +291,12 @@ def test_a_run_that_lost_its_lock_records_nothing_and_ends_no_rollback(service: 
     service.engine.start()
     service.points.begin_rollback({"point": 1})
     Journal(service.root).begin(this_run("r2", "somebody", 1), [])
-    probed = {"name": "valkey", "restore": vars(service.subject)}
+    probed = {"name": "valkey", "restore": vars(service.subject), "was_running": False}
     params = {
         "root": str(service.root),
         "secrets_root": str(service.secrets),
         "run": "r1",
         "services": [probed],
-        "was_running": False,
         "keep_points": 10,
         "keep_days": 90,
     }
