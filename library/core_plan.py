@@ -131,6 +131,7 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -173,7 +174,7 @@ from ansible.module_utils.preflight.result import Result, failed, passed, report
 from ansible.module_utils.preflight.rollback import check_rollback
 from ansible.module_utils.report import REPORTS
 from ansible.module_utils.restore.points import RestoreError, RestorePoints, is_half_moved
-from ansible.module_utils.shared.docker import Process, finish, start
+from ansible.module_utils.shared.docker import finish, start
 from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.sizes import parse_size
 from ansible.module_utils.shared.yaml_text import load_yaml
@@ -228,7 +229,7 @@ class Inspection:
         if code != 0 and not self.compose_error:
             self.compose_error = error
 
-    def _inspect_files(self) -> Process:
+    def _inspect_files(self) -> subprocess.Popen[str] | str:
         """Inspect secrets, files and restore points; returns the process that hashes the Compose definition."""
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
         secrets = observe_secrets(self.secrets_root, declared, self.params["salt"])

@@ -64,7 +64,8 @@ def serve(specs: TextIO, answers: TextIO) -> None:
         except ValueError as error:
             # Below the first lines is where in Vega it happened.
             answer = {"error": " ".join(str(error).splitlines()[:2])}
-        print(json.dumps(answer), file=answers, flush=True)
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
 
 
 if __name__ == "__main__":

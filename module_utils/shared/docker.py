@@ -16,8 +16,6 @@ from typing import Any
 NEVER = "0001-01-01"
 
 Runner = Callable[..., tuple[int, str, str]]
-# A process that was started, or why it could not be started.
-Process = subprocess.Popen[str] | str
 
 
 class DockerError(Exception):
@@ -78,7 +76,7 @@ def failure(command: str, said: str) -> str:
     return f"`docker {command}` failed: {newline.join(lines)}"
 
 
-def start(command: tuple[str, ...], stdin: str = "") -> Process:
+def start(command: tuple[str, ...], stdin: str = "") -> subprocess.Popen[str] | str:
     """A process that runs in parallel with its caller, or why it cannot be started."""
     try:
         process = subprocess.Popen(
@@ -97,7 +95,7 @@ def start(command: tuple[str, ...], stdin: str = "") -> Process:
     return process
 
 
-def finish(process: Process) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen[str] | str) -> tuple[int, str, str]:
     """Wait for a process of `start`; returns its exit code, output and errors."""
     if isinstance(process, str):
         return 1, "", process
