@@ -90,6 +90,8 @@ class ActionModule(ServicesAction):
         owner = this_run(uuid.uuid4().hex, getpass.getuser(), run_pid()) if apply else None
         if owner:
             arguments["begin"] = vars(owner)
+        if args.get("apply"):
+            self.next_modules = ["service_probe"]
         answer = self.call_with_lock("core_plan", arguments, str(args.get("take_over") or ""), task_vars)
         plan = plan_from_dict(answer["plan"])
         result.update(
@@ -133,6 +135,7 @@ class ActionModule(ServicesAction):
             if name not in disabled:
                 wanted[name] = plain(describer.image_of(roles[name], variables[name]))
         wanted["probe"] = plain(args["probe_image"])
+        self.next_modules = ["core_plan"]
         planned = self.call("image_plan", {**plain(args["images"]), "wanted": wanted}, task_vars)
         if any(row["action"] == "migrate" for row in args.get("other") or []):
             # The tag of an image that is built from migrated sources depends on files that this run will write.

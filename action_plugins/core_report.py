@@ -11,6 +11,7 @@ import json
 import os
 import re
 import socket
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +27,10 @@ ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent 
 from ansible.module_utils.controller.action import ServicesAction, display, run_pid
 from ansible.module_utils.controller.services import project_version
 from ansible.module_utils.preflight.result import failed_checks
-from ansible.module_utils.report import junit, page
+from ansible.module_utils.report import drawing, junit, page
 from ansible.module_utils.report.core_run import CoreRun, command_line, document_of
 from ansible.module_utils.report.document import DocumentError, complete
+from ansible.module_utils.report.drawing import DrawingError
 from ansible.module_utils.report.store import DATA, JUNIT, PAGE, Store, StoreError
 from ansible.module_utils.services.kinds import plain
 from ansible.module_utils.shared.masking import mask_text, mask_tree
@@ -51,6 +53,9 @@ class ActionModule(ServicesAction):
             raise AnsibleActionFail("core_report: give exactly one of document, core_run and stopped")
         if given == ["core_run"] and _is_unchanged(args["core_run"]):
             return {**result, "changed": False, "path": self._unchanged(args["core_run"])}
+        # Both take half a second of a processor, while this process waits for the machine.
+        drawing.start()
+        threading.Thread(target=page.template, args=(TEMPLATES,)).start()
         document, containers = self._document(given[0], args, task_vars)
         where = {key: args[key] for key in ("root", "secrets_root", "folder", "forbid_inside") if args.get(key)}
         completed = self._complete(
@@ -58,13 +63,13 @@ class ActionModule(ServicesAction):
         )
         try:
             document = complete(completed["document"])
-        except DocumentError as error:
+            files = {
+                PAGE: page.render(document, TEMPLATES),
+                DATA: json.dumps(document, indent=1, ensure_ascii=False) + "\n",
+                JUNIT: junit.render(document),
+            }
+        except (DocumentError, DrawingError) as error:
             raise AnsibleActionFail(str(error)) from None
-        files = {
-            PAGE: page.render(document, TEMPLATES),
-            DATA: json.dumps(document, indent=1, ensure_ascii=False) + "\n",
-            JUNIT: junit.render(document),
-        }
         stored = self._store(files, document, completed["deployed"], int(args.get("keep", 20)), where, task_vars)
         result.update(changed=True, verdict=document["verdict"], **stored)
         display.display(f"  Report: {stored['path']}")

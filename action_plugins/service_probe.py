@@ -12,21 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 
 # Ansible ships the project's module_utils with each module. A plugin runs on the controller and finds them here.
 ansible.module_utils.__path__.append(str(Path(__file__).resolve().parent.parent / "module_utils"))
 
+from ansible.module_utils.controller.action import AheadAction, display
 from ansible.module_utils.services.kinds import boolean, plain
 
 # A cold start of the eight services takes 10 to 14 s, which one slice covers: each further one is a module process.
 SLICE_S = 15.0
 
-display = Display()
 
-
-class ActionModule(ActionBase):
+class ActionModule(AheadAction):
     """Calls the module until every service has a result; each call probes those that have none."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -38,6 +35,9 @@ class ActionModule(ActionBase):
         begun = time.monotonic()
         answers: dict[str, dict[str, Any]] = {}
         errors: list[str] = []
+        if args.get("run") and args.get("finish") in ("always", "if_passed"):
+            # The run has changed something and ends here, so its report is next.
+            self.next_modules = ["core_report"]
         while True:
             spent = time.monotonic() - begun
             args["services"] = [{**service, "spent_s": spent} for service in waiting.values()]

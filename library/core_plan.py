@@ -131,7 +131,9 @@ import hashlib
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -211,10 +213,24 @@ class Inspection:
         self.helpers: list[tuple[str, str]] = []
 
     def run(self) -> None:
-        """Inspect the machine; command-line processes run in parallel with the queries to the engine."""
+        """Inspect the machine: Compose, the engine, and the files in parallel."""
         version = start(VERSION_COMMAND)
-        # The hashes of secrets are verified meanwhile.
-        sdk = docker_engine.import_sdk()
+        with ThreadPoolExecutor(max_workers=1) as executor:
+            asked = executor.submit(self._ask_engine)
+            hashes = self._inspect_files()
+        asked.result()
+        code, self.compose_version, error = finish(version)
+        if code != 0:
+            self.compose_version, self.compose_error = "", error
+        code, out, error = finish(hashes)
+        self.compose_hashes = (
+            dict(line.split() for line in out.splitlines() if len(line.split()) == 2) if code == 0 else {}
+        )
+        if code != 0 and not self.compose_error:
+            self.compose_error = error
+
+    def _inspect_files(self) -> subprocess.Popen[str] | str:
+        """Inspect secrets, files and restore points; returns the process that hashes the Compose definition."""
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
         secrets = observe_secrets(self.secrets_root, declared, self.params["salt"])
         pending = sorted(secret.path for secret in secrets if secret.action != "own")
@@ -258,17 +274,7 @@ class Inspection:
                 "files": [self._document(entry) for entry in self.machine["documents"]],
             }
         )
-        sdk.join()
-        self._ask_engine()
-        code, self.compose_version, error = finish(version)
-        if code != 0:
-            self.compose_version, self.compose_error = "", error
-        code, out, error = finish(hashes)
-        self.compose_hashes = (
-            dict(line.split() for line in out.splitlines() if len(line.split()) == 2) if code == 0 else {}
-        )
-        if code != 0 and not self.compose_error:
-            self.compose_error = error
+        return hashes
 
     def _document(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         """A file of the machine; one that includes the fragments names all that will exist."""

@@ -139,29 +139,38 @@ summary:
   sample: {port_clash: 1, unpinned_tag: 6}
 """
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.compose_source.compose import SourceError
 from ansible.module_utils.compose_source.report import read
-from ansible.module_utils.migration.context import MigrationError
-from ansible.module_utils.migration.options import ARGUMENTS as MIGRATION
-from ansible.module_utils.migration.options import run
-from ansible.module_utils.rewriting.path_map import MapError
 
 
-def planned(module: AnsibleModule) -> dict[str, Any]:
-    """What the migration would do; ends the module if it could not. Raises MapError or MigrationError."""
-    options = ArgumentSpecValidator(MIGRATION).validate(module.params["migration"])
-    if options.error_messages:
-        module.fail_json(msg="migration: " + "; ".join(options.error_messages))
-    report, result = run(options.validated_parameters, check_mode=True, with_diff=module._diff)
-    for warning in report.warnings:
-        module.warn(warning)
-    if report.failure:
-        module.fail_json(msg=f"Nothing was changed. {report.failure}", migration=result)
-    return result
+def planner(module: AnsibleModule) -> Callable[[], dict[str, Any]]:
+    """A function that returns what the migration would do, and ends the module if it could not be planned."""
+    # Imported here, because importing them takes as long as Compose needs to read the project.
+    from ansible.module_utils.migration.context import MigrationError
+    from ansible.module_utils.migration.options import ARGUMENTS, run
+    from ansible.module_utils.rewriting.path_map import MapError
+
+    def planned() -> dict[str, Any]:
+        options = ArgumentSpecValidator(ARGUMENTS).validate(module.params["migration"])
+        if options.error_messages:
+            module.fail_json(msg="migration: " + "; ".join(options.error_messages))
+        try:
+            report, result = run(options.validated_parameters, check_mode=True, with_diff=module._diff)
+        except (MapError, MigrationError) as error:
+            module.fail_json(msg=str(error))
+        for warning in report.warnings:
+            module.warn(warning)
+        if report.failure:
+            module.fail_json(msg=f"Nothing was changed. {report.failure}", migration=result)
+        return result
+
+    return planned
 
 
 def main() -> None:
@@ -178,8 +187,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     params = module.params
-    try:
-        result = read(
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        reading = executor.submit(
+            read,
             params["root"],
             params["files"],
             params["windows_roots"],
@@ -187,10 +197,13 @@ def main() -> None:
             {str(name): str(value) for name, value in params["env"].items()},
             dry_run=module.check_mode,
         )
-        if params["migration"]:
-            result["migration"] = planned(module)
-    except (SourceError, MapError, MigrationError) as error:
+        plan_migration = planner(module) if params["migration"] else None
+    try:
+        result = reading.result()
+    except SourceError as error:
         module.fail_json(msg=str(error))
+    if plan_migration:
+        result["migration"] = plan_migration()
     module.exit_json(changed=False, **result)
 
 

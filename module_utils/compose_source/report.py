@@ -7,6 +7,7 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,11 @@ def read(
             raise
         return _unavailable(str(error), files)
     positions = Positions.of(root, paths, lambda text: _evaluate(compose, [text])[0])
-    secrets = _secrets_in(compose, positions)
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        asked = executor.submit(_ask, compose, positions, profiles)
+        secrets = _secrets_in(compose, positions)
     try:
-        answer, active, findings = _ask(compose, positions, profiles)
+        answer, active, findings = asked.result()
     except ComposeRefusedError as error:
         raise SourceError(_refusal(str(error), positions, Mask(secrets, _identifiers(positions)))) from None
     tree = [root, *windows_roots]

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import ansible.constants
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.controller.services import Describer, Roles, Service, files_of
 from ansible.module_utils.controller.templates import rendered
 from ansible.module_utils.deployment.journal import DAMAGED, is_alive, is_local, read_owner
@@ -21,7 +23,28 @@ from ansible.utils.display import Display
 display = Display()
 
 
-class ServicesAction(ActionBase):
+class AheadAction(ActionBase):
+    """Builds the payloads of the modules that the run needs next while the current module runs."""
+
+    next_modules: Sequence[str] = ()
+
+    def _configure_module(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> Any:
+        """Build a module's payload; for the next modules, this only fills Ansible's cache of the run."""
+        built = super()._configure_module(module_name, module_args, task_vars)
+        names, self.next_modules = self.next_modules, ()
+
+        def build() -> None:
+            for name in names:
+                # An error is raised again when the module is called.
+                with contextlib.suppress(AnsibleError):
+                    super(AheadAction, self)._configure_module(name, {}, task_vars)
+
+        if names:
+            threading.Thread(target=build).start()
+        return built
+
+
+class ServicesAction(AheadAction):
     """Describes the services of one machine."""
 
     def describer(self, task_vars: Mapping[str, Any]) -> Describer:

@@ -5,11 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import importlib
 import ipaddress
 import os
 import re
-import threading
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,18 +39,6 @@ class ObservedEngine:
     containers: tuple[ObservedContainer, ...] = ()
     # Reference → id of the requested images that exist.
     images: Mapping[str, str] = field(default_factory=dict)
-
-
-def import_sdk() -> threading.Thread:
-    """Import the SDK in a thread, which takes 0.3 s; if that fails, `connect` reports it."""
-
-    def load() -> None:
-        with contextlib.suppress(ImportError):
-            importlib.import_module("docker.api.client")
-
-    thread = threading.Thread(target=load)
-    thread.start()
-    return thread
 
 
 def connect(timeout_s: int = 30) -> Any:

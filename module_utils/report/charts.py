@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ansible.module_utils.report import drawing
+
 WIDE, NARROW = 1100, 330
 # A site with more services gets only the wide pictures, with bars without rounded corners, to keep the file small.
 MANY = 24
@@ -48,9 +50,6 @@ class Picture:
 
 def draw(spec: Mapping[str, Any]) -> str:
     """The SVG of a Vega-Lite specification."""
-    # Imported here, because a run without a report does not need it.
-    import vl_convert
-
     config = {
         "background": None,
         "aria": False,
@@ -68,9 +67,9 @@ def draw(spec: Mapping[str, Any]) -> str:
             "labelPadding": 6,
         },
     }
-    svg = vl_convert.vegalite_to_svg({"padding": 4, **spec, "config": config}, vl_version="v6_1")
+    svg = drawing.draw({"padding": 4, **spec, "config": config})
     # Fixed sizes would not shrink with the page. The text beside the picture is its alternative.
-    svg = re.sub(r'^(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", str(svg), count=1)
+    svg = re.sub(r'^(<svg[^>]*?) width="[^"]*" height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r"<[^>]*>", lambda tag: _shorter(tag[0]), svg)
     return svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
 

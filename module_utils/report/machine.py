@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,20 @@ def add_running_state(document: Mapping[str, Any], containers: Mapping[str, str]
 
     `containers` is service → name of its container. An engine that does not answer leaves the parts out.
     """
-    found = {**document, "machine": facts() | dict(document["machine"])}
+    compose = start(("docker", "compose", "version", "--short"))
+    engine = start(("docker", "version", "--format", "{{.Server.Version}}"))
+    running = _running_state(document, containers, docker)
+    versions = {"compose": _version(compose), "engine": _version(engine)}
+    known = {key: value for key, value in (facts() | versions).items() if value}
+    answers = bool(versions["engine"])
+    return {**document, **(running if answers else {}), "machine": known | dict(document["machine"])}
+
+
+def _running_state(document: Mapping[str, Any], containers: Mapping[str, str], docker: Docker) -> Row:
+    """The parts `services` and `networks`, as far as they have to be added and the engine answers."""
     if all("state" in service for service in document["services"]) and document.get("networks"):
-        return found
+        return {}
     try:
-        version = docker.call("version", "--format", "{{.Server.Version}}").strip()
-        found["machine"].setdefault("engine", version)
         seen = docker.inspect("container", *dict.fromkeys(name for name in containers.values() if name))
         services = [_service(seen.get(containers.get(entry["name"], "")), entry) for entry in document["services"]]
         used = {end["name"] for service in services for end in service.get("networks", [])}
@@ -37,27 +46,28 @@ def add_running_state(document: Mapping[str, Any], containers: Mapping[str, str]
             _network(entry) for entry in docker.inspect("network", *sorted(used)).values()
         ]
     except DockerError:
-        return found
-    return {**found, "services": services, "networks": networks}
+        return {}
+    return {"services": services, "networks": networks}
+
+
+def _version(process: subprocess.Popen[str] | str) -> str:
+    code, version, _error = finish(process)
+    return version if code == 0 else ""
 
 
 def facts(root: Path = Path("/")) -> Row:
-    """Processor, memory and versions; what cannot be found is left out."""
-    compose = start(("docker", "compose", "version", "--short"))
+    """Processor, memory and system; what cannot be found is empty."""
     release = dict(re.findall(r'^(\w+)="?([^"\n]*)', _read(root / "etc/os-release"), re.MULTILINE))
     cpu = re.search(r"^model name\s*:\s*(.+)$", _read(root / "proc/cpuinfo"), re.MULTILINE)
     total = re.search(r"^MemTotal:\s+(\d+) kB", _read(root / "proc/meminfo"), re.MULTILINE)
-    code, version, _error = finish(compose)
-    found = {
+    return {
         "cpu": cpu[1].strip() if cpu else "",
         "cores": os.cpu_count() or 0,
         "memory_bytes": int(total[1]) * 1024 if total else 0,
         "kernel": platform.release(),
         "distribution": release.get("PRETTY_NAME", ""),
         "python": platform.python_version(),
-        "compose": version.strip() if code == 0 else "",
     }
-    return {key: value for key, value in found.items() if value}
 
 
 def _service(seen: Mapping[str, Any] | None, service: Mapping[str, Any]) -> Row:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -38,8 +39,9 @@ KIND_TITLES = {
 Row = Mapping[str, Any]
 
 
-def render(document: Row, templates: Path) -> str:
-    """The page of a complete, masked document."""
+@functools.cache
+def template(templates: Path) -> Any:
+    """The page's template, compiled."""
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup, escape
 
@@ -60,7 +62,12 @@ def render(document: Row, templates: Path) -> str:
     environment.filters.update(
         when=when, ms=ms, seconds=seconds, number=number, code=code, svg=Markup, anchor=anchor, plural=plural
     )
-    return without_indentation(environment.get_template("report.html.j2").render(view(document)))
+    return environment.get_template("report.html.j2")
+
+
+def render(document: Row, templates: Path) -> str:
+    """The page of a complete, masked document; raises DrawingError."""
+    return without_indentation(template(templates).render(view(document)))
 
 
 def without_indentation(page: str) -> str:
