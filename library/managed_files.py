@@ -91,7 +91,7 @@ options:
             type: str
             default: "0644"
           reveal:
-            description: Return the final text in RV(texts). Refused for a file that holds a secret.
+            description: Return the final text in C(texts) of the result. Refused for a file that holds a secret.
             type: bool
             default: false
       watch:
