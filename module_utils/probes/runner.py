@@ -130,9 +130,15 @@ def wait_healthy(
         pause = min(pause * 1.5, LAST_INSPECTION_S)
 
 
-def passes_now(probes: Sequence[Probe], target: Target, until: float, clock: Clock) -> bool:
-    """Whether every probe passes at the first attempt; ends at the first one that fails."""
-    return all(run_probe(probe, target, 1, _limit_s(probe, target, until, clock), clock).ok for probe in probes)
+def try_probes(probes: Sequence[Probe], target: Target, until: float, clock: Clock) -> list[ProbeResult] | None:
+    """The results if every probe passes at the first attempt; None after the first one that fails."""
+    results = []
+    for probe in probes:
+        result = run_probe(probe, target, 1, _limit_s(probe, target, until, clock), clock)
+        if not result.ok:
+            return None
+        results.append(result)
+    return results
 
 
 def _limit_s(probe: Probe, target: Target, until: float, clock: Clock) -> float:

@@ -16,8 +16,8 @@ from ansible.module_utils.probes.runner import (
     RunResult,
     Wait,
     missing_libraries,
-    passes_now,
     run_probes,
+    try_probes,
     wait_healthy,
 )
 from ansible.module_utils.probes.spec import SpecError, parse_probes
@@ -108,6 +108,7 @@ class ServiceProber:
         # The container when every probe passed for the first time, which may be before that, and when that was.
         self.ready: Container | None = None
         self.ready_at = 0.0
+        self.early: list[dict[str, Any]] = []
 
     def run(self) -> NoReturn:
         """Wait, run the probes, and return the result."""
@@ -161,14 +162,16 @@ class ServiceProber:
         self.result["good_for_s"] = good_after_s
 
     def try_early(self, probes: list[Probe], container: Container) -> None:
-        """Note when every probe passes for the first time; only if the service is observed from then on.
+        """Note when every probe passes for the first time.
 
         The engine may run its first health check much later than the service is ready.
         """
-        if not self.params.get("good_after_s") or container.status != "running":
+        if self.ready_at or container.status != "running":
             return
-        if not self.ready_at and passes_now(probes, self.target, min(self.until, self.pause), self.clock):
+        results = try_probes(probes, self.target, min(self.until, self.pause), self.clock)
+        if results is not None:
             self.ready, self.ready_at = container, self.clock.now()
+            self.early = [result.as_dict() for result in results]
 
     def wait(self, probes: list[Probe]) -> None:
         """Wait for the container; leave the module if it does not become healthy."""
@@ -195,8 +198,10 @@ class ServiceProber:
         self.result["healthy"] = True
         seen = self.healthy = waited.container
         self.healthy_since = self.clock.now()
-        if self.ready and self.ready.started_at != seen.started_at:
-            # It has restarted since.
+        if self.ready and self.ready.started_at == seen.started_at:
+            self.result["probes"] = self.early
+        else:
+            # It was not ready before, or has restarted since.
             self.ready_at = 0.0
         self.result.update(image=seen.image, image_id=seen.image_id)
         self.result["healthy_after_s"] = seconds_between(seen.started_at, seen.first_healthy_at)

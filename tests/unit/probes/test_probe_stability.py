@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.probes import service
+from ansible.module_utils.probes.runner import ProbeResult
 from ansible.module_utils.probes.service import probe_service
 from probe_fakes import FakeClock
 
@@ -74,9 +75,30 @@ def test_the_time_begins_when_the_probes_pass_and_not_with_the_next_health_check
 
 
 def test_the_time_does_not_begin_before_the_probes_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "passes_now", lambda *_more: False)
+    monkeypatch.setattr(service, "try_probes", lambda *_more: None)
     answer, clock = probed(tmp_path, [*[document(health="starting")] * 12, document()])
     assert clock.now() - FakeClock().now() >= answer["waited_s"] + 10
+
+
+def test_a_service_that_is_not_observed_has_to_pass_its_probes_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before or after the engine's health check."""
+    asked: list[str] = []
+
+    def early(*_more: Any) -> list[ProbeResult] | None:
+        asked.append("early")
+        return [ProbeResult("valkey_ping", True, 1.0, "", 1)] if len(asked) > 2 else None
+
+    monkeypatch.setattr(service, "try_probes", early)
+    starting = [document(health="starting")] * 5
+    answer, _clock = probed(tmp_path, [*starting, document()], good_after_s=0)
+    assert answer["healthy"]
+    assert [row["name"] for row in answer["probes"]] == ["valkey_ping"]
+    assert len(asked) == 3
+    failed, _clock = probed(tmp_path, [*starting, document(status="exited")], good_after_s=0)
+    assert failed["failed"]
+    assert failed["probes"] == []
 
 
 def test_the_time_begins_again_if_the_container_restarts_before_it_is_healthy(tmp_path: Path) -> None:
