@@ -20,6 +20,8 @@ FIRST_PAUSE_S = 0.2
 LAST_PAUSE_S = 2.0
 # Inspecting a container starts a docker process, which costs time on a machine where eight services are starting.
 LAST_INSPECTION_S = 1.0
+# Seconds that an engine's health check takes, about.
+CHECK_S = 0.1
 # How long a port may refuse connections although its container is healthy: enough to open a second port.
 REFUSED_GRACE_S = 5.0
 # Longest message of a result; a service may answer with pages of text.
@@ -125,7 +127,7 @@ def wait_healthy(
         meanwhile(container)
         due_s = seconds_until(container.next_check_at)
         # Just after the next check, if that is sooner. Its time is only a hint: the engine's clock may differ.
-        sooner = pause if due_s is None or due_s < -LAST_PAUSE_S else max(due_s, 0.0) + FIRST_PAUSE_S
+        sooner = pause if due_s is None or due_s < -LAST_PAUSE_S else max(due_s, 0.0) + CHECK_S
         clock.sleep(min(pause, sooner, max(0.0, until - clock.now())))
         pause = min(pause * 1.5, LAST_INSPECTION_S)
 
