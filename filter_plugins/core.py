@@ -100,7 +100,7 @@ def _deploys(planned: Mapping[str, Any], service: str) -> bool:
     return any(row["action"] != "stop" for row in planned["by_service"].get(service) or [])
 
 
-def core_machines_with_several(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def core_machines_together(hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The primaries of machines on which services are deployed together."""
     return [host for host in hostvars if core_together(hostvars[host])] or [NOBODY]
 

@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 VERSION = "v6_1"
 
@@ -36,12 +36,12 @@ def start() -> subprocess.Popen[str]:
 def draw(spec: Mapping[str, Any]) -> str:
     """The SVG of a specification; raises DrawingError."""
     process = start()
-    assert process.stdin
-    assert process.stdout
+    # Both are pipes.
+    specs, answers = cast(TextIO, process.stdin), cast(TextIO, process.stdout)
     try:
-        process.stdin.write(json.dumps(spec) + "\n")
-        process.stdin.flush()
-        answer = json.loads(process.stdout.readline())
+        specs.write(json.dumps(spec) + "\n")
+        specs.flush()
+        answer = json.loads(answers.readline())
     except (BrokenPipeError, ValueError):
         _out, errors = process.communicate()
         start.cache_clear()

@@ -49,7 +49,7 @@ def test_services_that_need_only_files_and_a_container_are_deployed_together() -
         off=[("state", "stop")],
     )
     assert FILTERS["core_together"](variables) == ["nats", "valkey", "authn"]
-    assert FILTERS["core_machines_with_several"]({"nats": variables, "valkey": {}}) == ["nats"]
+    assert FILTERS["core_machines_together"]({"nats": variables, "valkey": {}}) == ["nats"]
 
 
 def test_an_image_whose_tag_follows_from_migrated_sources_may_be_present() -> None:
@@ -89,7 +89,7 @@ def test_an_image_whose_tag_follows_from_migrated_sources_may_be_present() -> No
 )
 def test_services_without_an_image_and_those_of_a_batch_are_deployed_by_themselves(variables: dict[str, Any]) -> None:
     assert FILTERS["core_together"](variables) == []
-    assert FILTERS["core_machines_with_several"]({"nats": variables}) == NOBODY
+    assert FILTERS["core_machines_together"]({"nats": variables}) == NOBODY
 
 
 def test_a_dry_run_deploys_nothing_together() -> None:
