@@ -131,7 +131,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -174,7 +173,7 @@ from ansible.module_utils.preflight.result import Result, failed, passed, report
 from ansible.module_utils.preflight.rollback import check_rollback
 from ansible.module_utils.report import REPORTS
 from ansible.module_utils.restore.points import RestoreError, RestorePoints, is_half_moved
-from ansible.module_utils.shared.docker import finish, start
+from ansible.module_utils.shared.docker import Process, finish, start
 from ansible.module_utils.shared.fs import explain
 from ansible.module_utils.shared.sizes import parse_size
 from ansible.module_utils.shared.yaml_text import load_yaml
@@ -229,7 +228,7 @@ class Inspection:
         if code != 0 and not self.compose_error:
             self.compose_error = error
 
-    def _inspect_files(self) -> subprocess.Popen[str] | str:
+    def _inspect_files(self) -> Process:
         """Inspect secrets, files and restore points; returns the process that hashes the Compose definition."""
         declared = [{**entry, "digest": self.params["digests"].get(entry["path"])} for entry in self.params["secrets"]]
         secrets = observe_secrets(self.secrets_root, declared, self.params["salt"])

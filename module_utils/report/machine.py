@@ -6,12 +6,11 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.shared.docker import NEVER, Docker, DockerError, finish, start
+from ansible.module_utils.shared.docker import NEVER, Docker, DockerError, Process, finish, start
 
 # The default of the bridge driver.
 DEFAULT_MTU = 1500
@@ -50,7 +49,7 @@ def _running_state(document: Mapping[str, Any], containers: Mapping[str, str], d
     return {"services": services, "networks": networks}
 
 
-def _version(process: subprocess.Popen[str] | str) -> str:
+def _version(process: Process) -> str:
     code, version, _error = finish(process)
     return version if code == 0 else ""
 

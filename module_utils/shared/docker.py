@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 # What the engine writes for a container that never started.
@@ -76,8 +77,16 @@ def failure(command: str, said: str) -> str:
     return f"`docker {command}` failed: {newline.join(lines)}"
 
 
-def start(command: tuple[str, ...], stdin: str = "") -> subprocess.Popen[str] | str:
-    """A process that runs in parallel with its caller, or why it cannot be started."""
+@dataclass(frozen=True)
+class Process:
+    """A process that runs in parallel with its caller, or why it could not be started."""
+
+    started: subprocess.Popen[str] | None
+    error: str = ""
+
+
+def start(command: tuple[str, ...], stdin: str = "") -> Process:
+    """Start a process."""
     try:
         process = subprocess.Popen(
             command,
@@ -87,17 +96,17 @@ def start(command: tuple[str, ...], stdin: str = "") -> subprocess.Popen[str] | 
             text=True,
         )
     except OSError as error:
-        return f"`{command[0]}` cannot be run: {error.strerror}"
+        return Process(None, f"`{command[0]}` cannot be run: {error.strerror}")
     if stdin and process.stdin:
         process.stdin.write(stdin)
         process.stdin.close()
         process.stdin = None
-    return process
+    return Process(process)
 
 
-def finish(process: subprocess.Popen[str] | str) -> tuple[int, str, str]:
+def finish(process: Process) -> tuple[int, str, str]:
     """Wait for a process of `start`; returns its exit code, output and errors."""
-    if isinstance(process, str):
-        return 1, "", process
-    out, err = process.communicate()
-    return process.returncode, out.strip(), err.strip()
+    if process.started is None:
+        return 1, "", process.error
+    out, err = process.started.communicate()
+    return process.started.returncode, out.strip(), err.strip()
