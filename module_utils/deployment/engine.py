@@ -102,12 +102,26 @@ def observe_engine(client: Any, project: str, names: Sequence[str], images: Sequ
 
 
 def published_ports(client: Any) -> dict[int, str]:
-    """Host port → name of the running container that publishes it."""
-    found = {}
+    """Host port → name of the container that publishes it, or will when the engine has restarted it."""
+    found: dict[int, str] = {}
     for entry in client.containers():
         name = (entry.get("Names") or [""])[0].lstrip("/")
-        found.update({int(port["PublicPort"]): name for port in entry.get("Ports") or [] if port.get("PublicPort")})
+        published = [int(port["PublicPort"]) for port in entry.get("Ports") or [] if port.get("PublicPort")]
+        # A container that restarts in a loop has its ports at one moment and not at the next.
+        found.update(dict.fromkeys(published or _declared_ports(client, entry["Id"]), name))
     return found
+
+
+def _declared_ports(client: Any, identifier: str) -> list[int]:
+    """The host ports in a container's definition; none if the container is gone."""
+    from docker.errors import NotFound
+
+    try:
+        bindings = client.inspect_container(identifier)["HostConfig"].get("PortBindings") or {}
+    except NotFound:
+        return []
+    ports = [str(one.get("HostPort") or "") for binding in bindings.values() for one in binding or []]
+    return [int(port) for port in ports if port.isdigit()]
 
 
 def clients_of(client: Any, container: str, proc: Path = Path("/proc")) -> list[str]:

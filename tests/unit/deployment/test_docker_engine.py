@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who has open connections to a container, according to the kernel's table in the container's network namespace."""
+"""Who has open connections to a container, and which container has which port of the host."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from ansible.module_utils.deployment.engine import clients_of, connections
+from ansible.module_utils.deployment.engine import clients_of, connections, published_ports
 from core_stop import batch_size
+from docker.errors import NotFound
 
 # Captured from a Valkey container with one client, its health check and its listening socket.
 TABLE = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -55,3 +56,30 @@ def test_an_engine_on_another_machine_shows_no_connections(tmp_path: Any) -> Non
 )
 def test_a_batch_is_counted_as_a_plays_serial(batch: str, count: int, size: int) -> None:
     assert batch_size(batch, count) == size
+
+
+class Restarting:
+    """An engine with a container that runs, one between two restarts, and one that is removed meanwhile."""
+
+    def containers(self) -> list[dict[str, Any]]:
+        return [
+            {"Id": "1", "Names": ["/nats"], "Ports": [{"PublicPort": 4222, "PrivatePort": 4222}, {"PrivatePort": 1}]},
+            {"Id": "2", "Names": ["/valkey"], "Ports": []},
+            {"Id": "3", "Names": ["/gone"], "Ports": []},
+        ]
+
+    def inspect_container(self, identifier: str) -> dict[str, Any]:
+        if identifier == "3":
+            raise NotFound("No such container: 3")
+        assert identifier == "2"
+        bindings = {
+            "6379/tcp": [{"HostIp": "127.0.0.1", "HostPort": "6379"}],
+            "1/tcp": [{"HostPort": ""}],
+            "2/tcp": None,
+        }
+        return {"HostConfig": {"PortBindings": bindings}}
+
+
+def test_a_container_that_restarts_keeps_its_ports() -> None:
+    """Otherwise the engine's proxy, which listens again a moment later, would be a stranger."""
+    assert published_ports(Restarting()) == {4222: "nats", 6379: "valkey"}
