@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """`deployment`, `deployment.project`, `deployment.secrets`, `deployment.journal` and `deployment.lock`."""
+    """`deployment`, and its parts `project`, `secrets`, `journal`, `fail` and `lock`."""
 
     DOCUMENTATION = r"""
 options:
@@ -37,6 +37,14 @@ options:
     description: The run whose journal records what was done; empty for none.
     type: str
     default: ""
+"""
+
+    FAIL = r"""
+options:
+  fail:
+    description: Whether the task fails if a service fails. With V(false) the caller reads C(failed) and C(msg) of each.
+    type: bool
+    default: true
 """
 
     LOCK = r"""

@@ -39,10 +39,6 @@ options:
         description: The operations in the plan. If any other is needed, the service fails and nothing of it is changed.
         type: list
         elements: str
-  fail:
-    description: Whether the task fails if a service fails. With V(false) the caller reads C(failed) and C(msg) of each.
-    type: bool
-    default: true
 attributes:
   check_mode:
     description: Runs the validate command and predicts what would be written.
@@ -54,6 +50,7 @@ extends_documentation_fragment:
   - deployment
   - deployment.secrets
   - deployment.journal
+  - deployment.fail
 author: [Trade2026 founders (@trade2026)]
 """
 

@@ -178,10 +178,6 @@ options:
         description: The operations in the plan. If any other is needed, the module fails and changes nothing.
         type: list
         elements: str
-  fail:
-    description: Whether the task fails if a service fails. With V(false) the caller reads C(failed) and C(msg) of each.
-    type: bool
-    default: true
 attributes:
   check_mode:
     description:
@@ -192,6 +188,7 @@ attributes:
     support: full
 extends_documentation_fragment:
   - deployment.journal
+  - deployment.fail
 author: [Trade2026 founders (@trade2026)]
 """
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import array
 import ctypes
 import fcntl
-import json
 import os
 import random
 import selectors
@@ -17,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ansible.module_utils.shared.children import run_in_children
 from ansible.module_utils.validation.model import FailedError
 
 CLONE_NEWNET = 0x40000000
@@ -31,41 +31,23 @@ def inside(pid: int, work: Callable[[], Any]) -> Any:
 
     In a child process: Python before 3.12 has no setns, and this process must stay in its own namespace.
     """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        _child(pid, work, writer)
-    os.close(writer)
-    with os.fdopen(reader, encoding="utf-8") as pipe:
-        text = pipe.read()
-    os.waitpid(child, 0)
-    answer = json.loads(text or '{"error": "the process ended early"}')
-    if "error" in answer:
-        raise FailedError(
-            f"the network namespace of process {pid} cannot be examined: {answer['error']}",
-            "the tests do not run as root, or the container stopped meanwhile",
-            "run the playbook with --become",
-        )
-    return answer["result"]
 
-
-def _child(pid: int, work: Callable[[], Any], writer: int) -> None:
-    answer: dict[str, Any]
-    try:
+    def entered() -> dict[str, Any]:
         library = ctypes.CDLL(None, use_errno=True)
         with open(f"/proc/{pid}/ns/net", "rb") as file:  # noqa: PTH123
             if library.setns(file.fileno(), CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-        answer = {"result": work()}
-    except BaseException as error:
-        # Whatever it is must reach the parent.
-        answer = {"error": f"{type(error).__name__}: {error}"}
-    try:
-        with os.fdopen(writer, "w", encoding="utf-8") as pipe:
-            json.dump(answer, pipe)
-    finally:
-        os._exit(0)
+        return {"result": work()}
+
+    name = f"process {pid}"
+    answer = run_in_children({name: entered})[name]
+    if answer.get("failed"):
+        raise FailedError(
+            f"the network namespace cannot be examined: {answer['msg']}",
+            "the tests do not run as root, or the container stopped meanwhile",
+            "run the playbook with --become",
+        )
+    return answer["result"]
 
 
 def resolve(name: str, timeout_s: float = 2) -> list[str]:
