@@ -121,6 +121,26 @@ def test_of_services_that_are_started_at_once_only_the_broken_one_fails(deployed
     assert not list((deployed.root / ".trade2026/journal").glob("lock*"))
 
 
+def test_a_service_without_operations_that_fails_beside_a_deployed_one_fails_alone(deployed: Site) -> None:
+    """Both are probed by the same process."""
+    limit = ("--limit", "nats,valkey")
+    docker("exec", f"{deployed.prefix}valkey", "valkey-cli", "CONFIG", "SET", "maxmemory", "1500mb")
+    try:
+        run = deployed.play(*limit, nats_max_connections=4000)
+    finally:
+        docker("restart", f"{deployed.prefix}valkey")
+    lines = (deployed.root / ".trade2026/journal.jsonl").read_text(encoding="utf-8").splitlines()
+    restored = deployed.play(*limit)
+    assert restored.code == 0, restored.errors
+    assert_readable(run)
+    assert run.failed_hosts == {"valkey"}
+    assert "maxmemory is '1572864000', not 2147483648" in run.output
+    assert re.search(r"^ *nats .* healthy +4/4", run.output, re.MULTILINE)
+    assert re.search(r"^ *valkey .* FAILED +3/4", run.output, re.MULTILINE)
+    assert json.loads(lines[-1])["failed"] == ["valkey"]
+    assert not list((deployed.root / ".trade2026/journal").glob("lock*"))
+
+
 def test_a_registry_that_does_not_answer_is_named(other: Site) -> None:
     run = other.play(
         "--limit", "nats", image_source="registry", image_prefix="127.0.0.1:1/", image_retries=1, image_retry_delay_s=0
