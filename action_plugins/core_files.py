@@ -33,7 +33,8 @@ class ActionModule(ServicesAction):
             "run": args.get("run") or "",
             "fail": args.get("fail", True),
         }
-        self.next_modules = ["community.docker.docker_compose_v2"]
+        if not self._task.check_mode:
+            self.next_modules = ["community.docker.docker_compose_v2"]
         result.update(self._execute_module("managed_files", plain(arguments), task_vars=task_vars))
         return result
 

@@ -54,7 +54,9 @@ class ActionModule(ServicesAction):
         if given == ["core_run"] and _is_unchanged(args["core_run"]):
             return {**result, "changed": False, "path": self._unchanged(args["core_run"])}
         # Both take half a second of a processor, while this process waits for the machine.
-        drawing.start()
+        if given != ["stopped"]:
+            # The report of a run that stops before the deployment has no picture.
+            drawing.start()
         threading.Thread(target=page.template, args=(TEMPLATES,)).start()
         document, containers = self._document(given[0], args, task_vars)
         where = {key: args[key] for key in ("root", "secrets_root", "folder", "forbid_inside") if args.get(key)}

@@ -131,20 +131,20 @@ def _is_simple(row: Mapping[str, Any], image: Mapping[str, Any]) -> bool:
 
 def core_without_image(names: Iterable[str], images: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The services whose image is not known to be there."""
-    return [name for name in names if not (images[name]["known"] and images[name]["present"])]
+    listed = list(names)
+    present = core_with_image(listed, images)
+    return [name for name in listed if name not in present]
 
 
 def core_with_image(names: Iterable[str], images: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The services whose image is there."""
-    listed = list(names)
-    missing = core_without_image(listed, images)
-    return [name for name in listed if name not in missing]
+    return [name for name in names if images[name]["known"] and images[name]["present"]]
 
 
 def core_images_now(planned: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """Service → its image: the planned one, or what the module `image_plan` found later."""
-    later = {name: image_of_plan(image) for name, image in (found.get("images") or {}).items()}
-    return {**planned["images"], **later}
+    """Service → its image: the planned one, or the one that the module `image_plan` found to be there later."""
+    later = (found.get("images") or {}).items()
+    return {**planned["images"], **{name: image_of_plan(image) for name, image in later if image["present"]}}
 
 
 def core_subset(values: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -589,8 +589,7 @@ def core_images(
     """Service → the image that it runs: the planned one, or what was found, fetched or built since."""
     images = dict(planned["images"])
     for host in hostvars:
-        found = (hostvars[host].get("core_images_found") or {}).get("images") or {}
-        images.update({name: image_of_plan(image) for name, image in found.items() if image["present"]})
+        images = core_images_now({"images": images}, hostvars[host].get("core_images_found") or {})
     return {
         host: hostvars[host].get("core_restored_image") or hostvars[host].get("core_fetched_image") or images.get(host)
         for host in hosts

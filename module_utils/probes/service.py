@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -86,6 +87,17 @@ def probe_service(
         return {**blank_result(), "failed": True, "msg": f"{params['title']} cannot be probed: {error}"}
 
 
+@dataclass(frozen=True)
+class Ready:
+    """Every probe passed for the first time while the container was still starting."""
+
+    # The start of that container, as the engine writes it.
+    started_at: str
+    # When it was, on the prober's clock.
+    at: float
+    probes: list[dict[str, Any]]
+
+
 class ServiceProber:
     """Waits for one service, runs its probes, and reports."""
 
@@ -105,10 +117,7 @@ class ServiceProber:
         # The container when it was first seen healthy, and when that was.
         self.healthy: Container | None = None
         self.healthy_since = 0.0
-        # The container when every probe passed for the first time, which may be before that, and when that was.
-        self.ready: Container | None = None
-        self.ready_at = 0.0
-        self.early: list[dict[str, Any]] = []
+        self.ready: Ready | None = None
 
     def run(self) -> NoReturn:
         """Wait, run the probes, and return the result."""
@@ -126,7 +135,7 @@ class ServiceProber:
             )
         if self.params["container"]:
             self.wait(probes)
-        if not self.ready_at:
+        if self.ready is None:
             self.ask(probes, self.until)
         if self.healthy and self.params.get("good_after_s"):
             self.stay(probes, self.healthy, self.params["good_after_s"])
@@ -144,7 +153,7 @@ class ServiceProber:
 
         A service that ends or restarts soon after it was ready has failed.
         """
-        since = self.ready_at or self.healthy_since
+        since = self.ready.at if self.ready else self.healthy_since
         until = since + good_after_s
         while (left := until - self.clock.now()) > 0:
             self.clock.sleep(min(left, LAST_PAUSE_S))
@@ -166,12 +175,11 @@ class ServiceProber:
 
         The engine may run its first health check much later than the service is ready.
         """
-        if self.ready_at or container.status != "running":
+        if self.ready or container.status != "running":
             return
         results = try_probes(probes, self.target, min(self.until, self.pause), self.clock)
         if results is not None:
-            self.ready, self.ready_at = container, self.clock.now()
-            self.early = [result.as_dict() for result in results]
+            self.ready = Ready(container.started_at, self.clock.now(), [result.as_dict() for result in results])
 
     def wait(self, probes: list[Probe]) -> None:
         """Wait for the container; leave the module if it does not become healthy."""
@@ -199,10 +207,10 @@ class ServiceProber:
         seen = self.healthy = waited.container
         self.healthy_since = self.clock.now()
         if self.ready and self.ready.started_at == seen.started_at:
-            self.result["probes"] = self.early
+            self.result["probes"] = self.ready.probes
         else:
             # It was not ready before, or has restarted since.
-            self.ready_at = 0.0
+            self.ready = None
         self.result.update(image=seen.image, image_id=seen.image_id)
         self.result["healthy_after_s"] = seconds_between(seen.started_at, seen.first_healthy_at)
 
